@@ -1,0 +1,8 @@
+"""Reading checkpoints: safetensors folders and GGUF files behind one interface.
+
+`open_checkpoint(path)` reads headers only and validates them; weights are read later, by rows.
+"""
+
+from litertlm.checkpoint.types import Checkpoint, StoredTensor, Tokenizer
+
+__all__ = ["Checkpoint", "StoredTensor", "Tokenizer"]
