@@ -1,0 +1,156 @@
+"""Reading checkpoint files: exact byte ranges and JSON objects, with errors that name the file."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litertlm.errors import DamagedCheckpoint, ModelNotFound, NotEnoughResources
+
+DOWNLOAD_AGAIN = "Download or copy the file again."
+
+# How the text starts that a clone without Git LFS has in place of a large file.
+LFS_POINTER = b"version https://git-lfs"
+
+
+def regular_file_size(path: Path) -> int:
+    """Size in bytes of the regular file that `path` is or links to.
+
+    Symbolic links are followed, since Hugging Face's cache stores every file as one.
+
+    Raises:
+        ModelNotFound: the path does not exist, or is a link to nothing.
+        DamagedCheckpoint: it is a folder, a pipe or a device, or may not be read.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise ModelNotFound(f"{path} does not exist.", hint=DOWNLOAD_AGAIN) from None
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise DamagedCheckpoint(f"{path} is not a file.")
+    return status.st_size
+
+
+def read_range(path: Path, offset: int, into: NDArray[Any], *, tensor: str) -> None:
+    """Fill the contiguous array `into` with the bytes of `path` from `offset`.
+
+    Each call opens the file for itself: threads share nothing, no memory is mapped, and a
+    checkpoint holds no open files.
+
+    Raises:
+        DamagedCheckpoint: the file ends early or may not be read; names the tensor.
+    """
+    view = into.reshape(-1).view(np.uint8)
+    try:
+        with path.open("rb", buffering=0) as file:
+            file.seek(offset)
+            done = 0
+            while done < len(view):
+                count = file.readinto(view[done:].data)
+                if not count:
+                    raise DamagedCheckpoint(
+                        f"{path} ends inside of tensor {tensor}.",
+                        why="The file became shorter after its header was read.",
+                        hint=DOWNLOAD_AGAIN,
+                    )
+                done += count
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """The whole of a small file.
+
+    Raises:
+        ModelNotFound, DamagedCheckpoint: as `regular_file_size`; or it exceeds `limit` bytes.
+    """
+    size = regular_file_size(path)
+    if size > limit:
+        raise DamagedCheckpoint(
+            f"{path} is too large.",
+            why=f"It has {size:,} bytes; such a file has at most {limit:,}.",
+        )
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def read_json_object(path: Path, limit: int = 16_000_000) -> dict[str, Any]:
+    """The JSON object in a UTF-8 file; a byte order mark is accepted.
+
+    Raises:
+        ModelNotFound, DamagedCheckpoint: as `read_bytes`, or it is not a JSON object.
+    """
+    return parse_json_object(read_bytes(path, limit), str(path))
+
+
+def optional_json_object(path: Path) -> dict[str, Any]:
+    """As `read_json_object`; empty if there is no such file."""
+    return read_json_object(path) if path.exists() else {}
+
+
+def parse_json_object(data: bytes, source: str) -> dict[str, Any]:
+    """The JSON object in `data`; `source` names it in errors.
+
+    Raises:
+        DamagedCheckpoint: not UTF-8, not JSON, nested too deeply, a key twice, not an object.
+    """
+    try:
+        value = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_unique)
+    except UnicodeDecodeError as error:
+        raise DamagedCheckpoint(
+            f"{source} is not UTF-8 text.", why=str(error), hint=DOWNLOAD_AGAIN
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise DamagedCheckpoint(
+            f"{source} is not valid JSON.", why=str(error), hint=DOWNLOAD_AGAIN
+        ) from error
+    except MemoryError as error:
+        raise NotEnoughResources(f"Not enough memory to read {source}.") from error
+    if not isinstance(value, dict):
+        raise DamagedCheckpoint(
+            f"{source} is not a JSON object.", why=f"It holds a {type(value).__name__}."
+        )
+    return value
+
+
+def is_count(value: object) -> bool:
+    """Whether a JSON value is a non-negative integer that fits 63 bits (and not a bool)."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
+
+
+def read_magic(path: Path) -> bytes:
+    """The first four bytes of a file, fewer if it is shorter."""
+    try:
+        with path.open("rb") as file:
+            return file.read(4)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError(f"key {next(_repeated(pairs))!r} occurs twice")
+    return result
+
+
+def _repeated(pairs: list[tuple[str, Any]]) -> Iterator[str]:
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            yield key
+        seen.add(key)
+
+
+def _unreadable(path: Path, error: OSError) -> DamagedCheckpoint:
+    return DamagedCheckpoint(f"Cannot read {path}.", why=error.strerror or str(error))

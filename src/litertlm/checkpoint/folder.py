@@ -1,0 +1,68 @@
+"""A Hugging Face checkpoint folder: config.json, safetensors, tokenizer files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from litertlm.checkpoint.files import optional_json_object, read_json_object
+from litertlm.checkpoint.safetensors import read_folder
+from litertlm.checkpoint.tokenizer_files import read_tokenizer
+from litertlm.checkpoint.types import Checkpoint
+from litertlm.errors import ModelNotFound, UnsupportedModel
+
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+
+
+def open_folder(folder: Path) -> Checkpoint:
+    """Open a checkpoint folder; reads the headers of its files and no weights.
+
+    Raises:
+        ModelNotFound: no config.json, no weights or no tokenizer.
+        UnsupportedModel: pickled or pre-quantized weights.
+        DamagedCheckpoint: a file is damaged or contradicts another one.
+    """
+    path = folder / "config.json"
+    if not path.exists():
+        raise ModelNotFound(
+            f"{folder} is not a checkpoint.",
+            why="It has no config.json." if any(folder.iterdir()) else "The folder is empty.",
+            hint="Give the folder that holds config.json, the safetensors files and the tokenizer.",
+        )
+    config = read_json_object(path)
+    _refuse_quantized(path, config)
+    _refuse_pickles(folder)
+    return Checkpoint(
+        path=folder,
+        format="safetensors",
+        config=config,
+        generation_config=optional_json_object(folder / "generation_config.json"),
+        tensors=read_folder(folder),
+        tokenizer=read_tokenizer(folder, config),
+    )
+
+
+def _refuse_quantized(path: Path, config: Mapping[str, Any]) -> None:
+    quantization = config.get("quantization_config") or config.get("compression_config")
+    if not quantization:
+        return
+    method = quantization.get("quant_method") if isinstance(quantization, dict) else None
+    raise UnsupportedModel(
+        f"The weights are already quantized ({method or 'by an unnamed method'}).",
+        why=f"{path} has a quantization_config; only BF16, F16 and F32 weights are converted.",
+        hint="Use the original checkpoint; --quantize makes it small.",
+    )
+
+
+def _refuse_pickles(folder: Path) -> None:
+    if any(folder.glob("*.safetensors")) or any(folder.glob("*.safetensors.index.json")):
+        return
+    pickles = sorted(p.name for pattern in _PICKLES for p in folder.glob(pattern))
+    if pickles:
+        raise UnsupportedModel(
+            f"{folder} has its weights only as pickle files ({pickles[0]}).",
+            why="Reading a pickle runs code that is stored in it.",
+            hint="Use a revision of the model with safetensors, or convert it with transformers:\n"
+            "  AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)",
+        )

@@ -1,0 +1,230 @@
+"""config.json, as Hugging Face's transformers would have it, from a GGUF header.
+
+Key names: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. What llama.cpp does not
+store because its own model code fixes it (layer patterns, activations) is filled in from there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from litertlm.checkpoint.gguf_file import GgufFile
+from litertlm.errors import DamagedCheckpoint, UnsupportedModel
+
+Config = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Header:
+    """The key-values of one architecture, read with types.
+
+    Attributes:
+        file: the whole header.
+        prefix: the architecture's key prefix, `llama` in `llama.block_count`.
+    """
+
+    file: GgufFile
+    prefix: str
+
+    def integer(self, key: str, default: int | None = None) -> int:
+        value = self._value(key, default)
+        if isinstance(value, list) and value and all(v == value[0] for v in value):
+            value = value[0]
+        if isinstance(value, list):
+            raise UnsupportedModel(
+                f"{self.prefix}.{key} differs between layers.",
+                why=f"{self.file.path} has {value}.",
+            )
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self._wrong(key, value)
+        return value
+
+    def number(self, key: str, default: float | None = None) -> float:
+        """A float, as the decimal that its 32 bits stand for: 1e-05, not 9.999999747e-06."""
+        value = self._value(key, default)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise self._wrong(key, value)
+        return float(str(np.float32(value)))
+
+    def has(self, key: str) -> bool:
+        return f"{self.prefix}.{key}" in self.file.values
+
+    def text(self, key: str, default: str) -> str:
+        value = self._value(key, default)
+        if not isinstance(value, str):
+            raise self._wrong(key, value)
+        return value
+
+    def _value(self, key: str, default: object) -> Any:
+        value = self.file.values.get(f"{self.prefix}.{key}", default)
+        if value is None:
+            raise DamagedCheckpoint(f"{self.file.path} lacks the key {self.prefix}.{key}.")
+        return value
+
+    def _wrong(self, key: str, value: object) -> DamagedCheckpoint:
+        return DamagedCheckpoint(f"{self.prefix}.{key} of {self.file.path} is {value!r}.")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """How one GGUF architecture maps to a Hugging Face model.
+
+    Attributes:
+        name: as in `general.architecture`.
+        model_type, class_name: as config.json has them.
+        interleaved_rope: the converter interleaved query and key rows.
+        shifted_norms: the converter added one to the norm weights.
+        layer_names: GGUF tensor names of a layer that differ from the common ones.
+        extend: adds the keys that only this architecture has.
+    """
+
+    name: str
+    model_type: str
+    class_name: str
+    interleaved_rope: bool = False
+    shifted_norms: bool = False
+    layer_names: Mapping[str, str] = field(default_factory=dict)
+    extend: Callable[[Header, Config], None] = lambda header, config: None
+
+
+def translate_config(file: GgufFile, architecture: Architecture) -> Config:
+    """The keys of config.json.
+
+    Raises:
+        UnsupportedModel: experts, unequal head sizes, rotary factors that no config can say.
+        DamagedCheckpoint: a key that every model has is missing or has a wrong type.
+    """
+    header = Header(file, architecture.name)
+    if header.integer("expert_count", 0) > 0:
+        raise UnsupportedModel(
+            "Mixture-of-experts models are not supported.",
+            why=f"{file.path} says {architecture.name}.expert_count = "
+            f"{header.integer('expert_count')}.",
+        )
+    hidden, heads = header.integer("embedding_length"), header.integer("attention.head_count")
+    if heads < 1 or hidden < 1:
+        raise DamagedCheckpoint(f"{file.path} has {heads} attention heads of {hidden} values.")
+    rope_dims = header.integer("rope.dimension_count", 0)
+    head_dim = header.integer("attention.key_length", hidden // heads)
+    if header.integer("attention.value_length", head_dim) != head_dim:
+        raise UnsupportedModel(
+            f"{architecture.name}.attention.value_length differs from key_length.",
+            why=f"{file.path} has heads of unequal size.",
+        )
+    config: Config = {
+        "architectures": [architecture.class_name],
+        "model_type": architecture.model_type,
+        "hidden_size": hidden,
+        "intermediate_size": header.integer("feed_forward_length"),
+        "num_hidden_layers": header.integer("block_count"),
+        "num_attention_heads": heads,
+        "num_key_value_heads": header.integer("attention.head_count_kv", heads),
+        "head_dim": head_dim,
+        "max_position_embeddings": header.integer("context_length"),
+        "rms_norm_eps": header.number("attention.layer_norm_rms_epsilon"),
+        "rope_theta": header.number("rope.freq_base", 10_000.0),
+        "vocab_size": _vocab_size(file),
+        "tie_word_embeddings": "output.weight" not in file.tensors,
+        "hidden_act": "silu",
+        "attention_bias": "blk.0.attn_q.bias" in file.tensors,
+        "mlp_bias": "blk.0.ffn_up.bias" in file.tensors,
+    }
+    for key, name in (("bos", "bos"), ("eos", "eos"), ("padding", "pad")):
+        value = file.values.get(f"tokenizer.ggml.{key}_token_id")
+        if isinstance(value, int):
+            config[f"{name}_token_id"] = value
+    if rope_dims not in (0, head_dim):
+        config["partial_rotary_factor"] = rope_dims / head_dim
+    scaling = _rope_scaling(header, config)
+    if scaling is not None:
+        config["rope_scaling"] = scaling
+    architecture.extend(header, config)
+    return config
+
+
+def _vocab_size(file: GgufFile) -> int:
+    embedding = file.tensors.get("token_embd.weight")
+    if embedding is None or len(embedding.shape) != 2:
+        raise DamagedCheckpoint(f"{file.path} has no matrix token_embd.weight.")
+    return embedding.shape[0]
+
+
+def _rope_scaling(header: Header, config: Config) -> Config | None:
+    kind = header.text("rope.scaling.type", "none")
+    if "rope_freqs.weight" in header.file.tensors:
+        return _llama3_scaling(header, config)
+    factor = header.number("rope.scaling.factor", header.number("rope.scale_linear", 1.0))
+    if kind == "yarn":
+        scaling: Config = {
+            "rope_type": "yarn",
+            "factor": factor,
+            "original_max_position_embeddings": header.integer(
+                "rope.scaling.original_context_length"
+            ),
+        }
+        for key, name in (("attn_factor", "attention_factor"), ("yarn_beta_fast", "beta_fast"),
+                          ("yarn_beta_slow", "beta_slow")):  # fmt: skip
+            if header.has(f"rope.scaling.{key}"):
+                scaling[name] = header.number(f"rope.scaling.{key}")
+        return scaling
+    if kind in ("none", "linear"):
+        return {"rope_type": "linear", "factor": factor} if factor != 1 else None
+    if kind == "longrope":
+        return None  # The factors are tensors; the architecture that has them reads them.
+    raise UnsupportedModel(
+        f"Rotary scaling {kind!r} is not supported.",
+        why=f"{header.file.path} says {header.prefix}.rope.scaling.type = {kind!r}.",
+    )
+
+
+def _llama3_scaling(header: Header, config: Config) -> Config | None:
+    """Llama 3's scaling, from the divisor of each frequency that llama.cpp stores instead.
+
+    The published Llama 3 models all have these three parameters; the factor is the largest
+    divisor. The parameters are taken only if they give back every stored divisor.
+    """
+    tensor = header.file.tensors["rope_freqs.weight"]
+    stored = tensor.rows(0, tensor.shape[0]).astype(np.float64)
+    if np.all(stored == 1):
+        return None
+    low, high, original = 1.0, 4.0, 8192
+    factor = float(stored.max())
+    half = config["head_dim"] // 2
+    wavelength = 2 * math.pi * config["rope_theta"] ** (np.arange(half) / half)
+    smooth = np.clip((original / wavelength - low) / (high - low), 0, 1)
+    expected = 1 / ((1 - smooth) / factor + smooth)
+    if stored.shape != expected.shape or not np.allclose(stored, expected, rtol=1e-4):
+        raise UnsupportedModel(
+            "The rotary factors of this GGUF file are not those of Llama 3.",
+            why=f"Tensor rope_freqs.weight of {header.file.path} does not follow from a factor "
+            f"of {factor:g} with the parameters of the Llama 3 models.",
+            hint="Use the safetensors checkpoint of the same model.",
+        )
+    return {
+        "rope_type": "llama3",
+        "factor": factor,
+        "low_freq_factor": low,
+        "high_freq_factor": high,
+        "original_max_position_embeddings": original,
+    }
+
+
+def _llama(header: Header, config: Config) -> None:
+    # llama.cpp has one architecture for Llama and Mistral; only Mistral has windows.
+    if header.has("attention.sliding_window"):
+        config["model_type"] = "mistral"
+        config["architectures"] = ["MistralForCausalLM"]
+        config["sliding_window"] = header.integer("attention.sliding_window")
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    a.name: a
+    for a in (
+        Architecture("llama", "llama", "LlamaForCausalLM", interleaved_rope=True, extend=_llama),
+    )
+}

@@ -1,0 +1,167 @@
+"""A GGUF file as a Hugging Face checkpoint: config keys, tensor names and tensor layouts.
+
+What llama.cpp's converter changes is changed back here, by rows: the interleaved query and key
+rows of architectures with its "normal" rotary embedding, and Gemma's norm weights, which it
+stores as 1 + w (https://github.com/ggml-org/llama.cpp/tree/master/conversion).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litertlm.checkpoint.gguf_config import ARCHITECTURES, Architecture, translate_config
+from litertlm.checkpoint.gguf_file import GgufFile, GgufTensor, read_gguf
+from litertlm.checkpoint.gguf_tokenizer import translate_tokenizer
+from litertlm.checkpoint.types import Checkpoint, StoredTensor
+from litertlm.errors import UnsupportedModel
+
+_GLOBAL_NAMES = {
+    "token_embd": "model.embed_tokens",
+    "output_norm": "model.norm",
+    "output": "lm_head",
+}
+_LAYER_NAMES = {
+    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_qkv": "self_attn.qkv_proj",
+    "attn_output": "self_attn.o_proj",
+    "attn_q_norm": "self_attn.q_norm",
+    "attn_k_norm": "self_attn.k_norm",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+# Tensors that hold parameters of the rotary embedding; the config translation reads them.
+_ROPE_NAMES = {"rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"}
+_LAYER = re.compile(r"blk\.(\d+)\.(\w+)\.(weight|bias)")
+
+
+def open_gguf(path: Path) -> Checkpoint:
+    """Open a GGUF file; only its header and the few rotary factors are read.
+
+    Raises:
+        ModelNotFound, DamagedCheckpoint: as `read_gguf`.
+        UnsupportedModel: an architecture, tensor or tokenizer that is not translated.
+    """
+    file = read_gguf(path)
+    name = file.values.get("general.architecture")
+    architecture = ARCHITECTURES.get(name) if isinstance(name, str) else None
+    if architecture is None:
+        raise UnsupportedModel(
+            f"GGUF architecture {name!r} is not supported.",
+            why=f"{path} says general.architecture = {name!r}.",
+            hint="Supported: " + ", ".join(sorted(ARCHITECTURES)) + ".",
+        )
+    config = translate_config(file, architecture)
+    return Checkpoint(
+        path=path,
+        format="gguf",
+        config=config,
+        generation_config={},
+        tensors=_translate_tensors(file, architecture, config),
+        tokenizer=translate_tokenizer(file),
+        metadata={k: v for k, v in file.values.items() if k.startswith("general.")},
+    )
+
+
+@dataclass(frozen=True)
+class RopeRows:
+    """Query or key rows that llama.cpp interleaved, in Hugging Face's order.
+
+    Its row `h, 2 j + half` is Hugging Face's row `h, half * head_dim / 2 + j`.
+    """
+
+    stored: GgufTensor
+    name: str
+    head_dim: int
+
+    @property
+    def dtype(self) -> str:
+        return self.stored.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.stored.shape
+
+    @property
+    def nbytes(self) -> int:
+        return self.stored.nbytes
+
+    def rows(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Rows `[start, stop)` as float32; see `GgufTensor.rows`."""
+        head, within = np.divmod(np.arange(start, stop), self.head_dim)
+        half, j = np.divmod(within, self.head_dim // 2)
+        source = head * self.head_dim + 2 * j + half
+        if not source.size:
+            return self.stored.rows(start, stop)
+        first = int(source.min())
+        rows: NDArray[np.float32] = self.stored.rows(first, int(source.max()) + 1)[source - first]
+        return rows
+
+
+@dataclass(frozen=True)
+class ShiftedNorm:
+    """A norm weight stored as 1 + w, as w."""
+
+    stored: GgufTensor
+    name: str
+
+    @property
+    def dtype(self) -> str:
+        return self.stored.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.stored.shape
+
+    @property
+    def nbytes(self) -> int:
+        return self.stored.nbytes
+
+    def rows(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Elements `[start, stop)` as float32."""
+        rows = self.stored.rows(start, stop)
+        rows -= 1
+        return rows
+
+
+def _translate_tensors(
+    file: GgufFile, architecture: Architecture, config: Mapping[str, Any]
+) -> dict[str, StoredTensor]:
+    tensors: dict[str, StoredTensor] = {}
+    for stored in file.tensors.values():
+        if stored.name in _ROPE_NAMES:
+            continue
+        name = _translate_name(file, architecture, stored.name)
+        if architecture.interleaved_rope and re.search(r"\.[qk]_proj\.\w+$", name):
+            tensors[name] = RopeRows(stored, name, config["head_dim"])
+        elif architecture.shifted_norms and name.endswith("norm.weight"):
+            tensors[name] = ShiftedNorm(stored, name)
+        else:
+            tensors[name] = replace(stored, name=name)
+    return tensors
+
+
+def _translate_name(file: GgufFile, architecture: Architecture, name: str) -> str:
+    base, _, kind = name.rpartition(".")
+    if base in _GLOBAL_NAMES and kind in ("weight", "bias"):
+        return f"{_GLOBAL_NAMES[base]}.{kind}"
+    match = _LAYER.fullmatch(name)
+    names = {**_LAYER_NAMES, **architecture.layer_names}
+    if match is None or match[2] not in names:
+        raise UnsupportedModel(
+            f"Tensor {name} of {file.path} is not one that is known.",
+            why=f"The architecture {architecture.name} has no such tensor here.",
+            hint="Use the safetensors checkpoint of the same model, if it has one.",
+        )
+    return f"model.layers.{int(match[1])}.{names[match[2]]}.{match[3]}"

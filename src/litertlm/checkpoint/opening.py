@@ -1,0 +1,37 @@
+"""Telling checkpoint formats apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from litertlm.checkpoint.files import read_magic, regular_file_size
+from litertlm.checkpoint.folder import open_folder
+from litertlm.checkpoint.gguf_file import MAGIC
+from litertlm.checkpoint.gguf_model import open_gguf
+from litertlm.checkpoint.types import Checkpoint
+from litertlm.errors import ModelNotFound
+
+
+def open_checkpoint(path: Path) -> Checkpoint:
+    """Open a checkpoint folder, a GGUF file, or a folder with one GGUF file and no config.json.
+
+    Reads and checks headers, tokenizer and config; weights are read later, by rows.
+
+    Raises:
+        ModelNotFound: nothing is there, or it is not a checkpoint.
+        UnsupportedModel: a checkpoint that cannot be converted; the key or tensor is named.
+        DamagedCheckpoint: files that are cut off or contradict themselves.
+    """
+    if path.is_dir():
+        gguf_files = sorted(path.glob("*.gguf"))
+        if len(gguf_files) == 1 and not (path / "config.json").exists():
+            return open_gguf(gguf_files[0])
+        return open_folder(path)
+    regular_file_size(path)
+    if path.suffix.lower() == ".gguf" or read_magic(path) == MAGIC:
+        return open_gguf(path)
+    raise ModelNotFound(
+        f"{path} is not a checkpoint.",
+        why="It is neither a folder nor a GGUF file.",
+        hint="Give the folder that holds config.json, or a .gguf file.",
+    )
