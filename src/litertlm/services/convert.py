@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+
+from litertlm.errors import UnsupportedModel
+from litertlm.progress import Progress
 
 DEFAULT_PREFILL_LENGTHS = (8, 64, 128, 256, 512, 1024)
 
@@ -23,3 +27,17 @@ class ConvertOptions:
     kv_cache_max_len: int = 1280
     shapes: str = "dynamic"
     prefill_lengths: tuple[int, ...] = DEFAULT_PREFILL_LENGTHS
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What a conversion made."""
+
+    bundle: Path
+
+
+def convert(
+    source: Path, target: Path, options: ConvertOptions, *, progress: Progress
+) -> Conversion:
+    """Placeholder until the converter lands."""
+    raise UnsupportedModel(f"Cannot convert {source} yet.")

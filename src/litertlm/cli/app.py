@@ -1,0 +1,80 @@
+"""What every command shares: the common options, and what they lead to."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from litertlm.cli.output import Output, make_output
+from litertlm.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from litertlm.store import Store
+
+
+@dataclass(frozen=True)
+class App:
+    """What a command works with."""
+
+    settings: Settings
+    output: Output
+
+    @property
+    def store(self) -> Store:
+        from litertlm.store import Store
+
+        return Store(self.settings.models_dir)
+
+
+def common_options() -> list[click.Parameter]:
+    """`--json`, `--quiet`, `--verbose` and `--models-dir`; before or after the command."""
+    return [
+        _option("--json", "Print data, and errors, as JSON.", is_flag=True),
+        _option("--quiet", "No status and no progress; only answers and errors.", is_flag=True),
+        _option("--verbose", "Details, and tracebacks of errors.", is_flag=True),
+        _option(
+            "--models-dir",
+            "Folder of the models.",
+            type=click.Path(file_okay=False),
+            metavar="FOLDER",
+        ),
+    ]
+
+
+def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
+    """Make a command of a function that takes an `App` first."""
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        @functools.wraps(function)
+        def callback(**parameters: Any) -> None:
+            function(current_app(), **parameters)
+
+        made = click.command(name)(callback)
+        made.params += common_options()
+        return made
+
+    return decorate
+
+
+def current_app() -> App:
+    """The `App` of the running command."""
+    common = click.get_current_context().ensure_object(dict)
+    settings = load_settings(os.environ, cwd=Path.cwd(), models_dir=common.get("models_dir"))
+    return App(settings=settings, output=make_output(common))
+
+
+def _option(name: str, text: str, **more: Any) -> click.Option:
+    return click.Option(
+        [name], help=text, expose_value=False, is_eager=True, callback=_remember, **more
+    )
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if value and parameter.name:
+        context.ensure_object(dict)[parameter.name] = value

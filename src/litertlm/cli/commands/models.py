@@ -1,0 +1,42 @@
+"""`litert-lm-cli models`."""
+
+from __future__ import annotations
+
+from litertlm.cli.app import App
+from litertlm.cli.app import command as make_command
+from litertlm.cli.output import human_bytes, table
+
+
+@make_command("models")
+def command(app: App) -> None:
+    """List the models that have a short name; `run` takes others of the same families too."""
+    from litertlm.services.catalog import CATALOG
+
+    on_disk = {model.name for model in app.store.installed()}
+    fields = [
+        {
+            "alias": entry.alias,
+            "model": entry.model,
+            "parameters": entry.parameters,
+            "download_bytes": entry.download_bytes,
+            "context": entry.context,
+            "licence": entry.licence,
+            "gated": entry.gated,
+            "on_disk": entry.model in on_disk,
+        }
+        for entry in CATALOG
+    ]
+    rows = [["NAME", "MODEL", "PARAMETERS", "DOWNLOAD", "CONTEXT", "LICENCE", "ON DISK"]]
+    rows += [
+        [
+            entry.alias,
+            entry.model if entry.package is None else "from the package registry",
+            entry.parameters,
+            human_bytes(entry.download_bytes),
+            str(entry.context),
+            entry.licence + (" (to accept on the Hub)" if entry.gated else ""),
+            "yes" if entry.model in on_disk else "",
+        ]
+        for entry in CATALOG
+    ]
+    app.output.data(fields, table(rows, right=frozenset({2, 3, 4})))

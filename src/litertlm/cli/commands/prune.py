@@ -1,0 +1,33 @@
+"""`litert-lm-cli prune`."""
+
+from __future__ import annotations
+
+import click
+
+from litertlm.cli.app import App
+from litertlm.cli.app import command as make_command
+from litertlm.cli.output import human_bytes
+
+
+@make_command("prune")
+@click.option("--caches", is_flag=True, help="The runtime's caches too; it makes them again.")
+@click.option("--checkpoints", is_flag=True, help="Downloaded checkpoints of converted models too.")
+@click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
+def command(app: App, caches: bool, checkpoints: bool, dry_run: bool) -> None:
+    """Remove what interrupted runs left behind, and caches or checkpoints on demand."""
+    leftovers = app.store.leftovers(caches=caches, checkpoints=checkpoints)
+    freed = 0
+    for leftover in leftovers:
+        if not dry_run:
+            app.store.prune(leftover, app.output)
+        freed += leftover.size_bytes
+        app.output.status(
+            f"{app.settings.shown(leftover.path)}: {leftover.reason}, "
+            f"{human_bytes(leftover.size_bytes)}"
+        )
+    app.output.status(f"{'Would free' if dry_run else '✓ Freed'} {human_bytes(freed)}")
+    if app.output.json_wanted:
+        fields = [
+            {"path": str(x.path), "size_bytes": x.size_bytes, "reason": x.reason} for x in leftovers
+        ]
+        app.output.data(fields, "")

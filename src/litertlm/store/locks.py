@@ -1,0 +1,31 @@
+"""One process at a time per model."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from litertlm.progress import Progress
+
+
+@contextlib.contextmanager
+def locked(path: Path, waiting: str, progress: Progress) -> Iterator[None]:
+    """Hold the lock file `path`; says `waiting` when another process holds it, and waits.
+
+    The lock is the kernel's, so it ends with the process, however that ends. The file itself
+    stays: removing it would let two processes lock two files of one name.
+    """
+    from filelock import FileLock, Timeout  # imports asyncio, 60 ms
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        progress.status(waiting)
+        lock.acquire(poll_interval=0.1)
+    try:
+        yield
+    finally:
+        lock.release()
