@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,7 +143,9 @@ class Store:
                     )
                 )
                 self.folder(name).mkdir(parents=True, exist_ok=True)
-            except (PermissionError, NotADirectoryError, FileExistsError) as error:
+            except OSError as error:
+                if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                    raise
                 raise UsageError(
                     f"Cannot write to {self.root}.",
                     why=f"{error.strerror}: {error.filename}",

@@ -1,0 +1,50 @@
+# make setup    the development environment, .venv-dev (the launcher's .venv is another one)
+# make test     all tests that need no PyTorch; the demo model comes from the package registry
+# make check    format, lint, types, layers, and the size of what the launcher installs
+# make parity   the goldens computed again with transformers, in .venv-parity
+# make bench    measure; writes bench/RESULTS.md
+.PHONY: setup test check parity bench clean
+
+PYTHON ?= python3
+DEV := .venv-dev
+PARITY := .venv-parity
+INSTALL := -m pip install --quiet --disable-pip-version-check
+GROUPS := 'pip>=25.1'  # the first that knows dependency groups
+
+setup: $(DEV)/made
+
+$(DEV)/made: pyproject.toml constraints.txt
+	rm -rf $(DEV)
+	$(PYTHON) -m venv $(DEV)
+	$(DEV)/bin/python $(INSTALL) $(GROUPS)
+	$(DEV)/bin/python $(INSTALL) -c constraints.txt --group dev -e .
+	touch $@
+
+$(PARITY)/made: pyproject.toml
+	rm -rf $(PARITY)
+	$(PYTHON) -m venv $(PARITY)
+	$(PARITY)/bin/python $(INSTALL) $(GROUPS)
+	$(PARITY)/bin/python $(INSTALL) --group parity
+	touch $@
+
+test: setup
+	$(DEV)/bin/python -m pytest -q
+
+check: setup
+	$(DEV)/bin/ruff format --check .
+	$(DEV)/bin/ruff check .
+	$(DEV)/bin/mypy
+	$(DEV)/bin/lint-imports
+	./litert-lm-cli --version
+	$(DEV)/bin/python bench/install_size.py .venv
+
+parity: $(PARITY)/made
+	for script in tests/parity/make_*.py; do \
+	  PYTHONPATH=src:tests $(PARITY)/bin/python $$script --check || exit 1; \
+	done
+
+bench: setup
+	$(DEV)/bin/python bench/run.py
+
+clean:
+	rm -rf $(DEV) $(PARITY) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,34 @@
+"""Print the size on disk of the environment that the launcher makes, and its biggest parts.
+
+python bench/install_size.py [VENV]
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+LIMIT_MB = 350
+SHOWN = 12
+
+
+def size_mb(path: Path) -> float:
+    """Megabytes (10^6 bytes) of disk blocks of the files below `path`; links are not followed."""
+    files = [path] if path.is_file() else path.rglob("*")
+    return sum(file.lstat().st_blocks * 512 for file in files) / 1e6
+
+
+def main() -> int:
+    venv = Path(sys.argv[1] if len(sys.argv) > 1 else ".venv")
+    packages = next(venv.glob("lib/python*/site-packages"))
+    parts = sorted(((size_mb(p), p.name) for p in packages.iterdir()), reverse=True)
+    total = size_mb(venv)
+    for size, name in parts[:SHOWN]:
+        print(f"{size:7.1f} MB  {name}")
+    print(f"{sum(size for size, _ in parts[SHOWN:]):7.1f} MB  {len(parts) - SHOWN} smaller ones")
+    print(f"{total:7.1f} MB  in all; the limit is {LIMIT_MB} MB")
+    return int(total > LIMIT_MB)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""The program as a subprocess, away from the user's home, models, tokens and terminal."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import litertlm
+
+PROGRAM = [sys.executable, "-m", "litertlm"]
+
+# What pip needs to reach the package registry, and what any process needs.
+_KEPT = ("PATH", "LANG", "TMPDIR", "SSL_CERT_FILE", "http_proxy", "https_proxy", "no_proxy")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run of the program ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def isolated_environment(home: Path, **more: str) -> dict[str, str]:
+    """An environment in which everything of the user lies below `home`."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    kept |= {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    return {
+        **kept,
+        "HOME": str(home),
+        "HF_HOME": str(home / "huggingface"),
+        "LITERT_LM_MODELS": str(home / "models"),
+        "PYTHONPATH": str(Path(litertlm.__file__).parents[1]),
+        "COLUMNS": "100",
+        **more,
+    }
+
+
+def run_program(
+    *arguments: str | Path,
+    home: Path,
+    cwd: Path | None = None,
+    stdin: str = "",
+    **environment: str,
+) -> Ended:
+    """Run the program to its end; `environment` is added to the isolated one."""
+    done = subprocess.run(
+        [*PROGRAM, *map(str, arguments)],
+        env=isolated_environment(home, **environment),
+        cwd=cwd or home,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
