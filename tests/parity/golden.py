@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
 from tiny import TinyModel
 from tiny.tokenizer import BOS, SPECIAL, VOCAB_SIZE
 

@@ -21,8 +21,6 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tiny import MODELS, TinyModel, write_checkpoint
-
 from parity.golden import (
     GREEDY_PROMPT,
     POSITIONS,
@@ -31,6 +29,7 @@ from parity.golden import (
     golden_tokens,
     load_golden,
 )
+from tiny import MODELS, TinyModel, write_checkpoint
 
 GREEDY_TOKENS = 40
 # A greedy step must be won by this much of the logits' spread, or rounding decides it.

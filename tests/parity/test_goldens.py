@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors import safe_open
-from tiny import MODELS, tensor_shapes, write_checkpoint
 from tokenizers import Tokenizer as HfTokenizer
 
 from parity.golden import FOLDER, GREEDY_PROMPT, checkpoint_sha256, load_golden
+from tiny import MODELS, tensor_shapes, write_checkpoint
 
 
 @pytest.mark.parametrize("name", MODELS)
