@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from program import PROGRAM, isolated_environment, run_program
 
 HEAVY = {
