@@ -1,39 +1,27 @@
 """What a bundle says about prompts: chat template, BOS, stop tokens, sampler, capabilities.
 
 `prompting(checkpoint)` is a pure function of the checkpoint; bundle/metadata.py writes the result
-into the LlmMetadata section, and the original template into the section's system metadata under
-`CHAT_TEMPLATE_KEY`, where `run` finds it.
+into the LlmMetadata section. The checkpoint's own template goes, as it was, into the bundle's
+system metadata under `CHAT_TEMPLATE_KEY`, and the special tokens that it reads, as JSON, under
+`TEMPLATE_VARIABLES_KEY`: with these two, chat_template.render gives exact prompts.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from litertlm.bundle.chat_template import template_variables
+from litertlm.bundle.family_prompts import Sampler, family_prompts
 from litertlm.bundle.template import AdaptedTemplate, adapt
-from litertlm.checkpoint import Checkpoint
+from litertlm.checkpoint import Checkpoint, Tokenizer
 
 CHAT_TEMPLATE_KEY = "chat_template"
-"""System-metadata (and provenance) key of the checkpoint's own template, as it was."""
+TEMPLATE_VARIABLES_KEY = "template_variables"
 
-
-@dataclass(frozen=True)
-class Sampler:
-    """Default sampling parameters.
-
-    Attributes:
-        kind: `greedy`, `top_k` or `top_p` (top-p after top-k, as the runtime does it).
-        temperature, top_k, top_p: as in generation_config.json; `top_k` 0 where there is no limit.
-        source: `generation_config` or `family`, where the values come from.
-    """
-
-    kind: str
-    temperature: float
-    top_k: int
-    top_p: float
-    source: str
-
-
-GREEDY = Sampler("greedy", temperature=1.0, top_k=1, top_p=1.0, source="generation_config")
+THINKING_TAGS = ("<think>", "</think>")
 
 
 @dataclass(frozen=True)
@@ -43,50 +31,107 @@ class Prompting:
     Attributes:
         template: the template that the runtime renders.
         original_template: the checkpoint's own, or None for a base model.
-        start_token_id: BOS that the runtime puts first, or None where the tokenizer adds none or
-            the template already renders it.
+        template_variables: special tokens by the names that templates use, such as `bos_token`.
+        start_token_id: BOS that the runtime puts first, or None. A chat prompt gets it where the
+            checkpoint's template writes it, text without a template where the tokenizer adds it.
         stop_token_ids: ascending.
         sampler: defaults for sampling.
-        model_type: field of the LlmModelType proto: `qwen3`, `gemma3`, `generic_model`, ...
-        supports_thinking, supports_tools: what the template can do.
+        model_type: field of the runtime's LlmModelType: `qwen3`, `gemma3`, `generic_model`, ...
+        thinking_tags: the texts around a thought, or None where the model does not think.
+        supports_tools: whether the template takes tool definitions.
     """
 
     template: AdaptedTemplate
     original_template: str | None
+    template_variables: Mapping[str, str]
     start_token_id: int | None
     stop_token_ids: tuple[int, ...]
     sampler: Sampler
     model_type: str
-    supports_thinking: bool
+    thinking_tags: tuple[str, str] | None
     supports_tools: bool
+
+    @property
+    def supports_thinking(self) -> bool:
+        """Whether thoughts come between tags that the runtime can tell from the answer."""
+        return self.thinking_tags is not None
 
 
 def prompting(checkpoint: Checkpoint) -> Prompting:
     """Read a checkpoint's prompting from its tokenizer, config and generation_config."""
     tokenizer = checkpoint.tokenizer
-    template = adapt(tokenizer.chat_template, tokenizer.config)
+    family = family_prompts(str(checkpoint.config.get("model_type", "")), tokenizer.chat_template)
+    template = adapt(tokenizer.chat_template, tokenizer.config, family.fallback)
+    begins_with_bos = tokenizer.adds_bos if template.kind == "none" else template.renders_bos
+    thinks = template.supports_thinking and THINKING_TAGS[1] in (tokenizer.chat_template or "")
     return Prompting(
         template=template,
         original_template=tokenizer.chat_template,
-        start_token_id=tokenizer.bos_token_id if tokenizer.adds_bos else None,
-        stop_token_ids=_stop_token_ids(checkpoint),
-        sampler=GREEDY,
-        model_type="generic_model",
-        supports_thinking=template.supports_thinking,
+        template_variables=template_variables(tokenizer.config),
+        start_token_id=tokenizer.bos_token_id if begins_with_bos else None,
+        stop_token_ids=stop_token_ids(checkpoint, template.end_of_turn),
+        sampler=sampler(checkpoint.generation_config, family.sampler),
+        model_type=family.model_type,
+        thinking_tags=THINKING_TAGS if thinks else None,
         supports_tools=template.supports_tools,
     )
 
 
-def _stop_token_ids(checkpoint: Checkpoint) -> tuple[int, ...]:
-    ids: set[int] = set()
-    sources = (
+def stop_token_ids(checkpoint: Checkpoint, end_of_turn: str | None) -> tuple[int, ...]:
+    """The tokens that end an answer.
+
+    Those of generation_config.json, config.json and the tokenizer, and the token that ends an
+    assistant's turn in the chat template. Texts that are no single token are left out.
+    """
+    config = checkpoint.config
+    text_config = config.get("text_config")
+    sources = [
         checkpoint.generation_config.get("eos_token_id"),
-        checkpoint.config.get("eos_token_id"),
+        config.get("eos_token_id"),
+        text_config.get("eos_token_id") if isinstance(text_config, Mapping) else None,
         checkpoint.tokenizer.eos_token_id,
-    )
+        None if end_of_turn is None else token_id(checkpoint.tokenizer, end_of_turn),
+    ]
+    ids: set[int] = set()
     for value in sources:
         if isinstance(value, int):
             ids.add(value)
         elif value is not None:
-            ids.update(value)
+            ids.update(int(one) for one in value)
     return tuple(sorted(ids))
+
+
+def token_id(tokenizer: Tokenizer, text: str) -> int | None:
+    """The id of an added token, or None where the tokenizer has no such token."""
+    decoder = tokenizer.config.get("added_tokens_decoder")
+    if isinstance(decoder, Mapping):
+        for key, token in decoder.items():
+            if token.get("content") == text:
+                return int(key)
+    if tokenizer.json is not None:
+        for token in json.loads(tokenizer.json).get("added_tokens") or ():
+            if token["content"] == text:
+                return int(token["id"])
+    return None
+
+
+def sampler(generation_config: Mapping[str, Any], family: Sampler | None) -> Sampler:
+    """Sampling defaults: the checkpoint's, else its family's, else greedy as in transformers.
+
+    A generation_config.json that names sampling values without `do_sample` means them; one with
+    `do_sample` and without a value means transformers' own: temperature 1, top-k 50, top-p 1.
+    """
+    wanted = generation_config.get("do_sample")
+    named = [generation_config.get(key) for key in ("temperature", "top_k", "top_p")]
+    temperature, top_k, top_p = named
+    if wanted is False or temperature == 0:
+        return Sampler("greedy", 1.0, 1, 1.0, "generation_config.json")
+    if wanted is None and all(value is None for value in named):
+        return family or Sampler("greedy", 1.0, 1, 1.0, "transformers")
+    return Sampler(
+        "top_p",
+        temperature=1.0 if temperature is None else float(temperature),
+        top_k=50 if top_k is None else int(top_k),
+        top_p=1.0 if top_p is None else float(top_p),
+        source="generation_config.json",
+    )

@@ -1,18 +1,103 @@
-"""Chat templates: from Hugging Face's Jinja to what the runtime's minijinja renders."""
+"""Chat templates: from Hugging Face's Jinja to what the runtime's minijinja renders.
+
+`adapt` tries, in this order: the checkpoint's own template as it is; the same written anew for
+minijinja behind a prelude that normalises the messages (minijinja.py); the family's plain one.
+The first that gives the bytes of `apply_chat_template` on the conversations of conversations.py
+is kept, so nothing is trusted because of how it looks.
+
+The runtime renders the whole history at every turn and demands that the text with the new
+message starts with the text without it. Where the checkpoint's own template breaks this (Qwen3
+shows an answer's thoughts only while it is the last message), the bundle's template renders a
+history that ends in an answer as if another message followed, and cuts that message off again.
+What the model is asked stays the same bytes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-PLAIN_TEMPLATE = (
-    "{% for message in messages %}"
-    "{% if message.content is string %}{{ message.content }}"
-    "{% else %}{% for part in message.content %}{{ part.text }}{% endfor %}{% endif %}"
-    "{% endfor %}"
+import jinja2
+
+from litertlm.bundle import chat_template as reference
+from litertlm.bundle import conversations as known
+from litertlm.bundle.conversations import Conversation
+from litertlm.bundle.engine_rules import Refused, compile_for_runtime, runtime_variables
+from litertlm.bundle.minijinja import (
+    PYTHON_JSON,
+    PYTHON_TEXT,
+    Printer,
+    Untranslatable,
+    text_literal,
 )
+
+PLAIN_TEMPLATE = """\
+{%- for message in messages -%}
+{%- if message.content is string -%}{{- message.content -}}
+{%- else -%}
+{%- for part in message.content -%}{{- part.text -}}{%- endfor -%}
+{%- endif -%}
+{%- endfor -%}
+"""
 """For a base model: the texts and nothing else."""
+
+_NORMALISE = """\
+{%- set chat = namespace(messages=[], text="", results=[]) -%}
+{%- for message in messages -%}
+{%- set chat.text = message.content -%}
+{%- set chat.results = [] -%}
+{%- if message.content is sequence and message.content is not string -%}
+{%- set chat.text = "" -%}
+{%- for part in message.content -%}
+{%- if part is string -%}{%- set chat.text = chat.text ~ part -%}
+{%- elif part.type == "tool_response" -%}{%- set chat.results = chat.results + [part] -%}
+{%- elif part.text is string -%}{%- set chat.text = chat.text ~ part.text -%}
+{%- endif -%}
+{%- endfor -%}
+{%- endif -%}
+{%- if chat.results -%}
+{%- for part in chat.results -%}
+{%- set result = part.response if part.response is string else part.response|tojson -%}
+{%- set chat.messages = chat.messages + [dict(message, name=part.name, content=result)] -%}
+{%- endfor -%}
+{%- elif message.channels is mapping and message.channels.thought is string -%}
+{%- set content = "<think>" ~ message.channels.thought ~ "</think>" ~ chat.text -%}
+{%- set chat.messages = chat.messages + [dict(message, content=content)] -%}
+{%- elif message.content is sequence and message.content is not string -%}
+{%- set chat.messages = chat.messages + [dict(message, content=chat.text)] -%}
+{%- else -%}
+{%- set chat.messages = chat.messages + [message] -%}
+{%- endif -%}
+{%- endfor -%}
+{%- set messages = chat.messages -%}
+{%- if not tools -%}{%- set tools = none -%}{%- endif -%}
+"""
+
+_MARK = "\u2063next message\u2063"
+
+_STABLE_BEFORE = """\
+{%- set chat_open = messages and messages[-1].role == "assistant" and not add_generation_prompt -%}
+{%- if chat_open -%}
+{%- set next = {"role": "user", "content": MARK} -%}
+{%- if messages[-1].tool_calls -%}
+{%- set next = {"role": "tool", "content": MARK, "name": "", "tool_call_id": "000000000"} -%}
+{%- endif -%}
+{%- set messages = messages + [next] -%}
+{%- endif -%}
+{%- set chat_text -%}
+"""
+
+_STABLE_AFTER = """\
+{%- endset -%}
+{%- if chat_open -%}
+{%- set chat_text = (chat_text|split(MARK))[0] -%}
+{%- set chat_text = (chat_text|split(END))[:-1]|join(END) ~ END -%}
+{%- endif -%}
+{{- chat_text -}}
+"""
 
 
 @dataclass(frozen=True)
@@ -21,12 +106,15 @@ class AdaptedTemplate:
 
     Attributes:
         source: the Jinja text for the bundle.
-        kind: `original`, `adapted` (same bytes as the checkpoint's own), `fallback` (the family's
-            plain one) or `none` (a base model: texts are passed on as they are).
+        kind: `original`, `adapted` (same prompts as the checkpoint's own), `fallback` (the
+            family's plain one) or `none` (a base model: texts are passed on as they are).
         reasons: why it is not the original, one sentence each.
         prefix_stable: whether the checkpoint's own template is: whether each turn's text starts
-            with the text of the turn before. The bundle's always is.
-        end_of_turn: the text that ends an assistant turn, without white space, or None.
+            with the text of the turn before and the answer. The bundle's always satisfies the
+            runtime.
+        end_of_turn: the text that ends an assistant's turn, without white space, or None.
+        renders_bos: whether prompts begin with the BOS token's text; the bundle's template
+            leaves it out and the start token stands for it.
         supports_thinking, supports_tools: what the checkpoint's own template can do.
     """
 
@@ -35,8 +123,21 @@ class AdaptedTemplate:
     reasons: tuple[str, ...]
     prefix_stable: bool
     end_of_turn: str | None
+    renders_bos: bool
     supports_thinking: bool
     supports_tools: bool
+
+
+NO_TEMPLATE = AdaptedTemplate(
+    PLAIN_TEMPLATE,
+    kind="none",
+    reasons=(),
+    prefix_stable=True,
+    end_of_turn=None,
+    renders_bos=False,
+    supports_thinking=False,
+    supports_tools=False,
+)
 
 
 def adapt(
@@ -44,23 +145,270 @@ def adapt(
     tokenizer_config: Mapping[str, Any],
     family_fallback: str | None = None,
 ) -> AdaptedTemplate:
-    """Make a template that the runtime renders to the bytes of `apply_chat_template`."""
+    """Make a template that the runtime renders to the bytes of `apply_chat_template`.
+
+    Args:
+        chat_template: the checkpoint's own, or None for a base model.
+        tokenizer_config: tokenizer_config.json, for the special tokens.
+        family_fallback: a plain template for minijinja, used where nothing else gives the same
+            bytes; PLAIN_TEMPLATE where the family has none.
+    """
     if chat_template is None:
-        return AdaptedTemplate(
-            PLAIN_TEMPLATE,
-            "none",
-            (),
-            prefix_stable=True,
-            end_of_turn=None,
-            supports_thinking=False,
-            supports_tools=False,
+        return NO_TEMPLATE
+    variables = reference.template_variables(tokenizer_config)
+    own = _Own(chat_template, variables)
+    try:
+        facts = _probe(own)
+    except reference.TemplateError as error:
+        reason = f"The checkpoint's template cannot be rendered: {error.why}"
+        return _fallback(family_fallback, None, (reason,))
+    reasons: list[str] = []
+    if not facts.runtime_stable:
+        reasons.append(_UNSTABLE)
+    for kind, build in _candidates(chat_template, variables, facts):
+        try:
+            source = build()
+            difference = _difference(source, own, facts, kind)
+        except (Untranslatable, Refused) as error:
+            difference = str(error).split("\n", 1)[0]
+        if difference is None:
+            return AdaptedTemplate(
+                source,
+                "original" if kind == "original" else "adapted",
+                tuple(reasons),
+                prefix_stable=facts.prefix_stable,
+                end_of_turn=facts.end_of_turn,
+                renders_bos=facts.renders_bos,
+                supports_thinking=facts.supports_thinking,
+                supports_tools=facts.supports_tools,
+            )
+        reasons.append(f"{_NAMES[kind]}: {difference}")
+    return _fallback(family_fallback, facts, tuple(reasons))
+
+
+_UNSTABLE = (
+    "The checkpoint's own template is not prefix-stable: a new message changes the text of an "
+    "earlier answer."
+)
+_NAMES = {
+    "original": "The checkpoint's own template in the runtime",
+    "adapted": "Written anew for the runtime",
+    "text": "Written anew with Python's way of printing values",
+    "stable": "Written anew and made prefix-stable",
+    "stable text": "Written anew, prefix-stable, with Python's way of printing values",
+}
+
+
+@dataclass(frozen=True)
+class _Facts:
+    prefix_stable: bool
+    runtime_stable: bool
+    end_of_turn: str | None
+    renders_bos: bool
+    supports_thinking: bool
+    supports_tools: bool
+    conversations: tuple[Conversation, ...]
+    histories: tuple[Conversation, ...]
+
+
+def _now() -> datetime:
+    return datetime(2025, 3, 9, 12, 30)
+
+
+class _Own:
+    """The checkpoint's template under Jinja2."""
+
+    def __init__(self, source: str, variables: Mapping[str, str]) -> None:
+        self.bos = variables.get("bos_token", "")
+        self._variables = variables
+        try:
+            self._compiled = reference.environment(_now).from_string(source)
+        except jinja2.TemplateSyntaxError as error:
+            raise reference.TemplateError("Not valid Jinja.", why=str(error)) from error
+
+    def text(self, chat: Conversation, *, prompt: bool) -> str | None:
+        """What the template gives, or None where it refuses the conversation."""
+        try:
+            return self._compiled.render(
+                messages=list(chat.messages),
+                tools=None if chat.tools is None else list(chat.tools),
+                documents=None,
+                add_generation_prompt=prompt,
+                **{**self._variables, **chat.arguments},
+            )
+        except (jinja2.TemplateError, TypeError, ValueError, KeyError, IndexError):
+            return None
+
+
+def _probe(own: _Own) -> _Facts:
+    hello = Conversation([known.user("Hello")])
+    asked = own.text(hello, prompt=True)
+    if asked is None:
+        raise reference.TemplateError("Refuses.", why="it refuses a single user message")
+    on, off = (
+        own.text(Conversation(hello.messages, None, {"enable_thinking": value}), prompt=True)
+        for value in (True, False)
+    )
+    with_tools = own.text(Conversation(hello.messages, known.TOOLS), prompt=True)
+    supports_tools = with_tools is not None and known.TOOL_NAME in with_tools
+    thinks = on != off or (on is not None and on.rstrip().endswith("<think>"))
+    chats = known.plain_conversations() + known.thinking_conversations()
+    histories = [c for c in chats if len(c.messages) > 2]
+    if supports_tools:
+        chats += known.tool_conversations()
+        histories += [c for c in known.tool_conversations() if len(c.messages) > 2]
+    end = _end_of_turn(own)
+    return _Facts(
+        prefix_stable=all(_keeps_prompt(own, chat) for chat in histories),
+        runtime_stable=all(
+            _is_prefix(lambda c, p: own.text(c, prompt=p), chat) for chat in histories
+        ),
+        end_of_turn=end,
+        renders_bos=bool(own.bos) and asked.startswith(own.bos),
+        supports_thinking=thinks,
+        supports_tools=supports_tools,
+        conversations=tuple(chats),
+        histories=tuple(histories),
+    )
+
+
+def _end_of_turn(own: _Own) -> str | None:
+    chat = [known.user("Hello"), known.assistant(known.ANSWER), known.user("Bye")]
+    text = own.text(Conversation(chat), prompt=True)
+    if text is None or known.ANSWER not in text:
+        return None
+    found = re.match(r"\s*(<[^<>\s]+>|\[/?[A-Z_]+\])", text.split(known.ANSWER, 1)[1])
+    return found.group(1) if found else None
+
+
+def _turns(chat: Conversation) -> Iterator[tuple[Conversation, Conversation]]:
+    """Each history that ends in an answer, and the conversation with what was said next."""
+    for index, message in enumerate(chat.messages[:-1]):
+        if message["role"] == "assistant":
+            stop = index + 2
+            while stop < len(chat.messages) and chat.messages[stop]["role"] == "tool":
+                stop += 1
+            yield (
+                Conversation(chat.messages[: index + 1], chat.tools, chat.arguments),
+                Conversation(chat.messages[:stop], chat.tools, chat.arguments),
+            )
+
+
+def _is_prefix(text: Callable[[Conversation, bool], str | None], chat: Conversation) -> bool:
+    """Whether the runtime accepts every turn of this conversation."""
+    for before, after in _turns(chat):
+        old, new = text(before, False), text(after, True)
+        if old is not None and new is not None and not new.startswith(old):
+            return False
+    return True
+
+
+def _keeps_prompt(own: _Own, chat: Conversation) -> bool:
+    """Whether each turn's text starts with the turn before and the answer as it was given."""
+    for before, after in _turns(chat):
+        answer = before.messages[-1]
+        asked = Conversation(before.messages[:-1], before.tools, before.arguments)
+        old, new = own.text(asked, prompt=True), own.text(after, prompt=True)
+        if old is None or new is None or answer.get("tool_calls"):
+            continue
+        rest = new[len(old) :] if new.startswith(old) else ""
+        if not rest.lstrip().startswith(str(answer["content"]).strip()):
+            return False
+    return True
+
+
+def _candidates(
+    source: str, variables: Mapping[str, str], facts: _Facts
+) -> Iterator[tuple[str, Callable[[], str]]]:
+    if facts.runtime_stable:
+        yield "original", lambda: source
+        yield "adapted", lambda: _write(source, variables, facts, stable=False, text=False)
+        yield "text", lambda: _write(source, variables, facts, stable=False, text=True)
+    yield "stable", lambda: _write(source, variables, facts, stable=True, text=False)
+    yield "stable text", lambda: _write(source, variables, facts, stable=True, text=True)
+
+
+def _write(
+    source: str, variables: Mapping[str, str], facts: _Facts, *, stable: bool, text: bool
+) -> str:
+    """The template anew: macros, special tokens, normalised messages, then its own body."""
+    printer = Printer(python_text=text)
+    body = printer.template(reference.environment().parse(source))
+    parts = []
+    if "text" in printer.macros:
+        parts.append(PYTHON_TEXT)
+    if "json" in printer.macros:
+        parts.append(PYTHON_JSON)
+    for name, value in variables.items():
+        if name in source:
+            inner = "" if name == "bos_token" and facts.renders_bos else value
+            parts.append(f"{{%- set {name} = {text_literal(inner)} -%}}\n")
+    parts.append(_NORMALISE)
+    if not stable:
+        return "".join([*parts, body])
+    if facts.end_of_turn is None:
+        raise Untranslatable("the end of an assistant's turn cannot be told")
+    mark, end = text_literal(_MARK), text_literal(facts.end_of_turn)
+    before = _STABLE_BEFORE.replace("MARK", mark)
+    after = _STABLE_AFTER.replace("MARK", mark).replace("END", end)
+    return "".join([*parts, before, body, after])
+
+
+_MEANS_OTHERWISE = re.compile(
+    r"\.(startswith|endswith|replace|split|join|[lr]?strip|items)\("
+    r"|\{%-?\s*(end)?generation|\bis\s+(not\s+)?none\b"
+)
+
+
+def _difference(source: str, own: _Own, facts: _Facts, kind: str) -> str | None:
+    """What differs first from the checkpoint's own template, or None."""
+    if kind == "original" and (found := _MEANS_OTHERWISE.search(source)):
+        return f"{found.group()!r} means something else there"
+    render = compile_for_runtime(source, _now)
+
+    def text(chat: Conversation, prompt: bool) -> str | None:
+        arguments = runtime_variables(
+            chat.messages, chat.tools, chat.arguments, add_generation_prompt=prompt
         )
+        try:
+            return render(arguments)
+        except Refused:
+            if own.text(chat, prompt=prompt) is None:
+                return None
+            raise
+
+    for chat in facts.conversations:
+        for prompt in (True, False):
+            if not prompt and kind.startswith("stable"):
+                continue
+            wanted = own.text(chat, prompt=prompt)
+            if wanted is None:
+                continue
+            if facts.renders_bos:
+                wanted = wanted.removeprefix(own.bos)
+            got = text(chat, prompt)
+            if got != wanted:
+                return _describe(wanted, got or "")
+    for chat in facts.histories:
+        if not _is_prefix(text, chat):
+            return "a turn's text does not start with the text of the turn before"
+    return None
+
+
+def _describe(wanted: str, got: str) -> str:
+    at = next((i for i, (a, b) in enumerate(zip(wanted, got, strict=False)) if a != b), None)
+    at = min(len(wanted), len(got)) if at is None else at
+    return f"{got[at : at + 30]!r} instead of {wanted[at : at + 30]!r} at character {at}"
+
+
+def _fallback(source: str | None, facts: _Facts | None, reasons: Sequence[str]) -> AdaptedTemplate:
     return AdaptedTemplate(
-        chat_template,
-        "original",
-        (),
-        prefix_stable=True,
-        end_of_turn=None,
-        supports_thinking="enable_thinking" in chat_template,
-        supports_tools="tools" in chat_template,
+        PLAIN_TEMPLATE if source is None else source,
+        "fallback",
+        tuple(reasons),
+        prefix_stable=facts is not None and facts.prefix_stable,
+        end_of_turn=None if facts is None else facts.end_of_turn,
+        renders_bos=facts is not None and facts.renders_bos,
+        supports_thinking=False,
+        supports_tools=False,
     )

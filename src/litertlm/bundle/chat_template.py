@@ -1,0 +1,143 @@
+"""Render a checkpoint's own chat template to the bytes of transformers' `apply_chat_template`.
+
+    render(source, messages, variables, add_generation_prompt=True, enable_thinking=False)
+
+`run` uses it for exact prompts: `source` is the bundle's `chat_template` (prompting.py,
+`CHAT_TEMPLATE_KEY`), `variables` its special tokens (`template_variables`). The environment is
+the one that transformers sets up (huggingface/transformers, utils/chat_template_utils.py):
+sandboxed Jinja2 with trim_blocks, lstrip_blocks, loop controls, a tojson without HTML escapes,
+raise_exception, strftime_now and the generation tag.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import jinja2
+from jinja2 import nodes
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from litertlm.errors import LiteRtLmError
+
+SPECIAL_TOKENS = (
+    "bos_token",
+    "eos_token",
+    "unk_token",
+    "sep_token",
+    "pad_token",
+    "cls_token",
+    "mask_token",
+)
+
+
+class TemplateError(LiteRtLmError):
+    """A chat template that cannot be parsed, or that refuses a conversation."""
+
+
+class _Generation(Extension):
+    """The tag around an assistant's text; it marks tokens for training and renders its body."""
+
+    tags = {"generation"}  # noqa: RUF012  (Jinja2 wants a plain set)
+
+    def parse(self, parser: Parser) -> nodes.Node | list[nodes.Node]:
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return nodes.Scope(body, lineno=line)
+
+
+def environment(now: Callable[[], datetime] = datetime.now) -> jinja2.Environment:
+    """The Jinja2 environment of `apply_chat_template`; `now` is the clock of strftime_now."""
+
+    def raise_exception(message: str) -> None:
+        raise jinja2.TemplateError(message)
+
+    def tojson(
+        value: Any,
+        ensure_ascii: bool = False,
+        indent: int | None = None,
+        separators: tuple[str, str] | None = None,
+        sort_keys: bool = False,
+    ) -> str:
+        return json.dumps(
+            value,
+            ensure_ascii=ensure_ascii,
+            indent=indent,
+            separators=separators,
+            sort_keys=sort_keys,
+        )
+
+    env = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
+    )
+    env.filters["tojson"] = tojson
+    env.globals["raise_exception"] = raise_exception
+    env.globals["strftime_now"] = lambda format: now().strftime(format)
+    return env
+
+
+@lru_cache(maxsize=8)
+def _compiled(source: str) -> jinja2.Template:
+    return environment().from_string(source)
+
+
+def render(
+    source: str,
+    messages: Sequence[Mapping[str, Any]],
+    variables: Mapping[str, Any],
+    *,
+    tools: Iterable[Mapping[str, Any]] | None = None,
+    add_generation_prompt: bool = True,
+    **arguments: Any,
+) -> str:
+    """The prompt text that `apply_chat_template(..., tokenize=False)` gives.
+
+    Args:
+        source: the checkpoint's chat template.
+        messages: `{"role": ..., "content": ...}`, contents as strings; also `tool_calls`,
+            `reasoning_content` and whatever else the template reads.
+        variables: see `template_variables`.
+        tools: JSON schemas of functions, or None.
+        add_generation_prompt: whether the text ends where the assistant's answer begins.
+        arguments: more variables for the template, such as `enable_thinking`.
+
+    Raises:
+        TemplateError: the template is not valid, or refuses this conversation.
+    """
+    try:
+        return _compiled(source).render(
+            messages=list(messages),
+            tools=None if tools is None else list(tools),
+            documents=None,
+            add_generation_prompt=add_generation_prompt,
+            **{**variables, **arguments},
+        )
+    except jinja2.TemplateSyntaxError as error:
+        raise TemplateError("The chat template is not valid Jinja.", why=str(error)) from error
+    except (jinja2.TemplateError, TypeError, ValueError, KeyError, IndexError) as error:
+        raise TemplateError(
+            "The chat template does not accept this conversation.", why=str(error)
+        ) from error
+
+
+def template_variables(tokenizer_config: Mapping[str, Any]) -> dict[str, str]:
+    """The special tokens that transformers passes to a template (`special_tokens_map`).
+
+    Args:
+        tokenizer_config: tokenizer_config.json; a token is a text or a mapping with `content`.
+    """
+    found = {}
+    extra = tokenizer_config.get("extra_special_tokens")
+    named = dict(extra) if isinstance(extra, Mapping) else {}
+    for key in (*SPECIAL_TOKENS, *named):
+        value = tokenizer_config.get(key, named.get(key))
+        if isinstance(value, Mapping):
+            value = value.get("content")
+        if isinstance(value, str):
+            found[key] = value
+    return found

@@ -1,0 +1,79 @@
+"""The runtime's template engine, as far as it can be had without loading a model.
+
+The PyPI package `minijinja` is the same engine; the settings, filters and tests below are those
+that the runtime adds (litert-lm-api 0.18.1). tests/e2e compare it with the runtime itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+
+class Refused(Exception):
+    """The engine did not render; the text is its reason."""
+
+
+def compile_for_runtime(
+    source: str, now: Callable[[], datetime]
+) -> Callable[[Mapping[str, Any]], str]:
+    """A function from the runtime's template variables to the text, or `Refused`.
+
+    Raises:
+        Refused: the source is not valid for minijinja.
+    """
+    import minijinja
+
+    def raise_exception(message: str) -> None:
+        raise ValueError(message)
+
+    env = minijinja.Environment()
+    env.trim_blocks = True
+    env.lstrip_blocks = True
+    env.keep_trailing_newline = True
+    env.auto_escape_callback = lambda name: False
+    env.add_global("raise_exception", raise_exception)
+    env.add_global("strftime_now", lambda form: now().strftime(form))
+    env.add_filter("tojson", lambda value: json.dumps(value, ensure_ascii=False))
+    env.add_filter("lstrip", lambda text, chars=None: text.lstrip(chars))
+    env.add_filter("rstrip", lambda text, chars=None: text.rstrip(chars))
+    try:
+        env.add_template("chat", source)
+    except minijinja.TemplateError as error:
+        raise Refused(str(error)) from error
+
+    def render(variables: Mapping[str, Any]) -> str:
+        try:
+            return str(env.render_template("chat", **variables))
+        except (minijinja.TemplateError, TypeError, ValueError) as error:
+            raise Refused(str(error)) from error
+
+    return render
+
+
+def runtime_variables(
+    messages: Sequence[Mapping[str, Any]],
+    tools: Sequence[Mapping[str, Any]] | None,
+    arguments: Mapping[str, Any],
+    *,
+    add_generation_prompt: bool,
+) -> dict[str, Any]:
+    """What the runtime passes to a template: contents as lists of parts, empty special tokens."""
+    parts = []
+    for message in messages:
+        content = message.get("content")
+        if isinstance(content, str):
+            message = {**message, "content": [{"type": "text", "text": content}]}
+        parts.append(message)
+    variables: dict[str, Any] = {
+        "messages": parts,
+        "add_generation_prompt": add_generation_prompt,
+        "bos_token": "",
+        "eos_token": "",
+        **arguments,
+    }
+    if tools is not None:
+        variables["tools"] = list(tools)
+    return variables

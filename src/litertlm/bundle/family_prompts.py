@@ -1,0 +1,124 @@
+"""What the families publish about prompts, for where a checkpoint does not say it itself.
+
+Sources of the sampling values: the `generation_config.json` or the model card of the family's
+instruction-tuned checkpoints on Hugging Face (docs/models.md lists them).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from litertlm.bundle.minijinja import text_literal
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Default sampling parameters.
+
+    Attributes:
+        kind: `greedy` or `top_p` (top-p after top-k, as the runtime does it).
+        temperature, top_p: as in generation_config.json.
+        top_k: how many tokens are looked at.
+        source: where the values come from: `generation_config.json`, `family` or `transformers`
+            (its default, which is greedy).
+    """
+
+    kind: str
+    temperature: float
+    top_k: int
+    top_p: float
+    source: str
+
+
+@dataclass(frozen=True)
+class FamilyPrompts:
+    """A family's prompt facts.
+
+    Attributes:
+        model_type: field of the runtime's LlmModelType, which decides how it parses tool calls.
+        sampler: published sampling values, or None where none are.
+        fallback: a plain chat template for minijinja, or None.
+    """
+
+    model_type: str = "generic_model"
+    sampler: Sampler | None = None
+    fallback: str | None = None
+
+
+def _turns(user: str, assistant: str, end: str, system: str | None = None) -> str:
+    """A template that writes each message between its role's header and `end`.
+
+    Without a `system` header, a system message goes in front of the first user message.
+    """
+    text = (
+        "{%- if message.content is string -%}{%- set text = message.content -%}"
+        "{%- else -%}{%- set text = message.content|map(attribute='text')|join -%}{%- endif -%}\n"
+    )
+    cases = [
+        ("user", f"{text_literal(user)} ~ held.text ~ text ~ {text_literal(end)}"),
+        ("assistant", f"{text_literal(assistant)} ~ text ~ {text_literal(end)}"),
+    ]
+    if system is not None:
+        cases.append(("system", f"{text_literal(system)} ~ text ~ {text_literal(end)}"))
+    body = "".join(
+        f'{{%- if message.role == "{role}" -%}}{{{{- {text} -}}}}'
+        + ('{%- set held.text = "" -%}' if role == "user" else "")
+        + "{%- endif -%}\n"
+        for role, text in cases
+    )
+    if system is None:
+        body += (
+            '{%- if message.role == "system" -%}{%- set held.text = text ~ "\\n\\n" -%}'
+            "{%- endif -%}\n"
+        )
+    return (
+        '{%- set held = namespace(text="") -%}\n'
+        "{%- for message in messages -%}\n" + text + body + "{%- endfor -%}\n"
+        f"{{%- if add_generation_prompt -%}}{{{{- {text_literal(assistant)} -}}}}{{%- endif -%}}\n"
+    )
+
+
+_CHATML = _turns(
+    "<|im_start|>user\n",
+    "<|im_start|>assistant\n",
+    "<|im_end|>\n",
+    "<|im_start|>system\n",
+)
+_GEMMA = _turns("<start_of_turn>user\n", "<start_of_turn>model\n", "<end_of_turn>\n")
+_LLAMA3 = _turns(
+    "<|start_header_id|>user<|end_header_id|>\n\n",
+    "<|start_header_id|>assistant<|end_header_id|>\n\n",
+    "<|eot_id|>",
+    "<|start_header_id|>system<|end_header_id|>\n\n",
+)
+_PHI3 = _turns("<|user|>\n", "<|assistant|>\n", "<|end|>\n", "<|system|>\n")
+_GRANITE = _turns(
+    "<|start_of_role|>user<|end_of_role|>",
+    "<|start_of_role|>assistant<|end_of_role|>",
+    "<|end_of_text|>\n",
+    "<|start_of_role|>system<|end_of_role|>",
+)
+
+_GEMMA_SAMPLER = Sampler("top_p", temperature=1.0, top_k=64, top_p=0.95, source="family")
+
+FAMILIES = {
+    "qwen3": FamilyPrompts("qwen3", Sampler("top_p", 0.6, 20, 0.95, "family"), _CHATML),
+    "qwen2": FamilyPrompts("qwen2p5", Sampler("top_p", 0.7, 20, 0.8, "family"), _CHATML),
+    "gemma3": FamilyPrompts("gemma3", _GEMMA_SAMPLER, _GEMMA),
+    "gemma3_text": FamilyPrompts("gemma3", _GEMMA_SAMPLER, _GEMMA),
+    "smollm3": FamilyPrompts(sampler=Sampler("top_p", 0.6, 50, 0.95, "family"), fallback=_CHATML),
+    "phi3": FamilyPrompts(fallback=_PHI3),
+    "granite": FamilyPrompts(fallback=_GRANITE),
+}
+"""By `model_type` of config.json."""
+
+
+def family_prompts(model_type: str, chat_template: str | None) -> FamilyPrompts:
+    """The facts of a family; `llama` covers several chat formats, told apart by their tokens."""
+    known = FAMILIES.get(model_type)
+    if known is not None:
+        return known
+    source = chat_template or ""
+    if "<|start_header_id|>" in source:
+        return FamilyPrompts(fallback=_LLAMA3)
+    return FamilyPrompts(fallback=_CHATML if "<|im_start|>" in source else None)

@@ -1,0 +1,407 @@
+"""Write a Jinja2 template anew in the part of the language that minijinja shares.
+
+The stock template is parsed by Jinja2 itself and its syntax tree is printed again, so white space
+control, adjacent literals and block trimming are settled before the runtime sees anything. On
+the way Python's methods become filters and tests, and tests whose meaning differs are spelt out.
+
+What the runtime does differently (litert-lm-api 0.18.1, measured with
+`Conversation.render_message_to_string`):
+- maps and strings have no methods;
+- `is none` is true for undefined values only, and null is neither defined-as-none nor printed
+  as Python prints it;
+- tojson takes no options;
+- the source is edited by regular expressions first: anything that looks like a call of a string
+  method is rewritten, inside of text too, so such dots are written as escapes here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from jinja2 import nodes
+
+_BINARY: dict[type[nodes.BinExpr], str] = {
+    nodes.Add: "+",
+    nodes.Sub: "-",
+    nodes.Mul: "*",
+    nodes.Div: "/",
+    nodes.FloorDiv: "//",
+    nodes.Mod: "%",
+    nodes.Pow: "**",
+    nodes.And: "and",
+    nodes.Or: "or",
+}
+_COMPARE = {
+    "eq": "==",
+    "ne": "!=",
+    "lt": "<",
+    "lteq": "<=",
+    "gt": ">",
+    "gteq": ">=",
+    "in": "in",
+    "notin": "not in",
+}
+# Methods of Python's dict hide keys of the same name when an attribute is read.
+_DICT_METHODS = frozenset(dir(dict))
+_EDITED = re.compile(r"\.(?=(?:startswith|endswith|replace|split|join|[lr]?strip|items)\()")
+
+PYTHON_TEXT = """\
+{%- macro python_repr(value) -%}
+{%- if value is string -%}
+{%- set quote = '"' if "'" in value and '"' not in value else "'" -%}
+{%- set text = value|replace("\\\\", "\\\\\\\\")|replace("\\n", "\\\\n") -%}
+{%- set text = text|replace("\\r", "\\\\r")|replace("\\t", "\\\\t") -%}
+{{- quote ~ (text if quote == '"' else text|replace("'", "\\\\'")) ~ quote -}}
+{%- elif value is mapping -%}
+{{- "{" -}}
+{%- for key, item in value|items -%}
+{{- python_repr(key) ~ ": " ~ python_repr(item) ~ ("" if loop.last else ", ") -}}
+{%- endfor -%}
+{{- "}" -}}
+{%- elif value is sequence -%}
+{{- "[" -}}
+{%- for item in value -%}{{- python_repr(item) ~ ("" if loop.last else ", ") -}}{%- endfor -%}
+{{- "]" -}}
+{%- elif value is defined -%}
+{{- python_str(value) -}}
+{%- endif -%}
+{%- endmacro -%}
+{%- macro python_str(value) -%}
+{%- if value is string -%}{{- value -}}
+{%- elif value is not defined -%}
+{%- elif value == none -%}{{- "None" -}}
+{%- elif value is boolean -%}{{- "True" if value else "False" -}}
+{%- elif value is mapping or value is sequence -%}{{- python_repr(value) -}}
+{%- else -%}{{- value -}}
+{%- endif -%}
+{%- endmacro -%}
+"""
+"""`python_str` prints a value as Python's str does."""
+
+PYTHON_JSON = """\
+{%- macro python_json(value, indent, level) -%}
+{%- set inner = "\\n" ~ " " * (indent * (level + 1)) -%}
+{%- set outer = "\\n" ~ " " * (indent * level) -%}
+{%- if value is mapping and value -%}
+{{- "{" -}}
+{%- for key, item in value|items -%}
+{{- inner ~ key|tojson ~ ": " ~ python_json(item, indent, level + 1) -}}
+{%- if not loop.last -%}{{- "," -}}{%- endif -%}
+{%- endfor -%}
+{{- outer ~ "}" -}}
+{%- elif value is sequence and value -%}
+{{- "[" -}}
+{%- for item in value -%}
+{{- inner ~ python_json(item, indent, level + 1) ~ ("" if loop.last else ",") -}}
+{%- endfor -%}
+{{- outer ~ "]" -}}
+{%- else -%}
+{{- value|tojson -}}
+{%- endif -%}
+{%- endmacro -%}
+"""
+"""`python_json` prints JSON as `json.dumps(value, indent=...)` does."""
+
+
+class Untranslatable(Exception):
+    """A construct that minijinja has no counterpart for; the text names it."""
+
+
+def text_literal(text: str) -> str:
+    """A string literal that both engines read as `text` and the runtime's editing leaves alone."""
+    literal = json.dumps(text, ensure_ascii=False)
+    literal = _EDITED.sub(r"\\u002e", literal)
+    return literal.replace("{%", "{\\u0025").replace("{{", "{\\u007b").replace("{#", "{\\u0023")
+
+
+class Printer:
+    """Prints a syntax tree as minijinja source.
+
+    Args:
+        python_text: print values that may be other than strings through `python_str`.
+    """
+
+    def __init__(self, *, python_text: bool) -> None:
+        self._python_text = python_text
+        self.macros: set[str] = set()
+
+    def template(self, tree: nodes.Template) -> str:
+        """The template's body, without the macros that it needs (see `macros`)."""
+        return self._body(tree.body)
+
+    # Statements: each is one or more tags that strip the white space around them.
+
+    def _body(self, body: Sequence[nodes.Node]) -> str:
+        return "".join(self._statement(node) for node in body)
+
+    def _statement(self, node: nodes.Node) -> str:
+        method: Callable[[nodes.Node], str] | None = getattr(
+            self, f"_do_{type(node).__name__.lower()}", None
+        )
+        if method is None:
+            raise Untranslatable(f"the statement {type(node).__name__}, line {node.lineno}")
+        return method(node)
+
+    def _do_output(self, node: nodes.Output) -> str:
+        out = []
+        for part in node.nodes:
+            if isinstance(part, nodes.TemplateData):
+                if part.data:
+                    out.append("{{- " + text_literal(part.data) + " -}}\n")
+            else:
+                out.append("{{- " + self._printed(part) + " -}}\n")
+        return "".join(out)
+
+    def _do_if(self, node: nodes.If) -> str:
+        out = [_tag("if", self._expr(node.test)), self._body(node.body)]
+        for branch in node.elif_:
+            out += [_tag("elif", self._expr(branch.test)), self._body(branch.body)]
+        if node.else_:
+            out += [_tag("else"), self._body(node.else_)]
+        return "".join([*out, _tag("endif")])
+
+    def _do_for(self, node: nodes.For) -> str:
+        head = f"{self._target(node.target)} in {self._expr(node.iter)}"
+        if node.test is not None:
+            head += f" if {self._expr(node.test)}"
+        if node.recursive:
+            head += " recursive"
+        out = [_tag("for", head), self._body(node.body)]
+        if node.else_:
+            out += [_tag("else"), self._body(node.else_)]
+        return "".join([*out, _tag("endfor")])
+
+    def _do_assign(self, node: nodes.Assign) -> str:
+        return _tag("set", f"{self._target(node.target)} = {self._expr(node.node)}")
+
+    def _do_assignblock(self, node: nodes.AssignBlock) -> str:
+        if node.filter is not None:
+            raise Untranslatable(f"a filtered set block, line {node.lineno}")
+        return _tag("set", self._target(node.target)) + self._body(node.body) + _tag("endset")
+
+    def _do_macro(self, node: nodes.Macro) -> str:
+        head = f"{node.name}({self._parameters(node)})"
+        return _tag("macro", head) + self._body(node.body) + _tag("endmacro")
+
+    def _do_callblock(self, node: nodes.CallBlock) -> str:
+        parameters = self._parameters(node)
+        head = f"({parameters}) " if parameters else ""
+        return _tag("call", head + self._expr(node.call)) + self._body(node.body) + _tag("endcall")
+
+    def _do_scope(self, node: nodes.Scope) -> str:
+        return _tag("with") + self._body(node.body) + _tag("endwith")
+
+    def _do_with(self, node: nodes.With) -> str:
+        pairs = zip(node.targets, node.values, strict=True)
+        head = ", ".join(f"{self._target(t)} = {self._expr(v)}" for t, v in pairs)
+        return _tag("with", head) + self._body(node.body) + _tag("endwith")
+
+    def _do_break(self, node: nodes.Node) -> str:
+        return _tag("break")
+
+    def _do_continue(self, node: nodes.Node) -> str:
+        return _tag("continue")
+
+    def _parameters(self, node: nodes.Macro | nodes.CallBlock) -> str:
+        names = [argument.name for argument in node.args]
+        plain = len(names) - len(node.defaults)
+        defaults = [self._expr(value) for value in node.defaults]
+        with_default = [f"{n}={v}" for n, v in zip(names[plain:], defaults, strict=True)]
+        return ", ".join([*names[:plain], *with_default])
+
+    def _target(self, node: nodes.Node) -> str:
+        if isinstance(node, nodes.Name):
+            return node.name
+        if isinstance(node, nodes.NSRef):
+            return f"{node.name}.{node.attr}"
+        if isinstance(node, nodes.Tuple):
+            return ", ".join(self._target(item) for item in node.items)
+        raise Untranslatable(f"an assignment to {type(node).__name__}, line {node.lineno}")
+
+    # Expressions: what is not atomic comes in parentheses, so precedence never matters.
+
+    def _printed(self, node: nodes.Expr) -> str:
+        text = self._expr(node)
+        if self._python_text and not _is_text(node):
+            self.macros.add("text")
+            return f"python_str({text})"
+        return text
+
+    def _expr(self, node: nodes.Node) -> str:
+        if isinstance(node, nodes.BinExpr):
+            sign = _BINARY[type(node)]
+            return f"({self._expr(node.left)} {sign} {self._expr(node.right)})"
+        method: Callable[[nodes.Node], str] | None = getattr(
+            self, f"_{type(node).__name__.lower()}", None
+        )
+        if method is None:
+            raise Untranslatable(f"the expression {type(node).__name__}, line {node.lineno}")
+        return method(node)
+
+    def _const(self, node: nodes.Const) -> str:
+        if isinstance(node.value, str):
+            return text_literal(node.value)
+        if node.value is None or isinstance(node.value, bool):
+            return str(node.value).lower()
+        return repr(node.value)
+
+    def _templatedata(self, node: nodes.TemplateData) -> str:
+        return text_literal(node.data)
+
+    def _name(self, node: nodes.Name) -> str:
+        return node.name
+
+    def _list(self, node: nodes.List) -> str:
+        return "[" + ", ".join(self._expr(item) for item in node.items) + "]"
+
+    _tuple = _list
+
+    def _dict(self, node: nodes.Dict) -> str:
+        pairs = (f"{self._expr(pair.key)}: {self._expr(pair.value)}" for pair in node.items)
+        return "{" + ", ".join(pairs) + "}"
+
+    def _not(self, node: nodes.Not) -> str:
+        return f"(not {self._expr(node.node)})"
+
+    def _neg(self, node: nodes.Neg) -> str:
+        return f"(-{self._expr(node.node)})"
+
+    def _compare(self, node: nodes.Compare) -> str:
+        left, parts = node.expr, []
+        for operand in node.ops:
+            sign = _COMPARE[operand.op]
+            parts.append(f"({self._expr(left)} {sign} {self._expr(operand.expr)})")
+            left = operand.expr
+        return parts[0] if len(parts) == 1 else "(" + " and ".join(parts) + ")"
+
+    def _concat(self, node: nodes.Concat) -> str:
+        return "(" + " ~ ".join(self._printed(part) for part in node.nodes) + ")"
+
+    def _condexpr(self, node: nodes.CondExpr) -> str:
+        text = f"{self._expr(node.expr1)} if {self._expr(node.test)}"
+        return f"({text})" if node.expr2 is None else f"({text} else {self._expr(node.expr2)})"
+
+    def _getattr(self, node: nodes.Getattr) -> str:
+        if node.attr in _DICT_METHODS:
+            raise Untranslatable(f"the attribute {node.attr}, line {node.lineno}")
+        return f"{self._expr(node.node)}.{node.attr}"
+
+    def _getitem(self, node: nodes.Getitem) -> str:
+        if isinstance(node.arg, nodes.Slice):
+            parts = [node.arg.start, node.arg.stop, node.arg.step]
+            texts = ["" if part is None else self._expr(part) for part in parts]
+            index = ":".join(texts[:2] if node.arg.step is None else texts)
+        else:
+            index = self._expr(node.arg)
+        return f"{self._expr(node.node)}[{index}]"
+
+    def _filter(self, node: nodes.Filter) -> str:
+        if node.node is None:
+            raise Untranslatable(f"a filter block, line {node.lineno}")
+        value = self._expr(node.node)
+        if node.name in ("safe", "string"):
+            if node.name == "safe" or _is_text(node.node):
+                return value
+            self.macros.add("text")
+            return f"python_str({value})"
+        if node.name == "tojson" and node.kwargs:
+            options = {pair.key: pair.value for pair in _keywords(node)}
+            indent = options.pop("indent", None)
+            escape = options.pop("ensure_ascii", None)
+            if options or (escape is not None and escape != nodes.Const(False)):
+                raise Untranslatable(f"options of tojson, line {node.lineno}")
+            if indent is None or indent == nodes.Const(None):
+                return f"({value}|tojson)"
+            self.macros.add("json")
+            return f"python_json({value}, {self._expr(indent)}, 0)"
+        arguments = self._arguments(node.args, _keywords(node))
+        return f"({value}|{node.name}({arguments}))" if arguments else f"({value}|{node.name})"
+
+    def _test(self, node: nodes.Test) -> str:
+        value = self._expr(node.node)
+        if node.name == "none":
+            return f"({value} == none)"
+        if node.name == "sequence":
+            return f"({value} is sequence or {value} is string or {value} is mapping)"
+        if node.name == "iterable":
+            return f"({value} is iterable and {value} != none)"
+        arguments = self._arguments(node.args, _keywords(node))
+        return (
+            f"({value} is {node.name}({arguments}))" if arguments else f"({value} is {node.name})"
+        )
+
+    def _call(self, node: nodes.Call) -> str:
+        if node.dyn_args is not None or node.dyn_kwargs is not None:
+            raise Untranslatable(f"starred arguments, line {node.lineno}")
+        if isinstance(node.node, nodes.Getattr):
+            return self._method(node, node.node)
+        return f"{self._expr(node.node)}({self._arguments(node.args, node.kwargs)})"
+
+    def _arguments(self, args: Sequence[nodes.Expr], kwargs: Sequence[nodes.Keyword]) -> str:
+        plain = [self._expr(argument) for argument in args]
+        return ", ".join([*plain, *(f"{k.key}={self._expr(k.value)}" for k in kwargs)])
+
+    def _method(self, node: nodes.Call, method: nodes.Getattr) -> str:
+        """A call of a method of Python's str or dict as a filter or test."""
+        name = method.attr
+        value = self._expr(method.node)
+        args = [self._expr(argument) for argument in node.args]
+        if isinstance(method.node, nodes.Name) and method.node.name == "loop":
+            return f"loop.{name}({', '.join(args)})"
+        match name, len(args):
+            case "strip", 0 | 1:
+                return _filtered(value, "trim", args)
+            case "lstrip" | "rstrip", 0 | 1:
+                return _filtered(value, name, args)
+            case "lower" | "upper" | "title" | "capitalize", 0:
+                return _filtered(value, name, args)
+            case ("split", 0 | 1 | 2) | ("replace", 2) | ("items", 0):
+                return _filtered(value, name, args)
+            case "startswith" | "endswith", 1:
+                test = "startingwith" if name == "startswith" else "endingwith"
+                choices = node.args[0]
+                texts = choices.items if isinstance(choices, nodes.Tuple) else [choices]
+                tests = [f"({value} is {test}({self._expr(text)}))" for text in texts]
+                return tests[0] if len(tests) == 1 else "(" + " or ".join(tests) + ")"
+            case "join", 1:
+                return f"({args[0]}|join({value}))"
+            case "keys", 0:
+                return f"({value}|list)"
+            case "values", 0:
+                return f"({value}|items|map(attribute=1)|list)"
+            case "get", 1 | 2:
+                default = args[1] if len(args) == 2 else "none"
+                return f"({value}[{args[0]}] if {args[0]} in {value} else {default})"
+            case (("append" | "update" | "pop"), _):
+                return f"raise_exception({text_literal(f'{name} is not allowed')})"
+            case _:
+                raise Untranslatable(f"the method {name}, line {node.lineno}")
+
+
+def _keywords(node: nodes.Filter | nodes.Test) -> Sequence[nodes.Keyword]:
+    # The parser puts Keyword nodes here, although the field is declared as Pair.
+    return cast("Sequence[nodes.Keyword]", node.kwargs)
+
+
+def _tag(name: str, rest: str = "") -> str:
+    return f"{{%- {name} {rest} -%}}\n" if rest else f"{{%- {name} -%}}\n"
+
+
+def _filtered(value: str, name: str, arguments: Sequence[str]) -> str:
+    return f"({value}|{name}({', '.join(arguments)}))" if arguments else f"({value}|{name})"
+
+
+def _is_text(node: nodes.Node) -> bool:
+    """Whether an expression is certainly a string."""
+    if isinstance(node, nodes.Const):
+        return isinstance(node.value, str)
+    if isinstance(node, nodes.Concat | nodes.TemplateData):
+        return True
+    if isinstance(node, nodes.Add):
+        return _is_text(node.left) or _is_text(node.right)
+    if isinstance(node, nodes.CondExpr):
+        return _is_text(node.expr1) and node.expr2 is not None and _is_text(node.expr2)
+    return isinstance(node, nodes.Filter) and node.name in ("trim", "tojson", "string", "join")

@@ -1,0 +1,55 @@
+"""Write goldens/prompts.json from transformers' own `apply_chat_template`.
+
+Usage: python tests/fidelity/make_goldens.py  (with transformers, jinja2 and this project's src
+on the path; PyTorch is not needed)
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
+
+from fidelity_cases import GOLDENS, SPECIAL_TOKENS, conversations, digest, template_names, template_text
+
+
+def _strftime_now(form: str) -> str:
+    return datetime(2025, 3, 9, 12, 30).strftime(form)
+
+
+def _prompt(tokenizer: Any, chat: Any, add_generation_prompt: bool) -> str | None:
+    try:
+        return str(
+            tokenizer.apply_chat_template(
+                list(chat.messages),
+                tools=None if chat.tools is None else list(chat.tools),
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
+                strftime_now=_strftime_now,
+                **chat.arguments,
+            )
+        )
+    except Exception as error:  # noqa: BLE001  (a refusal is recorded as such)
+        print(type(error).__name__, error)
+        return None
+
+
+def main() -> None:
+    goldens = {}
+    for name in template_names():
+        tokenizer = PreTrainedTokenizerFast(
+            tokenizer_object=Tokenizer(models.BPE()), **SPECIAL_TOKENS.get(name, {})
+        )
+        tokenizer.chat_template = template_text(name)
+        goldens[name] = [
+            [digest(_prompt(tokenizer, chat, prompt)) for prompt in (True, False)]
+            for chat in conversations()
+        ]
+    GOLDENS.write_text(json.dumps(goldens, indent=0) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
