@@ -10,10 +10,16 @@ import json
 from datetime import datetime
 from typing import Any
 
+from fidelity_cases import (
+    GOLDENS,
+    SPECIAL_TOKENS,
+    conversations,
+    digest,
+    template_names,
+    template_text,
+)
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
-
-from fidelity_cases import GOLDENS, SPECIAL_TOKENS, conversations, digest, template_names, template_text
 
 
 def _strftime_now(form: str) -> str:
