@@ -1,0 +1,475 @@
+"""A local server that speaks the Hugging Face Hub's HTTP protocol, for tests and by hand.
+
+    python tests/hub/server.py FOLDER --port N
+    HF_ENDPOINT=http://127.0.0.1:N litert-lm-cli pull org/name
+
+FOLDER holds one folder `<org>/<name>/` per repository and, if anything is to be out of the
+ordinary, `settings.json` (read again at every request):
+
+    {"tokens": {"hf_abc": ["org/gated", "org/private"]},      what each good token may see
+     "repos": {"org/name": {
+        "gated": "manual", "private": true, "disabled": true,
+        "license": "gemma", "tags": ["x"], "base_model": "org/other", "gguf": {...},
+        "branches": {"v1": "org/name.v1"},                    other revisions, as folders
+        "push": {"after": 2, "folder": "org/name.next"},      main moves after 2 file requests
+        "fail": {"status": 503, "times": 2, "where": "cdn", "retry_after": 1},
+        "cut": {"after": 1000, "times": 3},                   connection dropped mid-body
+        "slow": 100000,                                       bytes a second
+        "ranges": false,                                      Range is ignored
+        "sizes": {"f": 1}, "hashes": {"f": "00"},             metadata that lies
+        "short": {"f": 10},                                   a file that ends early, cleanly
+        "names": {"f": "../../f"},                            listed under another name
+        "endless": ["f"], "loop": ["f"]}}}                    a body, or redirects, without end
+
+Files of 1 MB and more, and weights, are stored as the Hub stores LFS files: `resolve` redirects to
+another host (here: other port, `localhost` instead of `127.0.0.1`), which refuses requests that
+carry a token, as object stores with signed addresses do. Small files redirect within the host.
+Sources: https://huggingface.co/docs/hub/api, the headers that huggingface_hub reads
+(file_download.py, utils/_http.py), and responses of the real Hub.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import hashlib
+import json
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+LFS_SUFFIXES = (".safetensors", ".litertlm", ".gguf", ".task", ".bin", ".pth", ".onnx", ".h5")
+CHUNK = 64 * 1024
+
+
+@functools.lru_cache(maxsize=4096)
+def _hashes(path: str, size: int, _mtime_ns: int) -> tuple[str, str]:
+    """(sha256, git blob id) of a file, both hex."""
+    sha256, blob = hashlib.sha256(), hashlib.sha1(b"blob %d\0" % size)
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            sha256.update(chunk)
+            blob.update(chunk)
+    return sha256.hexdigest(), blob.hexdigest()
+
+
+def file_hashes(path: Path) -> tuple[str, str]:
+    """(sha256, git blob id) of a file, both hex."""
+    stat = path.stat()
+    return _hashes(str(path), stat.st_size, stat.st_mtime_ns)
+
+
+@dataclass
+class Request:
+    """What the server saw: `where` is `api`, `resolve` or `cdn`."""
+
+    where: str
+    method: str
+    path: str
+    token: str | None
+    range: str | None
+
+
+@dataclass
+class HubServer:
+    """Serves `folder` on 127.0.0.1; use as a context manager. `requests` is the log."""
+
+    folder: Path
+    port: int = 0
+    requests: list[Request] = field(default_factory=list)
+    bytes_sent: int = 0
+    _counts: Counter[str] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __enter__(self) -> HubServer:
+        handler = type("Handler", (_Handler,), {"hub": self})
+        self._hub = ThreadingHTTPServer(("127.0.0.1", self.port), handler)
+        self._cdn = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.port = self._hub.server_port
+        for server in (self._hub, self._cdn):
+            server.daemon_threads = True
+            threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for server in (self._hub, self._cdn):
+            server.shutdown()
+            server.server_close()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def cdn_url(self) -> str:
+        return f"http://localhost:{self._cdn.server_port}"
+
+    @property
+    def cdn_port(self) -> int:
+        return self._cdn.server_port
+
+    def settings(self) -> dict[str, Any]:
+        path = self.folder / "settings.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def configure(self, repo: str, **settings: Any) -> None:
+        """Set a repository's settings (see the module's docstring)."""
+        whole = self.settings()
+        whole.setdefault("repos", {})[repo] = settings
+        self._write_settings(whole)
+
+    def allow(self, token: str, *repos: str) -> None:
+        """Make `token` a good one that may see `repos`."""
+        whole = self.settings()
+        whole.setdefault("tokens", {})[token] = list(repos)
+        self._write_settings(whole)
+
+    def _write_settings(self, whole: dict[str, Any]) -> None:
+        temporary = self.folder / "settings.tmp"
+        temporary.write_text(json.dumps(whole, indent=1))
+        temporary.replace(self.folder / "settings.json")
+
+    def count(self, key: str) -> int:
+        """How often `key` was counted before, counting this time."""
+        with self._lock:
+            self._counts[key] += 1
+            return self._counts[key] - 1
+
+    def of(self, where: str, method: str = "GET") -> list[Request]:
+        """The log's requests to `where` by `method`."""
+        return [r for r in self.requests if r.where == where and r.method == method]
+
+    def files(self, folder: str) -> list[Path]:
+        root = self.folder / folder
+        return sorted(p for p in root.rglob("*") if p.is_file())
+
+    def commit(self, folder: str) -> str:
+        """The commit of a folder's present content, 40 hex digits."""
+        root = self.folder / folder
+        digest = hashlib.sha1(folder.encode())
+        for path in self.files(folder):
+            digest.update(f"{path.relative_to(root)}\0{file_hashes(path)[1]}\0".encode())
+        return digest.hexdigest()
+
+    def revision_folder(self, repo: str, revision: str) -> str | None:
+        """The folder that serves `revision` (branch or commit) of `repo`."""
+        options = self.settings().get("repos", {}).get(repo, {})
+        branches = {"main": repo, **options.get("branches", {})}
+        push = options.get("push")
+        folders = set(branches.values()) | ({push["folder"]} if push else set())
+        if push and self._counts[f"file {repo}"] >= push["after"]:
+            branches["main"] = push["folder"]
+        if revision in branches:
+            return branches[revision]
+        return next((f for f in folders if self.commit(f) == revision), None)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    hub: HubServer
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        split = urlsplit(self.path)
+        path = unquote(split.path)
+        on_cdn = self.server.server_port == self.hub.cdn_port
+        where = "cdn" if on_cdn else "api" if path.startswith("/api/") else "resolve"
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ").strip() or None
+        self.hub.requests.append(
+            Request(where, self.command, path, token, self.headers.get("Range"))
+        )
+        try:
+            if on_cdn:
+                self._cdn(path)
+            elif path == "/api/whoami-v2":
+                self._whoami(token)
+            elif path.startswith("/api/models/"):
+                self._api(path.removeprefix("/api/models/"), parse_qs(split.query), token)
+            elif path.startswith("/api/resolve-cache/models/"):
+                org, name, commit, file = path.removeprefix("/api/resolve-cache/models/").split(
+                    "/", 3
+                )
+                self._send_file(f"{org}/{name}", commit, file, "resolve")
+            elif "/resolve/" in path:
+                repo, rest = path.lstrip("/").split("/resolve/", 1)
+                revision, file = rest.split("/", 1)
+                self._resolve(repo, revision, file, token)
+            else:
+                self._error(404, "", "Sorry, we can't find the page you are looking for.")
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+
+    def _json(self, value: Any, status: int = 200) -> None:
+        body = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _error(self, status: int, code: str, message: str, **headers: str) -> None:
+        body = json.dumps({"error": message}).encode()
+        self.send_response(status)
+        if code:
+            self.send_header("X-Error-Code", code)
+        self.send_header("X-Error-Message", message)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _options(self, repo: str) -> dict[str, Any]:
+        options: dict[str, Any] = self.hub.settings().get("repos", {}).get(repo, {})
+        return options
+
+    def _failed(self, repo: str, where: str) -> bool:
+        """Answer with the repository's configured failure, if one is due."""
+        fail = self._options(repo).get("fail")
+        if not fail or fail.get("where", "resolve") != where:
+            return False
+        if self.hub.count(f"fail {repo}") >= fail.get("times", 1 << 30):
+            return False
+        extra = {"Retry_After": str(fail["retry_after"])} if "retry_after" in fail else {}
+        self._error(fail["status"], "", "Out of order", **extra)
+        return True
+
+    def _whoami(self, token: str | None) -> None:
+        if token in self.hub.settings().get("tokens", {}):
+            self._json({"type": "user", "name": "someone"})
+        else:
+            self._error(401, "", "Invalid credentials in Authorization header")
+
+    def _visible(self, repo: str, token: str | None) -> bool:
+        """Answer 401 or 404 as the Hub does where the repository is not to be seen."""
+        tokens = self.hub.settings().get("tokens", {})
+        options = self._options(repo)
+        hidden = options.get("private") and repo not in tokens.get(token, ())
+        if token is not None and token not in tokens:
+            self._error(401, "", "Invalid credentials in Authorization header")
+        elif not (self.hub.folder / repo).is_dir() or hidden:
+            if token is None:
+                self._error(401, "RepoNotFound", "Invalid username or password.")
+            else:
+                self._error(404, "RepoNotFound", "Repository not found")
+        elif options.get("disabled"):
+            self._error(403, "", "Access to this resource is disabled.")
+        else:
+            return True
+        return False
+
+    def _api(self, rest: str, query: dict[str, list[str]], token: str | None) -> None:
+        org, name, *tail = rest.split("/")
+        repo = f"{org}/{name}"
+        if self._failed(repo, "api") or not self._visible(repo, token):
+            return
+        revision = tail[1] if len(tail) > 1 else "main"
+        folder = self.hub.revision_folder(repo, revision)
+        if folder is None:
+            self._error(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+            return
+        if "api" in self._options(repo).get("endless", []):
+            self._endless(b'{"id": "x", "tags": ["')
+        elif tail and tail[0] == "tree":
+            self._json([self._tree_entry(repo, folder, p) for p in self.hub.files(folder)])
+        else:
+            self._json(self._info(repo, folder, blobs="blobs" in query))
+
+    def _tree_entry(self, repo: str, folder: str, path: Path) -> dict[str, Any]:
+        sibling = self._sibling(repo, folder, path)
+        entry = {"type": "file", "path": sibling["rfilename"], "oid": sibling["blobId"]}
+        entry["size"] = sibling["size"]
+        if "lfs" in sibling:
+            entry["lfs"] = {"oid": sibling["lfs"]["sha256"], "size": sibling["lfs"]["size"]}
+        return entry
+
+    def _sibling(self, repo: str, folder: str, path: Path) -> dict[str, Any]:
+        options = self._options(repo)
+        name = path.relative_to(self.hub.folder / folder).as_posix()
+        sha256, blob = file_hashes(path)
+        size = options.get("sizes", {}).get(name, path.stat().st_size)
+        sha256 = options.get("hashes", {}).get(name, sha256)
+        entry: dict[str, Any] = {"rfilename": options.get("names", {}).get(name, name)}
+        entry |= {"size": size, "blobId": options.get("hashes", {}).get(name, blob)}
+        if _is_lfs(path):
+            entry["lfs"] = {"sha256": sha256, "size": size, "pointerSize": 134}
+        return entry
+
+    def _info(self, repo: str, folder: str, *, blobs: bool) -> dict[str, Any]:
+        options = self._options(repo)
+        siblings = [self._sibling(repo, folder, p) for p in self.hub.files(folder)]
+        if not blobs:
+            siblings = [{"rfilename": s["rfilename"]} for s in siblings]
+        card = {k: options[k] for k in ("license", "base_model") if k in options}
+        tags = list(options.get("tags", []))
+        if "license" in options:
+            tags.append(f"license:{options['license']}")
+        info = {
+            "_id": "0" * 24,
+            "id": repo,
+            "modelId": repo,
+            "author": repo.split("/")[0],
+            "sha": self.hub.commit(folder),
+            "private": bool(options.get("private")),
+            "gated": options.get("gated", False),
+            "disabled": False,
+            "tags": tags,
+            "cardData": card,
+            "siblings": siblings,
+        }
+        if "gguf" in options:
+            info["gguf"] = options["gguf"]
+        return info
+
+    def _resolve(self, repo: str, revision: str, file: str, token: str | None) -> None:
+        options = self._options(repo)
+        tokens = self.hub.settings().get("tokens", {})
+        if self._failed(repo, "resolve"):
+            return
+        if options.get("gated") and repo not in tokens.get(token, ()):
+            # The real Hub answers a bad token here exactly as it answers no token.
+            anonymous = token not in tokens
+            reason = (
+                "You must have access to it and be authenticated to access it. Please log in."
+                if anonymous
+                else f"Visit https://huggingface.co/{repo} to ask for access."
+            )
+            message = f"Access to model {repo} is restricted. {reason}"
+            self._error(401 if anonymous else 403, "GatedRepo", message)
+            return
+        if not self._visible(repo, token):
+            return
+        folder = self.hub.revision_folder(repo, revision)
+        if folder is None:
+            self._error(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+            return
+        path = self.hub.folder / folder / self._real_name(repo, file)
+        if not path.is_file():
+            self._error(404, "EntryNotFound", "Entry not found")
+            return
+        commit, (sha256, blob) = self.hub.commit(folder), file_hashes(path)
+        if self.command == "GET":
+            self.hub.count(f"file {repo}")
+        lfs = _is_lfs(path)
+        target = quote(f"{repo}/{commit}/{file}")
+        if file in options.get("loop", []):
+            location = f"{self.hub.url}{self.path.split('?')[0]}?again={time.monotonic_ns()}"
+        elif lfs:
+            location = f"{self.hub.cdn_url}/{target}?Signature=abc"
+        else:
+            location = f"/api/resolve-cache/models/{target}"
+        self.send_response(302 if lfs else 307)
+        self.send_header("Location", location)
+        self.send_header("X-Repo-Commit", commit)
+        self.send_header("X-Linked-Size", str(path.stat().st_size))
+        self.send_header("X-Linked-Etag", f'"{sha256 if lfs else blob}"')
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _real_name(self, repo: str, listed: str) -> str:
+        names = self._options(repo).get("names", {})
+        return next((real for real, shown in names.items() if shown == listed), listed)
+
+    def _cdn(self, path: str) -> None:
+        org, name, commit, file = path.lstrip("/").split("/", 3)
+        if "Authorization" in self.headers:
+            self._error(400, "", "Only one auth mechanism allowed")
+        elif not self._failed(f"{org}/{name}", "cdn"):
+            self._send_file(f"{org}/{name}", commit, file, "cdn")
+
+    def _endless(self, start: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.close_connection = True
+        while True:
+            self.wfile.write(start or b"x" * CHUNK)
+            start = b""
+
+    def _send_file(self, repo: str, commit: str, file: str, where: str) -> None:
+        options = self._options(repo)
+        folder = self.hub.revision_folder(repo, commit)
+        if folder is None:
+            self._error(404, "RevisionNotFound", f"Invalid rev id: {commit}")
+            return
+        if file in options.get("endless", []):
+            self._endless(b"")
+        path = self.hub.folder / folder / self._real_name(repo, file)
+        size = options.get("short", {}).get(file, path.stat().st_size)
+        start = 0
+        wanted = self.headers.get("Range")
+        if wanted and options.get("ranges", True):
+            first, _, last = wanted.removeprefix("bytes=").partition("-")
+            start = int(first)
+            end = min(int(last) + 1, size) if last else size
+            if start >= size:
+                self._error(416, "", "Range not satisfiable", Content_Range=f"bytes */{size}")
+                return
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
+        else:
+            end = size
+            self.send_response(200)
+        sha256, blob = file_hashes(path)
+        self.send_header("ETag", f'"{sha256 if where == "cdn" else blob}"')
+        self.send_header("Content-Type", "application/octet-stream")
+        self.send_header("Content-Length", str(end - start))
+        self.send_header("Accept-Ranges", "bytes")
+        self.end_headers()
+        if self.command != "HEAD":
+            self._send_body(repo, path, start, end)
+
+    def _send_body(self, repo: str, path: Path, start: int, end: int) -> None:
+        options = self._options(repo)
+        cut, slow = options.get("cut"), options.get("slow")
+        stop = end
+        if cut and self.hub.count(f"cut {repo}") < cut.get("times", 1 << 30):
+            stop = min(end, start + cut["after"])
+        chunk_size = max(1, min(CHUNK, slow // 20)) if slow else CHUNK
+        with path.open("rb") as file:
+            file.seek(start)
+            at = start
+            while at < stop:
+                chunk = file.read(min(chunk_size, stop - at))
+                self.wfile.write(chunk)
+                at += len(chunk)
+                self.hub.bytes_sent += len(chunk)
+                if slow:
+                    time.sleep(len(chunk) / slow)
+        if stop < end:
+            self.wfile.flush()
+            self.close_connection = True
+
+
+def _is_lfs(path: Path) -> bool:
+    return path.suffix in LFS_SUFFIXES or path.stat().st_size >= 1_000_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Serve FOLDER as a Hugging Face Hub.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--port", type=int, default=0)
+    arguments = parser.parse_args()
+    with HubServer(arguments.folder.resolve(), arguments.port) as server:
+        print(f"HF_ENDPOINT={server.url}", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
