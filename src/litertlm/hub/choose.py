@@ -1,0 +1,215 @@
+"""Which of a repository's files to use, told by their names (and sizes) alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from litertlm.errors import ModelNotFound, UnsupportedModel
+from litertlm.hub.info import RepoFile, RepoInfo
+
+BUNDLE_SUFFIX = ".litertlm"
+INDEX_FILE = "model.safetensors.index.json"
+WEIGHTS_FILE = "model.safetensors"
+
+# Small files that conversion reads. Left out on purpose: pickles (.bin, .pt, .pth), other formats
+# (ONNX, TensorFlow, Flax, consolidated.*), Python files, and everything in subfolders.
+_SMALL_FILES = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+)
+_WITHOUT_TOKENIZER_JSON = ("vocab.json", "merges.txt")  # else they only repeat it
+
+# Words in bundle names, as the litert-community organisation uses them.
+_NPU_WORDS = frozenset(
+    {"npu", "qnn", "qualcomm", "mediatek", "samsung", "exynos", "intel", "tensor"}
+)
+_NPU_CHIP = re.compile(r"(sm|mt|qcs|sa)\d{4}p?")
+_PRECISION_WORDS = (
+    # (rank, words): int8 before files that say nothing, before int4, before float.
+    (2, re.compile(r"(int4|q4|i4|wi4|w4|4bit)(b\d+)?|block\d+")),
+    (0, re.compile(r"int8|q8|i8|wi8|w8|8bit")),
+    (3, re.compile(r"b?f(p|loat)?(16|32)")),
+)
+_UNMARKED = 1
+
+# llama.cpp's type names in GGUF file names, most precise first.
+GGUF_PRECISION = (
+    "F32", "BF16", "F16", "Q8_0", "Q6_K", "Q5_K_M", "Q5_K", "Q5_K_S", "Q5_1", "Q5_0",
+    "Q4_K_M", "Q4_K", "Q4_K_S", "Q4_1", "Q4_0", "Q3_K_L", "Q3_K_M", "Q3_K", "Q3_K_S", "Q2_K",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class BundleChoice:
+    """A ready bundle and what was passed over.
+
+    Attributes:
+        file: to download.
+        others: usable here as well, best first.
+        elsewhere: made for other hardware: NPUs by chip, browsers.
+    """
+
+    file: RepoFile
+    others: tuple[RepoFile, ...]
+    elsewhere: tuple[RepoFile, ...]
+
+
+def bundles(info: RepoInfo) -> tuple[RepoFile, ...]:
+    """All `.litertlm` files. `.task` files are for another program (MediaPipe)."""
+    return tuple(f for f in info.files if f.path.lower().endswith(BUNDLE_SUFFIX))
+
+
+def choose_bundle(
+    info: RepoInfo, *, wanted: str | None = None, backend: str = "cpu"
+) -> BundleChoice | None:
+    """The bundle for this machine: not for an NPU or a browser, int8 before float.
+
+    Args:
+        wanted: a file name that the user asked for (`--file`), in any letter case.
+        backend: `cpu` or `gpu`; a file that names the other one comes last.
+
+    Returns:
+        None when no file is usable here; a wanted file is taken whatever it is made for.
+
+    Raises:
+        ModelNotFound: there is no file `wanted`.
+    """
+    found = bundles(info)
+    here = sorted(
+        (f for f in found if not _made_elsewhere(f, info)), key=lambda f: _rank(f, info, backend)
+    )
+    elsewhere = tuple(f for f in found if f not in here)
+    if wanted is not None:
+        file = _wanted(info, wanted, found)
+    elif here:
+        file = here[0]
+    else:
+        return None
+    return BundleChoice(file, tuple(f for f in here if f is not file), elsewhere)
+
+
+def _wanted(info: RepoInfo, wanted: str, among: Sequence[RepoFile]) -> RepoFile:
+    for file in among:
+        if wanted.lower() in (file.path.lower(), file.name.lower()):
+            return file
+    raise ModelNotFound(
+        f"{info.repo} has no file {wanted!r} that can be used.",
+        hint="It has: " + ", ".join(f.path for f in among) if among else "",
+    )
+
+
+def _words(text: str) -> list[str]:
+    return re.split(r"[^a-z0-9]+", text.lower())
+
+
+def _marks(file: RepoFile, info: RepoInfo) -> set[str]:
+    """Words of the file's name that are not part of the model's name."""
+    return set(_words(file.path.removesuffix(BUNDLE_SUFFIX))) - set(_words(info.repo))
+
+
+def _made_elsewhere(file: RepoFile, info: RepoInfo) -> bool:
+    marks = _marks(file, info)
+    return "web" in marks or bool(marks & _NPU_WORDS) or any(map(_NPU_CHIP.fullmatch, marks))
+
+
+def _rank(file: RepoFile, info: RepoInfo, backend: str) -> tuple[bool, int, int, int, str]:
+    """Sorts the best bundle first."""
+    marks = _marks(file, info)
+    precision = next(
+        (r for r, words in _PRECISION_WORDS if any(map(words.fullmatch, marks))), _UNMARKED
+    )
+    contexts = [int(m[3:]) for m in marks if re.fullmatch(r"ekv\d+", m)]
+    other = "gpu" if backend == "cpu" else "cpu"
+    return (other in marks, precision, -max(contexts, default=0), len(file.path), file.path)
+
+
+def checkpoint_files(info: RepoInfo, shards: Iterable[str] | None) -> tuple[RepoFile, ...]:
+    """The files that conversion reads, and no others.
+
+    Args:
+        shards: the weight files that the index names; None where there is no index.
+
+    Raises:
+        UnsupportedModel: no safetensors weights, or an index that names files elsewhere.
+    """
+    names = list(_SMALL_FILES)
+    if info.file("tokenizer.json") is None:
+        names += _WITHOUT_TOKENIZER_JSON
+    if info.file(WEIGHTS_FILE) is not None:
+        names.append(WEIGHTS_FILE)
+    elif shards is not None:
+        names += [INDEX_FILE, *_checked_shards(info, shards)]
+    else:
+        raise _no_weights(info)
+    return tuple(file for name in names if (file := info.file(name)))
+
+
+def _checked_shards(info: RepoInfo, shards: Iterable[str]) -> list[str]:
+    names = sorted(set(shards))
+    for name in names:
+        if "/" in name or "\\" in name or not name.endswith(".safetensors"):
+            raise UnsupportedModel(
+                f"Refused {info.repo}: its {INDEX_FILE} names a file elsewhere.",
+                why=f"The file name is {ascii(name)[:200]}.",
+            )
+        if info.file(name) is None:
+            raise UnsupportedModel(
+                f"{info.repo} is not whole: {INDEX_FILE} names {ascii(name)[:200]}, "
+                "which it does not have."
+            )
+    return names
+
+
+def _no_weights(info: RepoInfo) -> UnsupportedModel:
+    pickles = [f.path for f in info.files if f.name.endswith((".bin", ".pt", ".pth", ".ckpt"))]
+    if pickles:
+        why = f"Its weights are pickles ({pickles[0]}), which can run code: they are never loaded."
+    elif info.file("adapter_config.json"):
+        why = "It holds an adapter for another model."
+    else:
+        why = f"It has neither {WEIGHTS_FILE} nor {INDEX_FILE}."
+    return UnsupportedModel(f"{info.repo} has no weights that can be converted.", why=why)
+
+
+def choose_gguf(
+    info: RepoInfo, *, readable: Sequence[str] = GGUF_PRECISION, wanted: str | None = None
+) -> BundleChoice | None:
+    """The most precise GGUF file of a type in `readable`; None when there is none.
+
+    Raises:
+        ModelNotFound: there is no file `wanted`.
+    """
+    whole = [
+        f
+        for f in info.files
+        if f.path.lower().endswith(".gguf")
+        and not re.search(r"mmproj|imatrix|-\d{5}-of-\d{5}", f.path.lower())
+    ]
+    if wanted is not None:
+        file = _wanted(info, wanted, whole)
+        return BundleChoice(file, tuple(f for f in whole if f is not file), ())
+    ranked = sorted(
+        ((rank, f.path, f) for f in whole if (rank := _gguf_rank(f, readable)) is not None),
+        key=lambda entry: entry[:2],
+    )
+    if not ranked:
+        return None
+    usable = [file for _, _, file in ranked]
+    return BundleChoice(usable[0], tuple(usable[1:]), tuple(f for f in whole if f not in usable))
+
+
+def _gguf_rank(file: RepoFile, readable: Sequence[str]) -> int | None:
+    match = re.search(r"[._-](b?f(?:p)?(?:16|32)|i?q\d\w*?)\.gguf$", file.name.lower())
+    if match is None:
+        return len(readable)  # a name without a type: usable, but the others say what they are
+    kind = match[1].upper().replace("FP", "F")
+    return readable.index(kind) if kind in readable else None

@@ -1,0 +1,334 @@
+"""Requests to the Hub: the token, deadlines, retries, and errors in the user's words."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+import httpx2
+from huggingface_hub import __version__ as hub_version
+from huggingface_hub import constants, get_session
+from huggingface_hub.errors import OfflineModeIsEnabled
+
+from litertlm import __version__
+from litertlm.errors import LiteRtLmError, NetworkError, UsageError
+from litertlm.hub.failures import (
+    RETRIED_STATUS,
+    Refusal,
+    Transient,
+    Unreachable,
+    bad_token_error,
+    gated_error,
+    refusal_error,
+)
+from litertlm.hub.token import Token, find_token
+from litertlm.progress import Progress
+
+CONNECT_SECONDS = 10.0
+METADATA_SECONDS = 30.0  # for one small answer as a whole, however it trickles in
+METADATA_LIMIT = 64 << 20  # bytes; the largest real ones, of sharded models, are below 10 MB
+TRIES = 5  # without a byte of progress between them
+LONGEST_WAIT = 300.0  # seconds; the Hub's own rate limits last that long
+ERROR_BODY_LIMIT = 64 << 10
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class HubClient:
+    """The Hub as one user sees it.
+
+    Attributes:
+        token: sent to the Hub's own host only.
+        progress: told about waits and retries.
+        sleep: takes seconds.
+    """
+
+    token: Token | None
+    progress: Progress
+    sleep: Callable[[float], None] = time.sleep
+
+    @property
+    def endpoint(self) -> str:
+        """`HF_ENDPOINT`, without a slash at its end."""
+        return constants.ENDPOINT
+
+    def info_json(self, repo: str, revision: str | None) -> Any:
+        """The Hub's description of a repository, files with sizes and hashes included."""
+        path = f"/api/models/{quote(repo)}"
+        if revision is not None:
+            path += f"/revision/{quote(revision, safe='')}"
+        body = self._small(repo, revision, f"{self.endpoint}{path}?blobs=true")
+        try:
+            return json.loads(body)
+        except ValueError as error:
+            raise NetworkError(
+                f"{self.endpoint} does not answer like a Hugging Face Hub.",
+                hint="Check HF_ENDPOINT, and proxies that ask for a login.",
+            ) from error
+
+    def read(self, repo: str, commit: str, path: str, *, first: int | None = None) -> bytes:
+        """A small file's content, or the `first` bytes of a large one."""
+        return self._small(repo, commit, self.file_url(repo, commit, path), first=first)
+
+    def check_access(self, repo: str, commit: str, path: str) -> None:
+        """Ask whether a file may be downloaded, without downloading it.
+
+        Raises:
+            GatedModel, AccessDenied: it may not.
+        """
+        url = self.file_url(repo, commit, path)
+        self._retrying(lambda: self._bounded(lambda: self._head(repo, commit, url)))
+
+    def file_url(self, repo: str, commit: str, path: str) -> str:
+        """The address of a file at a commit."""
+        return f"{self.endpoint}/{quote(repo)}/resolve/{quote(commit, safe='')}/{quote(path)}"
+
+    @contextlib.contextmanager
+    def opened(
+        self, repo: str, revision: str | None, url: str, *, start: int = 0, end: int | None = None
+    ) -> Iterator[httpx2.Response]:
+        """The answer to one GET, not yet read, from byte `start` (to `end`, exclusive).
+
+        Raises:
+            Transient: worth another try; other errors are not.
+        """
+        headers = self._headers()
+        if start or end is not None:
+            headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
+        with (
+            _network_errors(self.endpoint),
+            get_session().stream("GET", url, headers=headers, timeout=_timeout()) as response,
+        ):
+            self._check(repo, revision, response)
+            yield response
+
+    def _headers(self) -> dict[str, str]:
+        headers = {
+            "User-Agent": f"litert-lm-cli/{__version__} hf_hub/{hub_version}",
+            # The bytes on the wire must be the file's, or ranges and sizes mean nothing.
+            "Accept-Encoding": "identity",
+        }
+        if self.token is not None:
+            headers["Authorization"] = f"Bearer {self.token.value}"
+        return headers
+
+    def _head(self, repo: str, commit: str, url: str) -> None:
+        with _network_errors(self.endpoint):
+            response = get_session().head(
+                url, headers=self._headers(), timeout=_timeout(), follow_redirects=False
+            )
+            self._check(repo, commit, response)
+
+    def _small(
+        self, repo: str, revision: str | None, url: str, *, first: int | None = None
+    ) -> bytes:
+        """The body of a small answer, or the `first` bytes of a large one."""
+        most = METADATA_LIMIT if first is None else first
+
+        def get() -> bytes:
+            body = bytearray()
+            with self.opened(repo, revision, url, end=first) as response:
+                for chunk in response.iter_bytes():
+                    body += chunk
+                    if len(body) > most:
+                        break
+            if first is None and len(body) > most:
+                raise NetworkError(
+                    f"Refused a description of {repo} that does not end.",
+                    why=f"{_host(url)} sent more than {most >> 20} MB.",
+                )
+            return bytes(body[:most])
+
+        return self._retrying(lambda: self._bounded(get))
+
+    def _bounded(self, request: Callable[[], _T]) -> _T:
+        """`request()`, given up after METADATA_SECONDS.
+
+        The timeouts of a connection are per address and per packet: a name with eight
+        unreachable addresses, or a body of one byte a second, would outlast any of them.
+        """
+        results: list[_T] = []
+        errors: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                results.append(request())
+            except BaseException as error:  # noqa: BLE001 - raised again below
+                errors.append(error)
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        thread.join(METADATA_SECONDS)
+        if errors:
+            raise errors[0]
+        if not results:
+            raise NetworkError(
+                f"{_host(self.endpoint)} does not answer.",
+                why=f"No whole answer in {METADATA_SECONDS:.0f} seconds.",
+            )
+        return results[0]
+
+    def _retrying(self, request: Callable[[], _T]) -> _T:
+        for tried in range(1, TRIES + 1):
+            try:
+                return request()
+            except Unreachable as failure:
+                raise failure.error from failure
+            except Transient as failure:
+                self.pause(failure, tried)
+        raise AssertionError("pause() raises at the last try")
+
+    def pause(self, failure: Transient, tried: int) -> None:
+        """Wait before try number `tried` + 1.
+
+        Raises:
+            NetworkError: that was the last try, or the server asks for too long a wait.
+        """
+        wait = min(2.0 ** (tried - 2), 8.0) if failure.wait is None else failure.wait
+        if tried >= TRIES or wait > LONGEST_WAIT:
+            raise failure.error
+        if failure.wait:
+            self.progress.status(f"{failure.error.what} Waiting {wait:.0f} s, as it asks...")
+        else:
+            self.progress.detail(f"{failure.error.what} Trying again in {wait:g} s.")
+        self.sleep(wait)
+
+    def _check(self, repo: str, revision: str | None, response: httpx2.Response) -> None:
+        """Raise what an error status means."""
+        status = response.status_code
+        if status < 400:
+            return
+        refusal = Refusal(
+            status,
+            response.headers.get("X-Error-Code", ""),
+            response.headers.get("X-Error-Message", "") or _body_message(response),
+            str(response.url.copy_with(query=None)),
+        )
+        if status in RETRIED_STATUS:
+            error = NetworkError(
+                f"{_host(str(response.url))} answers {status} {response.reason_phrase}.",
+                why=refusal.message,
+                hint="It is busy or out of order: try again later.",
+            )
+            raise Transient(error, _seconds_to_wait(response.headers))
+        raise self._refused(repo, revision, refusal)
+
+    def _refused(self, repo: str, revision: str | None, refusal: Refusal) -> LiteRtLmError:
+        if self.token is not None and (refusal.is_bad_token or not self._token_is_good(refusal)):
+            return bad_token_error(self.token)
+        if refusal.is_gated:
+            return gated_error(repo, self.token, refusal.message)
+        return refusal_error(repo, revision, refusal, self.token)
+
+    def _token_is_good(self, refusal: Refusal) -> bool:
+        """Whether the Hub knows the token; asked only after a refusal with status 401."""
+        if refusal.status != 401:
+            return True
+        with _network_errors(self.endpoint):
+            response = get_session().get(
+                f"{self.endpoint}/api/whoami-v2", headers=self._headers(), timeout=_timeout()
+            )
+        return response.status_code != 401
+
+
+def open_client(environment: Mapping[str, str], cwd: Path, progress: Progress) -> HubClient:
+    """The Hub for this user; `--verbose` shows where the token comes from.
+
+    Raises:
+        NetworkError: `HF_HUB_OFFLINE` forbids the network.
+        AccessDenied: a token file cannot be used.
+    """
+    if constants.is_offline_mode():
+        raise offline_error()
+    token = find_token(environment, cwd)
+    progress.detail(
+        "No Hugging Face token found." if token is None else f"Token: from {token.source}."
+    )
+    if environment.get("HF_ENDPOINT"):
+        progress.detail(f"Hub: {constants.ENDPOINT} (HF_ENDPOINT).")
+    return HubClient(token, progress)
+
+
+def offline_error() -> NetworkError:
+    """The network is switched off by the user."""
+    return NetworkError(
+        "The network is switched off, and this is not on disk.",
+        why="HF_HUB_OFFLINE is set.",
+        hint="Unset HF_HUB_OFFLINE to download.",
+    )
+
+
+def _timeout() -> httpx2.Timeout:
+    return httpx2.Timeout(constants.HF_HUB_DOWNLOAD_TIMEOUT, connect=CONNECT_SECONDS)
+
+
+def _host(url: str) -> str:
+    """The host in `url`; not the rest, where a signature or a password may be."""
+    return urlsplit(url).hostname or "The Hub"
+
+
+def _seconds_to_wait(headers: Mapping[str, str]) -> float | None:
+    """What the server asks for: the Hub's `RateLimit: "api";r=0;t=55` (nothing remains, 55
+    seconds to go; an IETF draft), or `Retry-After` in seconds."""
+    if limit := re.search(r"\br=0\b.*\bt=(\d+)", headers.get("RateLimit", "")):
+        return float(limit[1])
+    value = headers.get("Retry-After", "").strip()
+    return float(value) if value.isdigit() else None
+
+
+def _body_message(response: httpx2.Response) -> str:
+    """The `error` of a JSON body, read no further than ERROR_BODY_LIMIT."""
+    if response.is_closed:  # the answer to a HEAD
+        return ""
+    body = b""
+    for chunk in response.iter_bytes():
+        body += chunk
+        if len(body) > ERROR_BODY_LIMIT:
+            return ""
+    try:
+        message = json.loads(body).get("error", "")
+    except (ValueError, AttributeError):
+        return ""
+    return message if isinstance(message, str) else ""
+
+
+@contextlib.contextmanager
+def _network_errors(endpoint: str) -> Iterator[None]:
+    """Turn the HTTP client's errors into Transient (may pass) or NetworkError (will not)."""
+    host = _host(endpoint)
+    try:
+        yield
+    except OfflineModeIsEnabled as error:
+        raise offline_error() from error
+    except httpx2.ProxyError as error:
+        raise NetworkError(
+            f"The proxy does not let us reach {host}.",
+            why=str(error),
+            hint="Check the variables HTTPS_PROXY, HTTP_PROXY and NO_PROXY.",
+        ) from error
+    except httpx2.TooManyRedirects as error:
+        raise NetworkError(f"{host} redirects without end: refused.") from error
+    except (httpx2.ConnectError, httpx2.TimeoutException) as error:
+        raise Unreachable(
+            NetworkError(
+                f"Cannot reach {host}.",
+                why=str(error) or "No answer in time.",
+                hint="Check the network. Models that are on disk run without it.",
+            )
+        ) from error
+    except (httpx2.NetworkError, httpx2.RemoteProtocolError) as error:
+        failure = NetworkError(f"The connection to {host} broke.", why=str(error))
+        raise Transient(failure) from error
+    except httpx2.HTTPError as error:
+        raise NetworkError(f"The request to {host} failed.", why=str(error)) from error
+    except httpx2.InvalidURL as error:
+        raise UsageError(f"Not a usable address: {endpoint}.", why=str(error)) from error

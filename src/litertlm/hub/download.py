@@ -1,0 +1,247 @@
+"""Files from the Hub to a folder: resumed, verified, and whole or absent under their names.
+
+A file grows as `.download/<hash>.part` in the folder and gets its name when its size and hash are
+the Hub's. Parts are named by content, so a new commit cannot continue an old commit's part, and
+what no longer belongs to the plan is removed at the start.
+(`hf_hub_download` does not resume after a kill and leaves its temporary files behind then:
+huggingface_hub 2.4, `_download_to_tmp_and_move`.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from litertlm.errors import NetworkError
+from litertlm.hub.cache import cached_file
+from litertlm.hub.client import HubClient
+from litertlm.hub.failures import Transient
+from litertlm.hub.info import RepoFile, RepoInfo, check_twins
+from litertlm.progress import Progress, Task
+
+PARTS_FOLDER = ".download"
+_BLOCK = 1 << 20
+
+
+class _Digest(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+    def hexdigest(self) -> str: ...
+
+
+def download(
+    client: HubClient, info: RepoInfo, files: Sequence[RepoFile], folder: Path, progress: Progress
+) -> list[Path]:
+    """Bring `files` at `info.commit` to `folder`, under their names without folders.
+
+    What is there already, or in huggingface_hub's cache, is verified and used.
+
+    Raises:
+        NetworkError: the network failed for good, or what it sent is not what was announced.
+        UnsupportedModel: two files would get one name.
+    """
+    check_twins(info, files)
+    parts = folder / PARTS_FOLDER
+    parts.mkdir(parents=True, exist_ok=True)
+    _remove_foreign(parts, files)
+    with progress.task(f"Downloading {info.repo}", sum(f.size for f in files)) as task:
+        for file in files:
+            target = folder / file.name
+            if _take_existing(target, file, task):
+                continue
+            part = parts / _part_name(file)
+            if _take_cached(info, file, part, task):
+                progress.detail(f"{file.path}: from the Hugging Face cache.")
+            else:
+                _fetch(client, info, file, part, task)
+            _sync(part)
+            os.replace(part, target)
+            _sync(folder)
+    shutil.rmtree(parts)
+    return [folder / file.name for file in files]
+
+
+def missing_bytes(info: RepoInfo, files: Iterable[RepoFile], folder: Path) -> int:
+    """How many more bytes `download` would write to the disk."""
+    return sum(_missing(info, file, folder) for file in files)
+
+
+def _missing(info: RepoInfo, file: RepoFile, folder: Path) -> int:
+    target, part = folder / file.name, folder / PARTS_FOLDER / _part_name(file)
+    cached = cached_file(info.repo, info.commit, file.path)
+    there = max(_size(target), _size(part))
+    if cached is not None and _same_device(cached, folder):
+        there = max(there, cached.stat().st_size)
+    return max(0, file.size - there)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _same_device(path: Path, folder: Path) -> bool:
+    """Whether a hard link from `folder` to `path` is possible."""
+    existing = next(p for p in (folder, *folder.parents) if p.exists())
+    return path.stat().st_dev == existing.stat().st_dev
+
+
+def _part_name(file: RepoFile) -> str:
+    return f"{file.sha256 or file.blob_id or 'unknown'}-{file.size}.part"
+
+
+def _remove_foreign(parts: Path, files: Iterable[RepoFile]) -> None:
+    known = {_part_name(file) for file in files}
+    for path in parts.iterdir():
+        if path.name not in known:
+            path.unlink()
+
+
+def _digest(file: RepoFile) -> _Digest:
+    """The hash that the Hub announces for the file: its sha256, or git's for a blob."""
+    if file.sha256 is not None:
+        return hashlib.sha256()
+    return hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False)
+
+
+def _is_right(digest: _Digest, file: RepoFile) -> bool:
+    announced = file.sha256 or file.blob_id
+    return announced is None or digest.hexdigest() == announced
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as source:
+        while block := source.read(_BLOCK):
+            yield block
+
+
+def _matches(path: Path, file: RepoFile) -> bool:
+    """Whether the file at `path` has the announced size and hash."""
+    if _size(path) != file.size or path.is_symlink():
+        return False
+    digest = _digest(file)
+    for block in _blocks(path):
+        digest.update(block)
+    return _is_right(digest, file)
+
+
+def _take_existing(target: Path, file: RepoFile, task: Task) -> bool:
+    if not _matches(target, file):
+        return False
+    task.advance(file.size)
+    return True
+
+
+def _take_cached(info: RepoInfo, file: RepoFile, part: Path, task: Task) -> bool:
+    """Link (or copy, from another disk) the file out of huggingface_hub's cache to `part`."""
+    cached = cached_file(info.repo, info.commit, file.path)
+    if cached is None or not _matches(cached, file):
+        return False
+    part.unlink(missing_ok=True)
+    try:
+        os.link(cached, part)
+    except OSError:  # another disk, or a file system without links
+        shutil.copyfile(cached, part)
+    task.advance(file.size)
+    return True
+
+
+def _fetch(client: HubClient, info: RepoInfo, file: RepoFile, part: Path, task: Task) -> None:
+    """Download a file to `part`, going on from what is there; a second time from the start if
+    the hash is wrong then.
+
+    Raises:
+        NetworkError: the network failed for good, or the hash is wrong both times.
+    """
+    for _ in range(2):
+        digest = _digest(file)
+        size = _continue(part, file, digest)
+        task.advance(size)
+        size = _fetch_rest(client, info, file, part, digest, size, task)
+        if _is_right(digest, file):
+            return
+        part.unlink()
+        task.advance(-size)
+    raise NetworkError(
+        f"{file.path} of {info.repo} is not the file that the Hub announced.",
+        why=f"It was downloaded twice, and twice its hash was not {file.sha256 or file.blob_id}.",
+        hint="Something between here and the Hub changes files, or the Hub's copy is damaged.",
+    )
+
+
+def _continue(part: Path, file: RepoFile, digest: _Digest) -> int:
+    """The bytes of `part` that an earlier run left, fed into `digest`."""
+    if part.is_symlink() or _size(part) > file.size:
+        part.unlink()
+    if not part.exists():
+        part.touch()
+    for block in _blocks(part):
+        digest.update(block)
+    return _size(part)
+
+
+def _fetch_rest(
+    client: HubClient,
+    info: RepoInfo,
+    file: RepoFile,
+    part: Path,
+    digest: _Digest,
+    size: int,
+    task: Task,
+) -> int:
+    """Append bytes `size` to `file.size`, with as many tries as it takes while bytes come."""
+    tried = 0
+    with part.open("ab") as output:
+        while size < file.size:
+            before = size
+            try:
+                for block in _body(client, info, file, size):
+                    output.write(block)
+                    digest.update(block)
+                    size += len(block)
+                    task.advance(len(block))
+            except Transient as failure:
+                output.flush()
+                tried = 1 if size > before else tried + 1
+                client.pause(failure, tried)
+    return size
+
+
+def _body(client: HubClient, info: RepoInfo, file: RepoFile, start: int) -> Iterator[bytes]:
+    """The file's bytes from `start` on, and never more than were announced.
+
+    Raises:
+        Transient: the connection broke.
+        NetworkError: the answer is not the announced file.
+    """
+    url = client.file_url(info.repo, info.commit, file.path)
+    with client.opened(info.repo, info.commit, url, start=start) as response:
+        skip = start if response.status_code == 200 else 0  # the server ignores Range
+        at = start - skip
+        for block in response.iter_bytes():
+            at += len(block)
+            if at > file.size:
+                raise _wrong_size(info, file, "more")
+            if skip:
+                block, skip = block[skip:], max(0, skip - len(block))
+            if block:
+                yield block
+        if at < file.size:
+            raise _wrong_size(info, file, f"only {at}")
+
+
+def _wrong_size(info: RepoInfo, file: RepoFile, sent: str) -> NetworkError:
+    return NetworkError(
+        f"Refused {file.path} of {info.repo}: its size is not the announced one.",
+        why=f"The Hub announced {file.size} bytes, and {sent} came.",
+    )
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,63 @@
+"""Where the Hugging Face token comes from. Its value is never shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from litertlm.errors import AccessDenied
+
+TOKEN_PAGE = "https://huggingface.co/settings/tokens"
+HOW_TO_SET_TOKEN = (
+    f"Create a token at {TOKEN_PAGE} and set HF_TOKEN to it, or save it in a file named\n"
+    "HF_TOKEN in this folder."
+)
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token and, for messages, where it was found. `repr` leaves the value out."""
+
+    value: str = field(repr=False)
+    source: str
+
+
+def find_token(environment: Mapping[str, str], cwd: Path) -> Token | None:
+    """The first of: the variable `HF_TOKEN`; a file `HF_TOKEN` in `cwd`; one in its parent;
+    the login that huggingface_hub stored. Spaces and newlines around it are dropped, and what
+    is empty is passed over.
+
+    Raises:
+        AccessDenied: a token file cannot be read, or holds something that cannot be a token.
+    """
+    if value := environment.get("HF_TOKEN", "").strip():
+        return _checked(value, "the variable HF_TOKEN")
+    for path in (cwd / "HF_TOKEN", cwd.parent / "HF_TOKEN"):
+        if path.is_file() and (value := _read(path)):
+            return _checked(value, f"the file {path}")
+    from huggingface_hub import get_token
+
+    if value := (get_token() or "").strip():
+        return _checked(value, "the stored login of huggingface_hub")
+    return None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig", errors="replace").strip()
+    except OSError as error:
+        raise AccessDenied(
+            f"Cannot read the token file {path}.", why=error.strerror or ""
+        ) from error
+
+
+def _checked(value: str, source: str) -> Token:
+    """Refuse what cannot stand in a header: sending it would fail and might show it."""
+    if not (value.isascii() and value.isprintable() and " " not in value):
+        raise AccessDenied(
+            f"What is in {source} is not a Hugging Face token.",
+            why="A token is one word of letters, digits and underscores.",
+            hint=HOW_TO_SET_TOKEN,
+        )
+    return Token(value, source)
