@@ -2,12 +2,66 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from pathlib import Path
 
-from huggingface_hub import try_to_load_from_cache
+from huggingface_hub import constants, try_to_load_from_cache
+from huggingface_hub.file_download import repo_folder_name
+
+from litertlm.hub.failures import offline_error
+from litertlm.hub.info import RepoFile, RepoInfo, check_path
 
 
 def cached_file(repo: str, commit: str, path: str) -> Path | None:
     """The file's content in the cache (the blob, links followed), or None."""
     found = try_to_load_from_cache(repo, path, revision=commit)
     return Path(found).resolve() if isinstance(found, str) else None
+
+
+class CachedHub:
+    """Stands in for HubClient where there is no network: it has only what is in the cache."""
+
+    def info(self, repo: str, revision: str | None) -> RepoInfo | None:
+        """The repository as far as it is in the cache, or None."""
+        folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="model")
+        commit = revision or "main"
+        with contextlib.suppress(OSError):
+            commit = (folder / "refs" / commit).read_text().strip()
+        snapshot = folder / "snapshots" / commit
+        if not re.fullmatch(r"[0-9a-f]{40}", commit) or not snapshot.is_dir():
+            return None
+        files = [_as_repo_file(p, snapshot, repo) for p in snapshot.rglob("*") if p.is_file()]
+        return RepoInfo(
+            repo=repo,
+            revision=revision,
+            commit=commit,
+            files=tuple(sorted(files, key=lambda f: f.path)),
+            gated=False,
+            private=False,
+            licence=None,
+            tags=(),
+            base_models=(),
+            gguf_architecture=None,
+        )
+
+    def read(self, repo: str, commit: str, path: str, *, first: int | None = None) -> bytes:
+        """As HubClient.read."""
+        found = cached_file(repo, commit, path)
+        if found is None:
+            raise offline_error()
+        with found.open("rb") as file:
+            return file.read(first)
+
+    def check_access(self, repo: str, commit: str, path: str) -> None:
+        """What is on disk may be used."""
+
+
+def _as_repo_file(path: Path, snapshot: Path, repo: str) -> RepoFile:
+    """The cache names blobs by the hash that the Hub announced."""
+    name = path.relative_to(snapshot).as_posix()
+    check_path(name, repo)
+    blob = path.resolve().name
+    sha256 = blob if re.fullmatch(r"[0-9a-f]{64}", blob) else None
+    git_id = blob if re.fullmatch(r"[0-9a-f]{40}", blob) else None
+    return RepoFile(name, path.stat().st_size, sha256, git_id)

@@ -27,6 +27,7 @@ from litertlm.hub.failures import (
     Unreachable,
     bad_token_error,
     gated_error,
+    offline_error,
     refusal_error,
 )
 from litertlm.hub.token import Token, find_token
@@ -256,15 +257,6 @@ def open_client(environment: Mapping[str, str], cwd: Path, progress: Progress) -
     if environment.get("HF_ENDPOINT"):
         progress.detail(f"Hub: {constants.ENDPOINT} (HF_ENDPOINT).")
     return HubClient(token, progress)
-
-
-def offline_error() -> NetworkError:
-    """The network is switched off by the user."""
-    return NetworkError(
-        "The network is switched off, and this is not on disk.",
-        why="HF_HUB_OFFLINE is set.",
-        hint="Unset HF_HUB_OFFLINE to download.",
-    )
 
 
 def _timeout() -> httpx2.Timeout:

@@ -19,7 +19,7 @@ from typing import Protocol
 from litertlm.errors import NetworkError
 from litertlm.hub.cache import cached_file
 from litertlm.hub.client import HubClient
-from litertlm.hub.failures import Transient
+from litertlm.hub.failures import Transient, offline_error
 from litertlm.hub.info import RepoFile, RepoInfo, check_twins
 from litertlm.progress import Progress, Task
 
@@ -33,11 +33,16 @@ class _Digest(Protocol):
 
 
 def download(
-    client: HubClient, info: RepoInfo, files: Sequence[RepoFile], folder: Path, progress: Progress
+    client: HubClient | None,
+    info: RepoInfo,
+    files: Sequence[RepoFile],
+    folder: Path,
+    progress: Progress,
 ) -> list[Path]:
     """Bring `files` at `info.commit` to `folder`, under their names without folders.
 
-    What is there already, or in huggingface_hub's cache, is verified and used.
+    What is there already, or in huggingface_hub's cache, is verified and used; without a client
+    there is nothing else.
 
     Raises:
         NetworkError: the network failed for good, or what it sent is not what was announced.
@@ -55,6 +60,8 @@ def download(
             part = parts / _part_name(file)
             if _take_cached(info, file, part, task):
                 progress.detail(f"{file.path}: from the Hugging Face cache.")
+            elif client is None:
+                raise offline_error()
             else:
                 _fetch(client, info, file, part, task)
             _sync(part)

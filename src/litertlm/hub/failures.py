@@ -121,3 +121,12 @@ def refusal_error(
     return NetworkError(
         f"The Hub answered {refusal.status} to a request about {repo}.", why=refusal.message
     )
+
+
+def offline_error() -> NetworkError:
+    """The network is switched off by the user."""
+    return NetworkError(
+        "The network is switched off, and this is not on disk.",
+        why="HF_HUB_OFFLINE is set.",
+        hint="Unset HF_HUB_OFFLINE to download.",
+    )

@@ -1,0 +1,346 @@
+"""What `run` decides about a name on the Hub, from metadata alone, and the download after it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from litertlm.checkpoint.files import parse_json_object
+from litertlm.errors import LiteRtLmError, ModelNotFound, NetworkError, UnsupportedModel, UsageError
+from litertlm.progress import Progress
+from litertlm.services.catalog import lookup, suggestions
+from litertlm.services.convert import ConvertOptions
+from litertlm.services.fetch import FetchedBundle, FetchedCheckpoint
+from litertlm.services.hub_space import (
+    Sizes,
+    bundle_sizes,
+    check_disk,
+    check_memory,
+    checkpoint_sizes,
+    gguf_sizes,
+    in_words,
+)
+from litertlm.services.reference import HubModel
+from litertlm.settings import Settings
+from litertlm.store import provenance_path
+from litertlm.store.files import write_whole
+
+if TYPE_CHECKING:  # 200 ms that a model on disk need not pay
+    from litertlm.hub.cache import CachedHub
+    from litertlm.hub.client import HubClient
+    from litertlm.hub.info import RepoFile, RepoInfo
+
+    Hub = HubClient | CachedHub
+
+READY_ORG = "litert-community"  # publishes ready bundles of other organisations' checkpoints
+_KEPT_FILE = ".hub.json"  # in a checkpoint folder: it is whole, and this is where it came from
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be downloaded.
+
+    Attributes:
+        kind: `bundle`, `checkpoint` or `gguf`.
+        files: to download.
+        others: usable files that were passed over, and files for other hardware.
+        sizes: what it takes on disk and in memory.
+    """
+
+    info: RepoInfo
+    kind: str
+    files: tuple[RepoFile, ...]
+    sizes: Sizes
+    others: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
+
+
+def fetch_from_hub(
+    model: HubModel,
+    folder: Path,
+    *,
+    options: ConvertOptions,
+    settings: Settings,
+    progress: Progress,
+    backend: str = "cpu",
+) -> FetchedBundle | FetchedCheckpoint:
+    """Download what the repository has into `folder` (the model's folder; its lock is held):
+    a ready bundle beside the provenance file, or a checkpoint into `folder/checkpoint`.
+
+    A checkpoint that an earlier run left whole is used without the network.
+
+    Raises:
+        ModelNotFound, AccessDenied, GatedModel, NetworkError, NotEnoughResources,
+        UnsupportedModel.
+    """
+    kept = None if model.file else _kept_checkpoint(folder / "checkpoint", model.revision)
+    if kept is not None:
+        return kept
+    client, plan = _plan(model, options, backend, settings, progress)
+    place = folder if plan.kind == "bundle" else folder / "checkpoint"
+    _announce(client, plan, progress)
+    _check_room(plan, place)
+    return _download(client, plan, place, progress)
+
+
+def decide(
+    hub: Hub,
+    info: RepoInfo,
+    *,
+    options: ConvertOptions,
+    wanted: str | None = None,
+    backend: str = "cpu",
+) -> Plan:
+    """Which files of the repository to use and how; nothing large is downloaded.
+
+    Args:
+        wanted: a `.litertlm` or `.gguf` file that the user asked for.
+
+    Raises:
+        UnsupportedModel: nothing here can be run or converted.
+        GatedModel, AccessDenied: it may not be downloaded by this user.
+    """
+    from litertlm.hub import choose
+
+    if wanted is not None and not wanted.lower().endswith((choose.BUNDLE_SUFFIX, ".gguf")):
+        raise UsageError(f"--file takes a .litertlm or .gguf file, not {wanted!r}.")
+    want_gguf = wanted is not None and wanted.lower().endswith(".gguf")
+    if not want_gguf and (
+        bundle := choose.choose_bundle(info, wanted=wanted, backend=backend)
+    ):
+        plan = _one_file(info, "bundle", bundle, bundle_sizes(bundle.file.size))
+    elif not want_gguf and info.file("config.json") and _has_weights(info):
+        return _checkpoint_plan(hub, info, options)
+    elif gguf := choose.choose_gguf(info, wanted=wanted):
+        _check_architecture(hub, info, gguf.file)
+        plan = _one_file(info, "gguf", gguf, gguf_sizes(gguf.file.path, gguf.file.size, options))
+    else:
+        raise _nothing_usable(info)
+    if info.gated or info.private:
+        hub.check_access(info.repo, info.commit, plan.files[0].path)
+    return plan
+
+
+def _one_file(info: RepoInfo, kind: str, choice: Any, sizes: Sizes) -> Plan:
+    return Plan(
+        info,
+        kind,
+        (choice.file,),
+        sizes,
+        others=tuple(f.path for f in choice.others),
+        elsewhere=tuple(f.path for f in choice.elsewhere),
+    )
+
+
+def _has_weights(info: RepoInfo) -> bool:
+    """Whether there are weights in a form that a GGUF file is not better than."""
+    from litertlm.hub import choose
+
+    names = {f.path for f in info.files}
+    if choose.WEIGHTS_FILE in names or choose.INDEX_FILE in names:
+        return True
+    return choose.choose_gguf(info) is None
+
+
+def _checkpoint_plan(hub: Hub, info: RepoInfo, options: ConvertOptions) -> Plan:
+    from litertlm.hub import choose
+
+    def read(path: str) -> dict[str, Any]:
+        return parse_json_object(
+            hub.read(info.repo, info.commit, path), f"{path} of {info.repo}"
+        )
+
+    config = read("config.json")
+    _check_config(info, config)
+    shards = None
+    if info.file(choose.WEIGHTS_FILE) is None and info.file(choose.INDEX_FILE):
+        weight_map = read(choose.INDEX_FILE).get("weight_map")
+        if not isinstance(weight_map, dict):
+            raise UnsupportedModel(f"{choose.INDEX_FILE} of {info.repo} has no weight_map.")
+        shards = [str(name) for name in weight_map.values()]
+    files = choose.checkpoint_files(info, shards)
+    return Plan(info, "checkpoint", files, checkpoint_sizes(files, config, options))
+
+
+def _check_config(info: RepoInfo, config: dict[str, Any]) -> None:
+    """Refuse what the config alone rules out."""
+    if config.get("auto_map"):
+        names = config["auto_map"].values() if isinstance(config["auto_map"], dict) else ()
+        raise UnsupportedModel(
+            f"Refused {info.repo}: its config asks for code from the repository.",
+            why="config.json has auto_map"
+            + "".join(f", {name}" for name in list(names)[:1])
+            + ". Code of a model is never run.",
+            hint="`litert-lm-cli models` lists what can be run.",
+        )
+    _check_family(info, config.get("model_type"))
+
+
+def _check_family(info: RepoInfo, model_type: object) -> None:
+    from litertlm.families import FAMILIES
+
+    if model_type not in FAMILIES:
+        raise UnsupportedModel(
+            f"{info.repo} cannot be converted: its model type is {model_type!r}.",
+            why=f"These can be: {', '.join(sorted(FAMILIES))}.",
+            hint="`litert-lm-cli models` lists what can be run.",
+        )
+
+
+def _check_architecture(hub: Hub, info: RepoInfo, file: RepoFile) -> None:
+    """Refuse a GGUF file of a family that is not converted, where the Hub knows its header."""
+    if info.gguf_architecture is not None:
+        _check_family(info, _MODEL_TYPES.get(info.gguf_architecture, info.gguf_architecture))
+
+
+# llama.cpp's architecture names where they are not Hugging Face's model types.
+_MODEL_TYPES = {"gemma3": "gemma3_text"}
+
+
+def _nothing_usable(info: RepoInfo) -> UnsupportedModel:
+    from litertlm.families import FAMILIES
+    from litertlm.hub import choose
+
+    names = [f.path for f in info.files]
+    why = "It has neither a .litertlm file nor config.json with safetensors nor a GGUF file."
+    if elsewhere := [f.path for f in choose.bundles(info)]:
+        why = "Its files are for other hardware: " + ", ".join(elsewhere) + "."
+    elif any(name.endswith(".task") for name in names):
+        why = "Its .task files are for MediaPipe."
+    elif any(name.endswith(".gguf") for name in names):
+        why = "Its GGUF files are of types that cannot be read, or in pieces."
+    return UnsupportedModel(
+        f"Nothing in {info.repo} can be run here.",
+        why=why,
+        hint="Checkpoints of these types can be converted: "
+        + ", ".join(sorted(FAMILIES))
+        + (".\nTo download such a file all the same: --file NAME" if elsewhere else "."),
+    )
+
+
+def _plan(
+    model: HubModel,
+    options: ConvertOptions,
+    backend: str,
+    settings: Settings,
+    progress: Progress,
+) -> tuple[HubClient | None, Plan]:
+    """The decision with what the Hub says; without a network, with huggingface_hub's cache (the
+    client is None then)."""
+    from litertlm.hub.cache import CachedHub
+    from litertlm.hub.client import open_client
+
+    repo = str(model.name)
+    try:
+        client = open_client(settings.environment, settings.cwd, progress)
+        info = _look_up(client, model, progress)
+    except NetworkError as error:
+        cache = CachedHub()
+        cached = cache.info(repo, model.revision)
+        if cached is None:
+            raise
+        try:
+            plan = decide(cache, cached, options=options, wanted=model.file, backend=backend)
+        except LiteRtLmError:  # the cache holds only a part of the repository
+            raise error from None
+        progress.warn(f"{error.what} Using the files in the Hugging Face cache.")
+        return None, plan
+    return client, decide(client, info, options=options, wanted=model.file, backend=backend)
+
+
+def _look_up(client: HubClient, model: HubModel, progress: Progress) -> RepoInfo:
+    from litertlm.hub.info import repo_info
+
+    repo = str(model.name)
+    try:
+        info = repo_info(client, repo, model.revision)
+    except ModelNotFound as error:
+        if near := [n for n in suggestions(repo) if n.lower() != repo.lower()]:
+            error.hint = f"Did you mean {' or '.join(near)}?\n{error.hint}"
+        raise
+    if info.repo.lower() != repo.lower():
+        progress.status(f"{repo} is now {info.repo} on the Hub.")
+    return info
+
+
+def _announce(client: HubClient | None, plan: Plan, progress: Progress) -> None:
+    info = plan.info
+    total = in_words(sum(f.size for f in plan.files))
+    licence = f", licence {info.licence}" if info.licence else ""
+    if plan.kind == "bundle":
+        progress.status("Model not found locally. Downloading from HuggingFace...")
+    else:
+        progress.status("Model not found locally. Converting from HuggingFace...")
+    what = plan.files[0].path if len(plan.files) == 1 else f"{len(plan.files)} files"
+    progress.status(f"{info.repo}: {what}, {total}{licence}")
+    progress.detail(f"Commit {info.commit}.")
+    if plan.others:
+        progress.status(f"Other files (--file NAME): {', '.join(plan.others)}")
+    if plan.elsewhere:
+        progress.detail(f"Not for this machine: {', '.join(plan.elsewhere)}")
+    if plan.kind != "bundle" and client and (ready := _ready_bundle(client, info)):
+        progress.status(
+            f"A ready bundle of this model exists: litert-lm-cli run {ready.repo}"
+        )
+
+
+def _ready_bundle(client: HubClient, info: RepoInfo) -> RepoInfo | None:
+    """The litert-community repository with a bundle of this checkpoint, if there is one."""
+    from litertlm.hub.choose import choose_bundle
+    from litertlm.hub.info import repo_info
+
+    entry = lookup(info.repo)
+    name = (entry.ready if entry else None) or f"{READY_ORG}/{info.repo.partition('/')[2]}"
+    with contextlib.suppress(LiteRtLmError):  # a courtesy: its failure changes nothing
+        found = repo_info(client, name)
+        bases = {base.lower() for base in found.base_models}
+        if choose_bundle(found) and (info.repo.lower() in bases or not bases):
+            return found
+    return None
+
+
+def _check_room(plan: Plan, place: Path) -> None:
+    from litertlm.hub.download import missing_bytes
+
+    title = plan.info.repo
+    check_disk(title, place, missing_bytes(plan.info, plan.files, place), plan.sizes)
+    check_memory(title, plan.sizes)
+
+
+def _download(
+    client: HubClient | None, plan: Plan, place: Path, progress: Progress
+) -> FetchedBundle | FetchedCheckpoint:
+    from litertlm.hub.download import download
+
+    info, file = plan.info, plan.files[0]
+    if plan.kind == "bundle":
+        # It would describe the old bundle when a kill comes right after the new one appears.
+        provenance_path(place / file.name).unlink(missing_ok=True)
+    else:
+        (place / _KEPT_FILE).unlink(missing_ok=True)
+    paths = download(client, info, plan.files, place, progress)
+    if plan.kind == "bundle":
+        return FetchedBundle(paths[0], info.repo, info.commit, file.sha256 or "")
+    kept = {"repo": info.repo, "revision": info.revision, "commit": info.commit}
+    sizes = {f.name: f.size for f in plan.files}
+    write_whole(place / _KEPT_FILE, json.dumps({**kept, "files": sizes}, indent=2).encode())
+    path = paths[0] if plan.kind == "gguf" else place
+    return FetchedCheckpoint(path, info.repo, info.commit)
+
+
+def _kept_checkpoint(folder: Path, revision: str | None) -> FetchedCheckpoint | None:
+    """The checkpoint that an earlier run downloaded, if it is whole and of this revision."""
+    try:
+        kept = json.loads((folder / _KEPT_FILE).read_bytes())
+        files = {folder / name: size for name, size in kept["files"].items()}
+        whole = all(path.stat().st_size == size for path, size in files.items())
+        known = {kept["revision"], kept["commit"]}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    if not whole or (revision is not None and revision not in known):
+        return None
+    ggufs = [path for path in files if path.suffix == ".gguf"]
+    return FetchedCheckpoint(ggufs[0] if ggufs else folder, kept["repo"], kept["commit"])
