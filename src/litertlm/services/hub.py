@@ -108,9 +108,7 @@ def decide(
     if wanted is not None and not wanted.lower().endswith((choose.BUNDLE_SUFFIX, ".gguf")):
         raise UsageError(f"--file takes a .litertlm or .gguf file, not {wanted!r}.")
     want_gguf = wanted is not None and wanted.lower().endswith(".gguf")
-    if not want_gguf and (
-        bundle := choose.choose_bundle(info, wanted=wanted, backend=backend)
-    ):
+    if not want_gguf and (bundle := choose.choose_bundle(info, wanted=wanted, backend=backend)):
         plan = _one_file(info, "bundle", bundle, bundle_sizes(bundle.file.size))
     elif not want_gguf and info.file("config.json") and _has_weights(info):
         return _checkpoint_plan(hub, info, options)
@@ -149,9 +147,7 @@ def _checkpoint_plan(hub: Hub, info: RepoInfo, options: ConvertOptions) -> Plan:
     from litertlm.hub import choose
 
     def read(path: str) -> dict[str, Any]:
-        return parse_json_object(
-            hub.read(info.repo, info.commit, path), f"{path} of {info.repo}"
-        )
+        return parse_json_object(hub.read(info.repo, info.commit, path), f"{path} of {info.repo}")
 
     config = read("config.json")
     _check_config(info, config)
@@ -282,9 +278,7 @@ def _announce(client: HubClient | None, plan: Plan, progress: Progress) -> None:
     if plan.elsewhere:
         progress.detail(f"Not for this machine: {', '.join(plan.elsewhere)}")
     if plan.kind != "bundle" and client and (ready := _ready_bundle(client, info)):
-        progress.status(
-            f"A ready bundle of this model exists: litert-lm-cli run {ready.repo}"
-        )
+        progress.status(f"A ready bundle of this model exists: litert-lm-cli run {ready.repo}")
 
 
 def _ready_bundle(client: HubClient, info: RepoInfo) -> RepoInfo | None:

@@ -20,6 +20,7 @@ class Provenance:
         source: `hub`, `package registry` or `local`.
         origin: the repository, package or path that the checkpoint or bundle came from.
         commit: the repository's commit, or the package's version.
+        revision: the branch or tag that was asked for; None for the default branch.
         recipe: the quantization recipe, None for a bundle that was downloaded ready.
         options: the other conversion options.
         parameters: the model's size in words, such as `270m`.
@@ -36,6 +37,7 @@ class Provenance:
     size_bytes: int
     created: str
     commit: str | None = None
+    revision: str | None = None
     recipe: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     parameters: str | None = None

@@ -99,10 +99,11 @@ class Store:
             return exact[0]
         return found[0] if len(found) == 1 else None
 
-    def find(self, name: ModelName) -> InstalledModel | None:
+    def find(self, name: ModelName, *, file: str | None = None) -> InstalledModel | None:
         """The model of this name, or None when no bundle is there.
 
-        Of several bundles the one named like the model is taken, else the newest.
+        Of several bundles the one with the name of `file` is taken; without one, that named like
+        the model, else the newest.
 
         Raises:
             DamagedBundle: the file's size is not the one recorded when it was made.
@@ -112,6 +113,9 @@ class Store:
             return None
         bundles = [p for p in folder.glob(f"*{BUNDLE_SUFFIX}") if p.is_file()]
         bundles = [p for p in bundles if not p.name.startswith(".")]
+        if file is not None and file.lower().endswith(BUNDLE_SUFFIX):
+            wanted = file.rpartition("/")[2].lower()
+            bundles = [p for p in bundles if p.name.lower() == wanted]
         if not bundles:
             return None
         named = self.bundle_path(name)

@@ -10,17 +10,34 @@ from litertlm.cli.app import App
 from litertlm.cli.app import command as make_command
 from litertlm.cli.conversion_options import chosen, conversion_options
 from litertlm.cli.describe import described
+from litertlm.cli.hub_options import hub_options
 
 
 @make_command("pull")
 @click.argument("model")
 @click.option("--reconvert", is_flag=True, help="Make the bundle anew.")
 @conversion_options
-def command(app: App, model: str, reconvert: bool, **values: Any) -> None:
+@hub_options
+def command(
+    app: App,
+    model: str,
+    reconvert: bool,
+    revision: str | None,
+    file: str | None,
+    keep_checkpoint: bool,
+    **values: Any,
+) -> None:
     """Get MODEL ready to run: download it, and convert it if it needs to be."""
     from litertlm.services.acquire import AcquireRequest, acquire
 
-    request = AcquireRequest(model, options=chosen(**values), reconvert=reconvert)
+    request = AcquireRequest(
+        model,
+        options=chosen(**values),
+        reconvert=reconvert,
+        revision=revision,
+        file=file,
+        keep_checkpoint=keep_checkpoint,
+    )
     installed = acquire(request, store=app.store, settings=app.settings, progress=app.output)
     if app.output.json_wanted:
         app.output.data(described(installed, app.store), "")
