@@ -113,7 +113,6 @@ def decide(
     elif not want_gguf and info.file("config.json") and _has_weights(info):
         return _checkpoint_plan(hub, info, options)
     elif gguf := choose.choose_gguf(info, wanted=wanted):
-        _check_architecture(hub, info, gguf.file)
         plan = _one_file(info, "gguf", gguf, gguf_sizes(gguf.file.path, gguf.file.size, options))
     else:
         raise _nothing_usable(info)
@@ -172,32 +171,9 @@ def _check_config(info: RepoInfo, config: dict[str, Any]) -> None:
             + ". Code of a model is never run.",
             hint="`litert-lm-cli models` lists what can be run.",
         )
-    _check_family(info, config.get("model_type"))
-
-
-def _check_family(info: RepoInfo, model_type: object) -> None:
-    from litertlm.families import FAMILIES
-
-    if model_type not in FAMILIES:
-        raise UnsupportedModel(
-            f"{info.repo} cannot be converted: its model type is {model_type!r}.",
-            why=f"These can be: {', '.join(sorted(FAMILIES))}.",
-            hint="`litert-lm-cli models` lists what can be run.",
-        )
-
-
-def _check_architecture(hub: Hub, info: RepoInfo, file: RepoFile) -> None:
-    """Refuse a GGUF file of a family that is not converted, where the Hub knows its header."""
-    if info.gguf_architecture is not None:
-        _check_family(info, _MODEL_TYPES.get(info.gguf_architecture, info.gguf_architecture))
-
-
-# llama.cpp's architecture names where they are not Hugging Face's model types.
-_MODEL_TYPES = {"gemma3": "gemma3_text"}
 
 
 def _nothing_usable(info: RepoInfo) -> UnsupportedModel:
-    from litertlm.families import FAMILIES
     from litertlm.hub import choose
 
     names = [f.path for f in info.files]
@@ -211,9 +187,7 @@ def _nothing_usable(info: RepoInfo) -> UnsupportedModel:
     return UnsupportedModel(
         f"Nothing in {info.repo} can be run here.",
         why=why,
-        hint="Checkpoints of these types can be converted: "
-        + ", ".join(sorted(FAMILIES))
-        + (".\nTo download such a file all the same: --file NAME" if elsewhere else "."),
+        hint="To download such a file all the same: --file NAME" if elsewhere else "",
     )
 
 
