@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from litertlm.services.convert import DEFAULT_PREFILL_LENGTHS, ConvertOptions
+from litertlm.services.options import DEFAULT_PREFILL_LENGTHS, ConvertOptions
 
 RECIPES = ("dynamic_int8",)
 _DEFAULTS = ConvertOptions()

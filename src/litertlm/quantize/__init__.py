@@ -1,1 +1,7 @@
-"""."""
+"""From a recipe's name to how every weight is stored."""
+
+from litertlm.graph.encoding import Encoding
+from litertlm.quantize.kernels import NotFinite
+from litertlm.quantize.recipes import RECIPES, Recipe, plan
+
+__all__ = ["RECIPES", "Encoding", "NotFinite", "Recipe", "plan"]

@@ -13,9 +13,9 @@ from pathlib import Path
 from litertlm import __version__
 from litertlm.errors import DamagedBundle, ModelNotFound, UsageError
 from litertlm.progress import Progress
-from litertlm.services.convert import ConvertOptions
 from litertlm.services.fetch import FetchedBundle, FetchedCheckpoint
 from litertlm.services.hub import fetch_from_hub
+from litertlm.services.options import ConvertOptions
 from litertlm.services.packages import fetch_package
 from litertlm.services.reference import (
     BundleFile,

@@ -1,43 +1,306 @@
-"""Convert a checkpoint to a `.litertlm` bundle (the pipeline; the layers below do the work)."""
+"""Convert a checkpoint to a `.litertlm` bundle: the layers below, in order."""
 
 from __future__ import annotations
 
+import hashlib
+import os
+import shutil
+import time
+import uuid
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from litertlm.errors import UnsupportedModel
+from litertlm import __version__
+from litertlm.bundle import container, metadata
+from litertlm.bundle.prompting import CHAT_TEMPLATE_KEY, Prompting, prompting
+from litertlm.bundle.tokenizer import choose_tokenizer
+from litertlm.checkpoint import Checkpoint, open_checkpoint
+from litertlm.errors import ConversionFailed, NotEnoughResources, UsageError
+from litertlm.families import Family, build, identify
+from litertlm.families.blocks import Signature
+from litertlm.graph import Dim, Model
+from litertlm.graph.verify import verify
 from litertlm.progress import Progress
+from litertlm.quantize import RECIPES, Recipe
+from litertlm.quantize import plan as plan_encodings
+from litertlm.services.options import ConvertOptions
+from litertlm.store.files import appearing
+from litertlm.tflite import Layout
+from litertlm.tflite import plan as plan_tflite
+from litertlm.tflite import write as write_tflite
 
-DEFAULT_PREFILL_LENGTHS = (8, 64, 128, 256, 512, 1024)
-
-
-@dataclass(frozen=True)
-class ConvertOptions:
-    """What a user can choose about a conversion.
-
-    Attributes:
-        recipe: a name in quantize.RECIPES.
-        kv_cache_max_len: length of the KV cache in tokens, recorded as the default context.
-        shapes: `dynamic` (any prompt length, cache grows) or `static` (one signature per
-            prefill length, fixed cache).
-        prefill_lengths: prefill signatures of static shapes, ascending, in tokens.
-    """
-
-    recipe: str = "dynamic_int8"
-    kv_cache_max_len: int = 1280
-    shapes: str = "dynamic"
-    prefill_lengths: tuple[int, ...] = DEFAULT_PREFILL_LENGTHS
+_SAMPLE = 4096  # bytes of each weight that go into the bundle's uuid
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """What a conversion made."""
+    """A finished conversion.
 
-    bundle: Path
+    Attributes:
+        path: the bundle.
+        nbytes: its size.
+        sha256: its hash, hexadecimal.
+        seconds: wall time.
+        checkpoint_nbytes: bytes of the tensors that were read.
+        parameters: number of weights.
+        family: the `model_type`.
+        prompting: what the bundle says about prompts.
+    """
+
+    path: Path
+    nbytes: int
+    sha256: str
+    seconds: float
+    checkpoint_nbytes: int
+    parameters: int
+    family: str
+    prompting: Prompting
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything about a conversion that is known before a weight is read."""
+
+    checkpoint: Checkpoint
+    family: Family
+    options: ConvertOptions
+    prompting: Prompting
+    layout: Layout
+    sections: tuple[container.PlacedSection, ...]
+    payloads: tuple[bytes | None, ...]
+    system: dict[str, str]
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the bundle."""
+        return self.sections[-1].end
 
 
 def convert(
     source: Path, target: Path, options: ConvertOptions, *, progress: Progress
 ) -> Conversion:
-    """Placeholder until the converter lands."""
-    raise UnsupportedModel(f"Cannot convert {source} yet.")
+    """Convert the checkpoint at `source` and put the bundle at `target`, whole or not at all.
+
+    Args:
+        source: a checkpoint folder or a `.gguf` file.
+        target: the bundle's final name; an existing one is replaced.
+
+    Raises:
+        UsageError: options that this model does not allow.
+        UnsupportedModel, DamagedCheckpoint: before any weight is read.
+        NotEnoughResources: the disk cannot hold the bundle.
+        ConversionFailed: a weight cannot be encoded, or the output cannot be written.
+    """
+    started = time.perf_counter()
+    plan = plan_conversion(source, options)
+    try:
+        _check_disk(target, plan.nbytes)
+        with appearing(target) as temporary:
+            _write(plan, temporary, progress)
+            sha256 = _sha256(temporary)
+    except OSError as error:
+        raise ConversionFailed(
+            f"The bundle could not be written to {target.parent}.",
+            why=f"{error.strerror or error}",
+            hint="Choose another place with --output-dir, or free some disk space.",
+        ) from error
+    return Conversion(
+        path=target,
+        nbytes=plan.nbytes,
+        sha256=sha256,
+        seconds=time.perf_counter() - started,
+        checkpoint_nbytes=plan.checkpoint.nbytes,
+        parameters=count_parameters(plan.checkpoint),
+        family=plan.family.name,
+        prompting=plan.prompting,
+    )
+
+
+def plan_conversion(source: Path, options: ConvertOptions) -> Plan:
+    """Read headers, build and check the graph, and lay out the bundle. Reads no weight."""
+    checkpoint = open_checkpoint(source)
+    family = identify(checkpoint)
+    recipe = check_options(options, family.config.max_position_embeddings)
+    model = build(checkpoint, family, signatures(options))
+    verify(model)
+    layout = plan_tflite(
+        model,
+        plan_encodings(model, recipe),
+        cache_length=options.kv_cache_max_len,
+        description=f"litert-lm-cli {__version__}",
+    )
+    return _plan_bundle(checkpoint, family, options, model, layout)
+
+
+def check_options(options: ConvertOptions, longest: int) -> Recipe:
+    """The recipe, when the options fit each other and a model of `longest` positions.
+
+    Raises:
+        UsageError: names the option.
+    """
+    recipe = RECIPES.get(options.recipe)
+    if recipe is None:
+        raise UsageError(
+            f"There is no quantization {options.recipe!r}.",
+            hint=f"--quantize takes {', '.join(RECIPES)}.",
+        )
+    if not 0 < options.kv_cache_max_len <= longest:
+        raise UsageError(
+            f"--kv-cache-max-len {options.kv_cache_max_len} cannot work for this model.",
+            why=f"It must be between 1 and the model's maximum of {longest} tokens.",
+        )
+    if options.shapes not in ("dynamic", "static"):
+        raise UsageError(f"--shapes is dynamic or static, not {options.shapes!r}.")
+    lengths = options.prefill_lengths
+    if not lengths or lengths[0] < 1 or list(lengths) != sorted(set(lengths)):
+        raise UsageError("--prefill-seq-len must be positive and ascending, without repeats.")
+    if options.shapes == "static" and lengths[0] > options.kv_cache_max_len:
+        raise UsageError(
+            f"--prefill-seq-len {lengths[0]} is longer than "
+            f"--kv-cache-max-len {options.kv_cache_max_len}."
+        )
+    return recipe
+
+
+def signatures(options: ConvertOptions) -> list[Signature]:
+    """The entry points of the model: prefill, one or one per length, and decode."""
+    if options.shapes == "dynamic":
+        cache = Dim("C")
+        return [
+            Signature("prefill", Dim("S"), cache, logits=False),
+            Signature("decode", 1, cache, logits=True),
+        ]
+    length = options.kv_cache_max_len
+    prefill = [
+        Signature(f"prefill_{s}", s, length, logits=False)
+        for s in options.prefill_lengths
+        if s <= length
+    ]
+    return [*prefill, Signature("decode", 1, length, logits=True)]
+
+
+def count_parameters(checkpoint: Checkpoint) -> int:
+    """Number of values in all tensors."""
+    total = 0
+    for tensor in checkpoint.tensors.values():
+        count = 1
+        for size in tensor.shape:
+            count *= size
+        total += count
+    return total
+
+
+def _plan_bundle(
+    checkpoint: Checkpoint, family: Family, options: ConvertOptions, model: Model, layout: Layout
+) -> Plan:
+    prompts = prompting(checkpoint)
+    tokenizer = choose_tokenizer(checkpoint.tokenizer)
+    tokenizer_data, tokenizer_kind = tokenizer.data, container.SENTENCEPIECE
+    if tokenizer.kind == "huggingface":
+        tokenizer_kind = container.HF_TOKENIZER
+        size = len(tokenizer.data).to_bytes(8, "little")
+        tokenizer_data = size + zlib.compress(tokenizer.data)
+    static = options.shapes == "static"
+    executor = metadata.executor_metadata(
+        len(family.config.caches),
+        cache_length=options.kv_cache_max_len if static else None,
+        longest=family.config.max_position_embeddings,
+    )
+    contents: list[tuple[str, bytes | None, int, dict[str, str]]] = [
+        (
+            container.LLM_METADATA,
+            metadata.llm_metadata(prompts, max_num_tokens=options.kv_cache_max_len),
+            0,
+            {},
+        ),
+        (container.EXECUTOR_METADATA, executor, 0, {}),
+        (tokenizer_kind, tokenizer_data, 0, {}),
+        (container.TFLITE_MODEL, None, layout.nbytes, {"model_type": "tf_lite_prefill_decode"}),
+    ]
+    system = {
+        "uuid": str(uuid.UUID(int=0)),
+        # A fixed time: the same checkpoint gives the same bytes at any time.
+        "creation_timestamp": "1970-01-01T00:00:00+00:00",
+        "created_by": f"litert-lm-cli {__version__}",
+        "recipe": options.recipe,
+        "shapes": options.shapes,
+        "family": family.name,
+    }
+    if prompts.original_template is not None:
+        system[CHAT_TEMPLATE_KEY] = prompts.original_template
+    sections = [
+        container.Section(kind, nbytes if data is None else len(data), items)
+        for kind, data, nbytes, items in contents
+    ]
+    return Plan(
+        checkpoint=checkpoint,
+        family=family,
+        options=options,
+        prompting=prompts,
+        layout=layout,
+        sections=container.place(sections, system),
+        payloads=tuple(data for _, data, _, _ in contents),
+        system=system,
+    )
+
+
+def _check_disk(target: Path, nbytes: int) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(target.parent).free
+    if free < nbytes:
+        raise NotEnoughResources(
+            f"There is not enough disk space for {target.name}.",
+            why=f"It needs {nbytes / 1e6:,.0f} MB; {free / 1e6:,.0f} MB are free "
+            f"in {target.parent}.",
+            hint="Free some space (litert-lm-cli list, rm), or choose another --models-dir.",
+        )
+
+
+def _write(plan: Plan, path: Path, progress: Progress) -> None:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        os.ftruncate(fd, plan.nbytes)
+        model_offset = 0
+        for section, payload in zip(plan.sections, plan.payloads, strict=True):
+            if payload is None:
+                model_offset = section.begin
+            else:
+                os.pwrite(fd, payload, section.begin)
+        with progress.task("Converting", sum(_weight_sizes(plan.layout))) as task:
+            write_tflite(
+                fd,
+                model_offset,
+                plan.layout,
+                threads=os.cpu_count() or 1,
+                advance=task.advance,
+            )
+        system = {**plan.system, "uuid": _uuid(fd, model_offset, plan)}
+        os.pwrite(fd, container.encode_header(plan.sections, system), 0)
+    finally:
+        os.close(fd)
+
+
+def _weight_sizes(layout: Layout) -> Sequence[int]:
+    return [w.encoding.nbytes(w.constant.shape) for w in layout.weights]
+
+
+def _uuid(fd: int, model_offset: int, plan: Plan) -> str:
+    """A name for the contents: from the metadata, the graph and the start of every weight."""
+    digest = hashlib.sha256()
+    for payload in plan.payloads:
+        digest.update(payload or b"")
+    digest.update(os.pread(fd, len(plan.layout.flatbuffer), model_offset))
+    for weight in plan.layout.weights:
+        digest.update(os.pread(fd, _SAMPLE, model_offset + weight.offset))
+    return str(uuid.UUID(bytes=digest.digest()[:16], version=4))
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as f:
+        buffer = memoryview(bytearray(1 << 20))
+        while size := f.readinto(buffer):
+            digest.update(buffer[:size])
+    return digest.hexdigest()

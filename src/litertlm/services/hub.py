@@ -12,7 +12,6 @@ from litertlm.checkpoint.files import parse_json_object
 from litertlm.errors import LiteRtLmError, ModelNotFound, NetworkError, UnsupportedModel, UsageError
 from litertlm.progress import Progress
 from litertlm.services.catalog import lookup, suggestions
-from litertlm.services.convert import ConvertOptions
 from litertlm.services.fetch import FetchedBundle, FetchedCheckpoint
 from litertlm.services.hub_space import (
     Sizes,
@@ -23,6 +22,7 @@ from litertlm.services.hub_space import (
     gguf_sizes,
     in_words,
 )
+from litertlm.services.options import ConvertOptions
 from litertlm.services.reference import HubModel
 from litertlm.settings import Settings
 from litertlm.store import provenance_path

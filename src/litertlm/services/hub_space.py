@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from litertlm.errors import NotEnoughResources
-from litertlm.services.convert import ConvertOptions
+from litertlm.services.options import ConvertOptions
 
 if TYPE_CHECKING:
     from litertlm.hub.info import RepoFile

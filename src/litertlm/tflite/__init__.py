@@ -1,1 +1,6 @@
-"""."""
+"""Writing TFLite files: plan every size and offset first, then stream the weights."""
+
+from litertlm.tflite.plan import Layout, Placed, plan
+from litertlm.tflite.write import write
+
+__all__ = ["Layout", "Placed", "plan", "write"]

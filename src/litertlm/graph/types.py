@@ -1,0 +1,190 @@
+"""The graph's values: dimensions, constants, tensors, operations, graphs and models.
+
+Shapes are tuples of `int` or `Dim`. Letters: S = tokens of this call, C = length of the KV cache.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class DType(enum.Enum):
+    """Element types that appear in a graph (before quantization)."""
+
+    FLOAT32 = "f32"
+    INT32 = "i32"
+    BOOL = "bool"
+
+
+@dataclass(frozen=True)
+class Dim:
+    """A dimension that is known only when the model runs: `factor` times the symbol `name`."""
+
+    name: str
+    factor: int = 1
+
+    def __mul__(self, other: int) -> Dim:
+        return Dim(self.name, self.factor * other)
+
+    __rmul__ = __mul__
+
+    def __str__(self) -> str:
+        return self.name if self.factor == 1 else f"{self.factor}{self.name}"
+
+
+Size = int | Dim
+Shape = tuple[Size, ...]
+
+Rows = Callable[[int, int], NDArray[Any]]
+
+
+class GraphError(Exception):
+    """An operation was built, or a graph put together, in a way that cannot work (a bug)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """Data known at conversion: a weight of the checkpoint, or a small table.
+
+    Attributes:
+        name: the checkpoint's tensor name, or a short name for tables.
+        shape: static.
+        dtype: of the values that `rows` returns.
+        rows: `rows(start, stop)` reads rows of the first axis, `[stop - start, *shape[1:]]`,
+            as a fresh array; called only while the file is written. Scalars ignore the range.
+        weight: True for data that comes from the checkpoint.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: DType
+    rows: Rows
+    weight: bool = True
+
+    def read(self) -> NDArray[Any]:
+        """The whole constant."""
+        return self.rows(0, self.shape[0] if self.shape else 1)
+
+
+def table(name: str, values: NDArray[Any]) -> Constant:
+    """A constant that is not a weight, from its values (float32, int32 or bool)."""
+    kinds = {"f": DType.FLOAT32, "i": DType.INT32, "b": DType.BOOL}
+    dtype = kinds[values.dtype.kind]
+    data: NDArray[Any] = values.astype(
+        {"f": np.float32, "i": np.int32, "b": np.bool_}[values.dtype.kind]
+    )
+    return Constant(
+        name, data.shape, dtype, lambda a, b: data[a:b] if data.ndim else data, weight=False
+    )
+
+
+class Tensor:
+    """One value of one graph. Compared by identity."""
+
+    __slots__ = ("constant", "dtype", "graph", "name", "shape")
+
+    def __init__(
+        self,
+        graph: Graph,
+        name: str,
+        shape: Shape,
+        dtype: DType,
+        constant: Constant | None = None,
+    ) -> None:
+        self.graph = graph
+        self.name = name
+        self.shape = shape
+        self.dtype = dtype
+        self.constant = constant
+
+    def __repr__(self) -> str:
+        return f"{self.name}:{self.dtype.value}[{','.join(map(str, self.shape))}]"
+
+
+class Op:
+    """One operation with one output. `kind` is a key of graph.infer.RULES."""
+
+    __slots__ = ("attrs", "inputs", "kind", "output")
+
+    def __init__(
+        self, kind: str, inputs: tuple[Tensor, ...], output: Tensor, attrs: Mapping[str, Any]
+    ) -> None:
+        self.kind = kind
+        self.inputs = inputs
+        self.output = output
+        self.attrs = attrs
+
+
+@dataclass(eq=False)
+class Graph:
+    """The operations of one signature, in the order in which they run.
+
+    Attributes:
+        name: signature name (`prefill_128`, `decode`, ...).
+        inputs, outputs: tensors by signature name; a name may be both (the KV cache).
+        constants: the tensor of each constant, by the constant's id.
+        tables: small tables (shapes, axes, scalars) by their values, so that equal ones are one.
+    """
+
+    name: str
+    inputs: dict[str, Tensor] = field(default_factory=dict)
+    outputs: dict[str, Tensor] = field(default_factory=dict)
+    ops: list[Op] = field(default_factory=list)
+    constants: dict[int, Tensor] = field(default_factory=dict)
+    tables: dict[Hashable, Tensor] = field(default_factory=dict)
+
+    def input(self, name: str, shape: Shape, dtype: DType = DType.FLOAT32) -> Tensor:
+        """Declare an input of the signature."""
+        if name in self.inputs:
+            raise GraphError(f"{self.name}: input {name} is declared twice")
+        tensor = Tensor(self, name, shape, dtype)
+        self.inputs[name] = tensor
+        return tensor
+
+    def output(self, name: str, tensor: Tensor) -> None:
+        """Declare an output of the signature."""
+        if name in self.outputs:
+            raise GraphError(f"{self.name}: output {name} is declared twice")
+        self.outputs[name] = tensor
+
+    def constant(self, constant: Constant) -> Tensor:
+        """The tensor that stands for `constant` in this graph; the same for the same constant."""
+        tensor = self.constants.get(id(constant))
+        if tensor is None:
+            tensor = Tensor(self, constant.name, constant.shape, constant.dtype, constant)
+            self.constants[id(constant)] = tensor
+        return tensor
+
+    def prune(self) -> None:
+        """Drop what no output needs: prefill has no logits, so its last layer ends at the cache."""
+        needed = {id(t) for t in self.outputs.values()}
+        kept = []
+        for op in reversed(self.ops):
+            if id(op.output) in needed:
+                kept.append(op)
+                needed.update(id(t) for t in op.inputs)
+        self.ops = kept[::-1]
+        self.constants = {k: t for k, t in self.constants.items() if id(t) in needed}
+
+
+@dataclass(frozen=True)
+class Model:
+    """All signatures of a model. Constants are shared between graphs by identity."""
+
+    graphs: tuple[Graph, ...]
+
+    def constants(self) -> Iterator[Constant]:
+        """Every constant once, in order of first use."""
+        seen: set[int] = set()
+        for graph in self.graphs:
+            for tensor in graph.constants.values():
+                constant = tensor.constant
+                if constant is not None and id(constant) not in seen:
+                    seen.add(id(constant))
+                    yield constant

@@ -1,0 +1,25 @@
+"""The options of a conversion. Light: the command line reads this for its help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEFAULT_PREFILL_LENGTHS = (8, 64, 128, 256, 512, 1024)
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """What a user can choose about a conversion.
+
+    Attributes:
+        recipe: a name in quantize.RECIPES.
+        kv_cache_max_len: length of the KV cache in tokens, recorded as the default context.
+        shapes: `dynamic` (any prompt length, cache grows) or `static` (one signature per
+            prefill length, fixed cache).
+        prefill_lengths: prefill signatures of static shapes, ascending, in tokens.
+    """
+
+    recipe: str = "dynamic_int8"
+    kv_cache_max_len: int = 1280
+    shapes: str = "dynamic"
+    prefill_lengths: tuple[int, ...] = DEFAULT_PREFILL_LENGTHS

@@ -1,0 +1,285 @@
+"""Lower a graph model to a TFLite flatbuffer and decide where every weight lies.
+
+Nothing is read here: sizes follow from shapes and encodings. What depends on the data, the
+scales, is left as zeros and written in place later (tflite/write.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from litertlm.graph import Constant, Dim, DType, Graph, Model, Op, Shape, Tensor
+from litertlm.graph.encoding import Encoding
+from litertlm.tflite import schema
+from litertlm.tflite.flatbuffer import Builder, Ref
+
+ALIGNMENT = 64  # of weights, from the start of the TFLite file
+
+# What stands in `shape` for a dynamic axis; the runtime resizes before the first call.
+PLACEHOLDER = {"S": 1}
+
+
+@dataclass(frozen=True)
+class Placed:
+    """One weight's place in the TFLite file.
+
+    Attributes:
+        constant, encoding: what is written and how.
+        offset: bytes from the start of the TFLite file.
+        scales: offset of its float32 scales in the flatbuffer, or of its float16 block scales.
+    """
+
+    constant: Constant
+    encoding: Encoding
+    offset: int
+    scales: int | None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A planned TFLite file: the flatbuffer, then the weights.
+
+    Attributes:
+        flatbuffer: complete but for the scales.
+        weights: in file order.
+        nbytes: size of the whole file.
+    """
+
+    flatbuffer: bytes
+    weights: tuple[Placed, ...]
+    nbytes: int
+
+
+class _Stored:
+    """A constant's buffer and the tables that all subgraphs share."""
+
+    def __init__(self, constant: Constant, encoding: Encoding, buffer: int) -> None:
+        self.constant = constant
+        self.encoding = encoding
+        self.buffer = buffer
+        self.quantization: Ref = 0
+        self.scales: Ref = 0
+        self.scales_buffer = 0
+
+
+def plan(
+    model: Model,
+    encoding_of: Callable[[Constant], Encoding],
+    *,
+    cache_length: int,
+    description: str,
+) -> Layout:
+    """Lay out the TFLite file of `model`.
+
+    Args:
+        encoding_of: how each constant is stored.
+        cache_length: placeholder for a dynamic cache, in tokens.
+        description: stored in the file.
+    """
+    return _Planner(encoding_of, {**PLACEHOLDER, "C": cache_length}).run(model, description)
+
+
+class _Planner:
+    def __init__(
+        self, encoding_of: Callable[[Constant], Encoding], placeholder: dict[str, int]
+    ) -> None:
+        self.b = Builder()
+        self.encoding_of = encoding_of
+        self.placeholder = placeholder
+        self.stored: dict[int, _Stored] = {}
+        self.codes: dict[str, int] = {}
+        # Buffer 0 is the empty one of tensors without data.
+        self.buffers: list[Ref] = [self.b.table()]
+        self.external: list[tuple[_Stored, Ref, int, bool]] = []
+
+    def run(self, model: Model, description: str) -> Layout:
+        subgraphs, signatures = [], []
+        for index, graph in enumerate(model.graphs):
+            built = _Subgraph(self, graph)
+            subgraphs.append(built.write())
+            inputs, outputs = built.names()
+            signatures.append(schema.signature_def(self.b, graph.name, index, inputs, outputs))
+        codes = [schema.operator_code(self.b, *schema.OPERATORS[kind][:2]) for kind in self.codes]
+        root = schema.model(self.b, codes, subgraphs, self.buffers, signatures, description)
+        return self._place(bytearray(self.b.finish(root, schema.IDENTIFIER)))
+
+    def _place(self, data: bytearray) -> Layout:
+        """Give every external buffer its offset and write it into the Buffer tables."""
+        total = len(data)
+        end = total
+        block_scales: dict[int, int] = {}
+        placed = []
+        for stored, table, nbytes, is_scales in self.external:
+            offset = end + -end % ALIGNMENT
+            end = offset + nbytes
+            for index, value in enumerate((offset, nbytes)):
+                at = total - self.b.field_ref(table, schema.EXTERNAL_BUFFER, index)
+                data[at : at + 8] = value.to_bytes(8, "little")
+            if is_scales:
+                block_scales[id(stored)] = offset
+                continue
+            # A vector's data starts four bytes after its length.
+            scales = total - stored.scales + 4 if stored.scales else block_scales.get(id(stored))
+            placed.append(Placed(stored.constant, stored.encoding, offset, scales))
+        return Layout(bytes(data), tuple(placed), end)
+
+    def code(self, kind: str) -> int:
+        return self.codes.setdefault(kind, len(self.codes))
+
+    def store(self, constant: Constant) -> _Stored:
+        stored = self.stored.get(id(constant))
+        if stored is None:
+            stored = self._store(constant)
+            self.stored[id(constant)] = stored
+        return stored
+
+    def _store(self, constant: Constant) -> _Stored:
+        encoding = self.encoding_of(constant)
+        if not constant.weight:
+            data = self.b.blob(constant.read().tobytes())
+            self.buffers.append(self.b.table((0, "o", data)))
+            return _Stored(constant, encoding, len(self.buffers) - 1)
+        stored = _Stored(constant, encoding, len(self.buffers))
+        rows = constant.shape[0]
+        if encoding.block:
+            nbytes = rows * constant.shape[1] // encoding.block * 2
+            stored.scales_buffer = self._external(stored, nbytes, is_scales=True)
+            stored.buffer += 1
+        elif encoding.scaled:
+            zeros = self.b.array(np.zeros(rows, np.int64), share=True)
+            stored.scales = self.b.array(np.zeros(rows, np.float32), share=False)
+            stored.quantization = schema.per_channel(self.b, stored.scales, zeros)
+        self._external(stored, encoding.nbytes(constant.shape), is_scales=False)
+        return stored
+
+    def _external(self, stored: _Stored, nbytes: int, *, is_scales: bool) -> int:
+        table = self.b.table(*[(slot, kind, 0) for slot, kind in schema.EXTERNAL_BUFFER])
+        self.buffers.append(table)
+        self.external.append((stored, table, nbytes, is_scales))
+        return len(self.buffers) - 1
+
+
+class _Subgraph:
+    """One graph's tensors and operators."""
+
+    def __init__(self, planner: _Planner, graph: Graph) -> None:
+        self.p = planner
+        self.graph = graph
+        self.tensors: list[Ref] = []
+        self.operators: list[Ref] = []
+        self.index: dict[int, int] = {}
+        self.floats: dict[int, int] = {}
+
+    def write(self) -> Ref:
+        for tensor in self.graph.inputs.values():
+            self._variable(tensor)
+        for op in self.graph.ops:
+            self._op(op)
+        inputs, outputs = self.names()
+        return schema.subgraph(
+            self.p.b,
+            self.graph.name,
+            self.tensors,
+            list(inputs.values()),
+            list(outputs.values()),
+            self.operators,
+        )
+
+    def names(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Signature names to tensor indices."""
+        inputs = {name: self.index[id(t)] for name, t in self.graph.inputs.items()}
+        outputs = {name: self.index[id(t)] for name, t in self.graph.outputs.items()}
+        return inputs, outputs
+
+    def _op(self, op: Op) -> None:
+        encoded = {"fully_connected": 1, "embedding_lookup": 1}.get(op.kind)
+        inputs = [
+            self._operand(t, keep_encoded=(i == encoded), op=op) for i, t in enumerate(op.inputs)
+        ]
+        self._emit(op.kind, inputs, self._variable(op.output), self._options(op))
+
+    def _emit(self, kind: str, inputs: list[int], output: int, options: Ref) -> None:
+        code = self.p.code(kind)
+        options_type = schema.OPERATORS[kind][2]
+        self.operators.append(
+            schema.operator(self.p.b, code, inputs, [output], options_type, options)
+        )
+
+    def _operand(self, tensor: Tensor, *, keep_encoded: bool, op: Op) -> int:
+        if tensor.constant is None:
+            return self.index[id(tensor)]
+        stored = self.p.store(tensor.constant)
+        index = self.index.get(id(tensor))
+        if index is None:
+            index = self._constant(tensor, stored)
+            self.index[id(tensor)] = index
+        encoding = stored.encoding
+        integer = encoding.dynamic or op.kind == "embedding_lookup"
+        if encoding.bits == 32 or (keep_encoded and integer):
+            return index
+        return self._dequantized(tensor, index)
+
+    def _dequantized(self, tensor: Tensor, index: int) -> int:
+        found = self.floats.get(index)
+        if found is None:
+            found = self._append(tensor.name + "_f32", tensor.shape, schema.TYPES[DType.FLOAT32])
+            self.floats[index] = found
+            self._emit("dequantize", [index], found, 0)
+        return found
+
+    def _constant(self, tensor: Tensor, stored: _Stored) -> int:
+        encoding = stored.encoding
+        kind = schema.TYPES[tensor.dtype]
+        if stored.constant.weight:
+            kind = {32: kind, 16: schema.FLOAT16, 8: schema.INT8, 4: schema.INT4}[encoding.bits]
+        quantization = stored.quantization
+        if encoding.block:
+            rows, cols = stored.constant.shape
+            scales = self._append(
+                tensor.name + "_scale",
+                (rows, cols // encoding.block),
+                schema.FLOAT16,
+                stored.scales_buffer,
+            )
+            quantization = schema.blockwise(self.p.b, scales, encoding.block)
+        return self._append(tensor.name, tensor.shape, kind, stored.buffer, quantization)
+
+    def _variable(self, tensor: Tensor) -> int:
+        index = self._append(tensor.name, tensor.shape, schema.TYPES[tensor.dtype])
+        self.index[id(tensor)] = index
+        return index
+
+    def _append(
+        self, name: str, shape: Shape, kind: int, buffer: int = 0, quantization: Ref = 0
+    ) -> int:
+        sizes = [d.factor * self.p.placeholder[d.name] if isinstance(d, Dim) else d for d in shape]
+        signature = None
+        if any(isinstance(d, Dim) for d in shape):
+            signature = [-1 if isinstance(d, Dim) else d for d in shape]
+        self.tensors.append(
+            schema.tensor(self.p.b, name, sizes, kind, buffer, quantization, signature)
+        )
+        return len(self.tensors) - 1
+
+    def _options(self, op: Op) -> Ref:
+        """The builtin options; a kind without options in schema.OPERATORS has none."""
+        b = self.p.b
+        make: dict[str, tuple[tuple[int, str, Any], ...]] = {
+            "add": (),
+            "sub": (),
+            "mul": (),
+            "batch_matmul": ((1, "?", True),),
+            "cast": ((0, "b", schema.TYPES[op.inputs[0].dtype]), (1, "b", 0)),
+            "concat": ((0, "i", op.attrs.get("axis", 0)),),
+            "cumsum": (),
+            # keep_num_dims, asymmetric_quantize_inputs
+            "fully_connected": ((2, "?", True), (3, "?", True)),
+            "gelu": ((0, "?", op.attrs.get("approximate", False)),),
+            "mean": ((0, "?", True),),
+            "softmax": ((0, "f", 1.0),),
+        }
+        return b.table(*make[op.kind]) if op.kind in make else 0
