@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from litertlm.services.reference import (
     not_found,
     resolve,
     size_from_name,
+    size_in_words,
 )
 from litertlm.settings import Settings
 from litertlm.store import (
@@ -280,12 +282,11 @@ def _check_installed(installed: InstalledModel) -> None:
 def _outside(path: Path, store: Store) -> InstalledModel:
     """A bundle that lies outside the models folder: only its cache is kept there."""
     path = path.resolve()
-    place = hashlib.sha256(str(path).encode()).hexdigest()[:8]
     model = InstalledModel(
         name=path.stem,
         bundle=path,
         folder=path.parent,
-        cache_dir=store.root / ".cache" / f"{safe_part(path.stem)}-{place}",
+        cache_dir=store.outside_cache(path),
         provenance=None,
     )
     check_whole(model)
@@ -334,15 +335,17 @@ def _convert(
     settings: Settings,
     progress: Progress,
 ) -> Provenance:
+    from litertlm.checkpoint import open_checkpoint
     from litertlm.services.convert import convert
 
     if source.kind == "local":
         progress.status(f"Model not found locally. Converting from {source.title}...")
     started = time.monotonic()
-    parameters = size_from_name(source.name.name)
+    parameters = size_from_name(source.name.name) or size_in_words(
+        sum(math.prod(t.shape) for t in open_checkpoint(fetched.path).tensors.values())
+    )
     progress.status(f"Converting {source.title}...")
-    if parameters:
-        progress.status(f"Model size: {parameters}")
+    progress.status(f"Model size: {parameters}")
     progress.status(f"Quantization: {options.recipe}")
     provenance_path(bundle).unlink(missing_ok=True)  # it will not describe the new one
     convert(fetched.path, bundle, options, progress=progress)

@@ -165,14 +165,10 @@ _RENAMED = {"google/gemma-3-1b": "google/gemma-3-1b-pt"}
 
 
 def lookup(text: str) -> CatalogEntry | None:
-    """The entry whose alias, `org/name` or `name` is `text`, letter case aside."""
+    """The entry whose alias or `org/name` is `text`, letter case aside."""
     wanted = text.lower()
     wanted = _RENAMED.get(wanted, wanted)
-    for entry in CATALOG:
-        model = entry.model.lower()
-        if wanted in {entry.alias, model, model.partition("/")[2]}:
-            return entry
-    return None
+    return next((e for e in CATALOG if wanted in {e.alias, e.model.lower()}), None)
 
 
 def suggestions(text: str) -> list[str]:

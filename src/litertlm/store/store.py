@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,12 @@ from litertlm.errors import DamagedBundle, UsageError
 from litertlm.progress import Progress
 from litertlm.store.files import is_temporary, remove, size_of
 from litertlm.store.locks import locked
-from litertlm.store.names import ModelName, is_name_part
+from litertlm.store.names import ModelName, is_name_part, safe_part
 from litertlm.store.provenance import Provenance, read_provenance
 
 BUNDLE_SUFFIX = ".litertlm"
 LOCAL_ORG = "local"  # of models that were made from local folders and files
+OUTSIDE_CACHES = ".cache"  # of bundles that lie elsewhere
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,16 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Leftover:
-    """Something that `prune` can remove, and why nobody misses it."""
+    """Something that `prune` can remove, and why nobody misses it.
+
+    Attributes:
+        model: whose folder it lies in; None for caches of bundles outside the models folder.
+    """
 
     path: Path
     size_bytes: int
     reason: str
+    model: ModelName | None
 
 
 class Store:
@@ -174,25 +181,37 @@ class Store:
         for name in self.names():
             model = self.find(name)
             folder = self.folder(name)
-            found += [_leftover(p, "unfinished") for p in _temporary_files(folder)]
+            found += [_leftover(p, "unfinished", name) for p in _temporary_files(folder)]
             cache, checkpoint = folder / "cache", folder / "checkpoint"
             if cache.is_dir() and model is None:
-                found.append(_leftover(cache, "cache without a model"))
+                found.append(_leftover(cache, "cache without a model", name))
             elif cache.is_dir() and caches:
-                found.append(_leftover(cache, "cache"))
+                found.append(_leftover(cache, "cache", name))
             if checkpoint.is_dir() and checkpoints and model is not None:
-                found.append(_leftover(checkpoint, "checkpoint"))
+                found.append(_leftover(checkpoint, "checkpoint", name))
+        outside = self.root / OUTSIDE_CACHES
+        if outside.is_dir() and caches:
+            found.append(_leftover(outside, "caches of bundles elsewhere", None))
         return found
 
     def prune(self, leftover: Leftover, progress: Progress) -> None:
         """Remove one of `leftovers()`, unless a process is at work on its model."""
-        org, name = leftover.path.relative_to(self.root).parts[:2]
-        with self.lock(ModelName(org, name), progress):
+        if leftover.model is None:
             remove(leftover.path)
+            return
+        with self.lock(leftover.model, progress):
+            remove(leftover.path)
+
+    def outside_cache(self, bundle: Path) -> Path:
+        """The cache folder of a bundle that lies outside the models folder."""
+        place = hashlib.sha256(str(bundle).encode()).hexdigest()[:8]
+        return self.root / OUTSIDE_CACHES / f"{safe_part(bundle.stem)}-{place}"
 
     def _remove_temporary(self, name: ModelName) -> None:
         for path in _temporary_files(self.folder(name)):
-            remove(path)
+            # A helper program of a killed run may still write there: the next run removes it.
+            with contextlib.suppress(OSError):
+                remove(path)
 
 
 def provenance_path(bundle: Path) -> Path:
@@ -230,14 +249,16 @@ def _temporary_files(folder: Path) -> list[Path]:
     return [p for place in inside if place.is_dir() for p in place.iterdir() if is_temporary(p)]
 
 
-def _leftover(path: Path, reason: str) -> Leftover:
-    return Leftover(path, size_of(path), reason)
+def _leftover(path: Path, reason: str, model: ModelName | None) -> Leftover:
+    return Leftover(path, size_of(path), reason, model)
 
 
 def _remove_empty(folder: Path, root: Path) -> None:
     while folder != root:
         try:
             folder.rmdir()
-        except OSError:  # not empty, or another process was faster
+        except FileNotFoundError:
+            pass
+        except OSError:  # not empty
             return
         folder = folder.parent
