@@ -14,11 +14,21 @@ from litertlm.checkpoint import Checkpoint
 from litertlm.errors import UnsupportedModel
 from litertlm.families.blocks import CacheShape, Signature, Step, Weights
 from litertlm.families.config import ConfigReader
+from litertlm.families.multimodal import is_multimodal, text_part
 from litertlm.graph import Model
 
 # model_type of config.json -> module. One row per family.
 FAMILIES = {
+    "gemma2": "gemma2",
+    "gemma3_text": "gemma3",
+    "granite": "granite",
     "llama": "llama",
+    "mistral": "mistral",
+    "olmo2": "olmo2",
+    "phi3": "phi3",
+    "qwen2": "qwen2",
+    "qwen3": "qwen3",
+    "smollm3": "smollm3",
 }
 
 
@@ -28,7 +38,7 @@ class FamilyConfig(Protocol):
     @property
     def vocab_size(self) -> int: ...
     @property
-    def max_position_embeddings(self) -> int: ...
+    def max_context(self) -> int: ...
     @property
     def caches(self) -> list[CacheShape]: ...
 
@@ -41,13 +51,11 @@ class Family:
         name: the `model_type`.
         module: the family's module.
         config: its Config.
-        prefix: what stands before the family's tensor names in this checkpoint.
     """
 
     name: str
     module: Any
     config: FamilyConfig
-    prefix: str = ""
 
 
 def identify(checkpoint: Checkpoint) -> Family:
@@ -56,7 +64,8 @@ def identify(checkpoint: Checkpoint) -> Family:
     Raises:
         UnsupportedModel: an unknown `model_type`, or a config key that cannot be done right.
     """
-    model_type = checkpoint.config.get("model_type")
+    config = text_part(checkpoint).config
+    model_type = config.get("model_type")
     if not isinstance(model_type, str) or model_type not in FAMILIES:
         raise UnsupportedModel(
             f"Models of type {model_type!r} cannot be converted.",
@@ -64,7 +73,8 @@ def identify(checkpoint: Checkpoint) -> Family:
             hint="`litert-lm-cli models` lists what can be run.",
         )
     module = importlib.import_module(f"litertlm.families.{FAMILIES[model_type]}")
-    return Family(model_type, module, module.read_config(ConfigReader(checkpoint.config)))
+    prefix = "text_config." if is_multimodal(checkpoint.config) else ""
+    return Family(model_type, module, module.read_config(ConfigReader(config, prefix)))
 
 
 def build(checkpoint: Checkpoint, family: Family, signatures: Sequence[Signature]) -> Model:
@@ -74,7 +84,7 @@ def build(checkpoint: Checkpoint, family: Family, signatures: Sequence[Signature
         DamagedCheckpoint: a tensor is missing or misshapen.
         UnsupportedModel: the checkpoint has tensors that the family does not define.
     """
-    weights = Weights(checkpoint, family.prefix)
+    weights = Weights(text_part(checkpoint))
     graphs = []
     for signature in signatures:
         step = Step(signature, family.config.caches)

@@ -33,12 +33,8 @@ class Weights:
     """
 
     checkpoint: Checkpoint
-    prefix: str = ""
     _constants: dict[str, Constant] = field(default_factory=dict)
     _ignored: set[str] = field(default_factory=set)
-
-    def __contains__(self, name: str) -> bool:
-        return self.prefix + name in self.checkpoint.tensors
 
     def get(self, name: str, *shape: int, plus: float = 0.0) -> Constant:
         """The tensor `name` of exactly `shape`; `plus` is added to every value.
@@ -46,7 +42,6 @@ class Weights:
         Raises:
             DamagedCheckpoint: the tensor is missing or has another shape.
         """
-        name = self.prefix + name
         found = self._constants.get(name)
         if found is None:
             stored = self._stored(name, shape)
@@ -56,9 +51,9 @@ class Weights:
 
     def ignore(self, *names: str) -> None:
         """Tensors that the checkpoint may carry and that the model does not use."""
-        self._ignored.update(self.prefix + name for name in names)
+        self._ignored.update(names)
 
-    def check_all_used(self, ignored: Callable[[str], bool] = lambda name: False) -> None:
+    def check_all_used(self) -> None:
         """Refuse a checkpoint with tensors that the family did not map.
 
         Raises:
@@ -71,7 +66,6 @@ class Weights:
             if name not in self._constants
             and name not in self._ignored
             and not name.endswith(DERIVED_TENSORS)
-            and not ignored(name)
         ]
         if left:
             more = f" and {len(left) - 3} more" if len(left) > 3 else ""
@@ -159,8 +153,13 @@ class Step:
             self._rotations[id(rope)] = found
         return found
 
-    def window(self, size: int) -> Tensor:
-        """The mask of a sliding window: only the last `size` positions, [1, 1, S, C]."""
+    def window(self, size: int | None) -> Tensor:
+        """The mask of a sliding window: only the last `size` positions, [1, 1, S, C].
+
+        None is the whole context: the runtime's causal mask as it is.
+        """
+        if size is None:
+            return self.mask
         found = self._windows.get(size)
         if found is None:
             c, s = self.signature.cache, self.signature.tokens
@@ -201,12 +200,14 @@ class Step:
         return keys, values
 
 
-def embed(step: Step, weight: Constant) -> Tensor:
-    """Token embeddings: [1, S, H]."""
+def embed(step: Step, w: Weights, vocab: int, hidden: int, *, scale: float = 1.0) -> Tensor:
+    """Token embeddings times `scale`: [1, S, H]."""
     s = step.signature.tokens
+    weight = w.get("model.embed_tokens.weight", vocab, hidden)
     ids = ops.reshape(step.tokens, (s,))
     rows = ops.embedding_lookup(ids, step.graph.constant(weight))
-    return ops.reshape(rows, (1, s, weight.shape[1]))
+    x = ops.reshape(rows, (1, s, hidden))
+    return x if scale == 1.0 else ops.mul(x, scale)
 
 
 def linear(x: Tensor, w: Weights, name: str, out: int, *, bias: bool = False) -> Tensor:
@@ -219,23 +220,30 @@ def linear(x: Tensor, w: Weights, name: str, out: int, *, bias: bool = False) ->
     )
 
 
-def rms_norm(x: Tensor, weight: Constant, eps: float) -> Tensor:
-    """x / rms(x) * weight over the last axis (Zhang and Sennrich 2019)."""
+def rms_norm(x: Tensor, w: Weights, name: str, eps: float, *, plus: float = 0.0) -> Tensor:
+    """x / rms(x) * (weight + plus) over the last axis (Zhang and Sennrich 2019)."""
+    width = x.shape[-1]
+    assert isinstance(width, int)
+    weight = w.get(f"{name}.weight", width, plus=plus)
     variance = ops.mean_last(ops.mul(x, x))
     scaled = ops.mul(x, ops.rsqrt(ops.add(variance, eps)))
     return ops.mul(scaled, x.graph.constant(weight))
 
 
-def split_heads(x: Tensor, heads: int, head_dim: int) -> Tensor:
-    """[1, S, heads*hd] to [1, heads, S, hd]."""
-    s = x.shape[1]
-    return ops.transpose(ops.reshape(x, (1, s, heads, head_dim)), (0, 2, 1, 3))
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """[1, S, heads*hd] to [1, heads, S, hd], as queries and keys are used."""
+    return ops.transpose(_with_heads(x, heads), (0, 2, 1, 3))
 
 
-def split_value_heads(x: Tensor, heads: int, head_dim: int) -> Tensor:
+def split_value_heads(x: Tensor, heads: int) -> Tensor:
     """[1, S, heads*hd] to [1, heads, hd, S], as the value cache is stored."""
-    s = x.shape[1]
-    return ops.transpose(ops.reshape(x, (1, s, heads, head_dim)), (0, 2, 3, 1))
+    return ops.transpose(_with_heads(x, heads), (0, 2, 3, 1))
+
+
+def _with_heads(x: Tensor, heads: int) -> Tensor:
+    _, s, width = x.shape
+    assert isinstance(width, int)
+    return ops.reshape(x, (1, s, heads, width // heads))
 
 
 def attention(
@@ -246,7 +254,7 @@ def attention(
     v: Tensor,
     *,
     scale: float,
-    mask: Tensor | None = None,
+    window: int | None = None,
     softcap: float | None = None,
 ) -> Tensor:
     """Grouped-query attention over the cache, which it updates.
@@ -254,7 +262,7 @@ def attention(
     Args:
         q: [1, N, S, hd]. k: [1, K, S, hd]. v: [1, K, hd, S].
         scale: multiplies q.
-        mask: additive [1, 1, S, C]; the runtime's causal one by default.
+        window: how many positions a token sees, its own included; None for all.
         softcap: scores become softcap * tanh(scores / softcap).
 
     Returns:
@@ -268,8 +276,8 @@ def attention(
     q = ops.reshape(ops.mul(q, scale), (1, cache.heads, groups * s, hd))
     scores = ops.batch_matmul(q, keys)
     if softcap is not None:
-        scores = ops.mul(ops.tanh(ops.mul(scores, 1.0 / softcap)), softcap)
-    scores = ops.add(scores, step.grouped(step.mask if mask is None else mask, groups))
+        scores = soft_cap(scores, softcap)
+    scores = ops.add(scores, step.grouped(step.window(window), groups))
     mixed = ops.batch_matmul(ops.softmax(scores), values)
     mixed = ops.transpose(ops.reshape(mixed, (1, heads, s, hd)), (0, 2, 1, 3))
     return ops.reshape(mixed, (1, s, heads * hd))
@@ -285,14 +293,40 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+def mlp(
+    x: Tensor, w: Weights, name: str, width: int, activation: str, *, bias: bool = False
+) -> Tensor:
+    """The MLP module `name`: down(activation(gate(x)) * up(x)), `width` wide inside: [..., H]."""
+    hidden = x.shape[-1]
+    assert isinstance(hidden, int)
+    gate = linear(x, w, f"{name}.gate_proj", width, bias=bias)
+    up = linear(x, w, f"{name}.up_proj", width, bias=bias)
+    return linear(
+        ops.mul(ACTIVATIONS[activation](gate), up), w, f"{name}.down_proj", hidden, bias=bias
+    )
+
+
+def soft_cap(x: Tensor, cap: float) -> Tensor:
+    """cap * tanh(x / cap), which keeps values within (-cap, cap)."""
+    return ops.mul(ops.tanh(ops.mul(x, 1.0 / cap)), cap)
+
+
 def head(
-    step: Step, x: Tensor, w: Weights, vocab: int, *, tied: bool, softcap: float | None = None
+    step: Step,
+    x: Tensor,
+    w: Weights,
+    vocab: int,
+    *,
+    tied: bool,
+    scale: float = 1.0,
+    softcap: float | None = None,
 ) -> None:
     """The logits, [1, S, V], if the signature returns them.
 
     Args:
         x: [1, S, H], normalised.
         tied: the head is the embedding table; some checkpoints store it twice all the same.
+        scale: multiplies the logits.
         softcap: logits become softcap * tanh(logits / softcap).
     """
     width = x.shape[-1]
@@ -303,6 +337,8 @@ def head(
     if not step.signature.logits:
         return
     logits = ops.fully_connected(x, step.graph.constant(weight), head=True)
+    if scale != 1.0:
+        logits = ops.mul(logits, scale)
     if softcap is not None:
-        logits = ops.mul(ops.tanh(ops.mul(logits, 1.0 / softcap)), softcap)
+        logits = soft_cap(logits, softcap)
     step.graph.output("logits", logits)

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from litertlm.errors import UnsupportedModel
 
 
@@ -21,20 +24,39 @@ class ConfigReader:
     values: Mapping[str, Any]
     prefix: str = ""
 
+    def defaulting(self, **defaults: Any) -> ConfigReader:
+        """The same config, with values for keys that are absent (a null stays a null)."""
+        return ConfigReader({**defaults, **self.values}, self.prefix)
+
     def has(self, key: str) -> bool:
         """The key is there and not null."""
         return self.values.get(key) is not None
 
     def size(self, key: str, default: int | None = None) -> int:
         """A positive integer."""
+        value = self.count(key, default)
+        if value == 0:
+            raise self.refuse(key, "is 0, but must be positive")
+        return value
+
+    def count(self, key: str, default: int | None = None) -> int:
+        """An integer from 0."""
         value = self.values.get(key)
-        if value is None and default is not None:
+        if value is None:
             value = default
         if value is None:
             raise self.refuse(key, "is missing")
-        if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise self.refuse(key, f"is {value!r}, but must be a positive integer")
         return value
+
+    def optional_size(self, key: str) -> int | None:
+        """A positive integer, or None where the key is missing or null."""
+        return self.size(key) if self.has(key) else None
+
+    def optional_positive(self, key: str) -> float | None:
+        """A number above 0, or None where the key is missing or null."""
+        return self.positive(key, 1.0) if self.has(key) else None
 
     def number(self, key: str, default: float) -> float:
         """A finite number."""
@@ -56,6 +78,13 @@ class ConfigReader:
             raise self.refuse(key, f"is {value!r}, but must be true or false")
         return value
 
+    def positive(self, key: str, default: float) -> float:
+        """A number above 0."""
+        value = self.number(key, default)
+        if value <= 0:
+            raise self.refuse(key, f"is {value!r}, but must be positive")
+        return value
+
     def choice(self, key: str, known: tuple[str, ...], default: str) -> str:
         """A string, one of `known`."""
         value = self.values.get(key)
@@ -65,6 +94,27 @@ class ConfigReader:
             raise self.refuse(key, f"is {value!r}; known are {', '.join(known)}")
         return str(value)
 
+    def items(self, key: str, known: tuple[Any, ...], length: int) -> tuple[Any, ...] | None:
+        """A list of at least `length` values, all of them in `known`, cut to `length`; or None."""
+        value = self.values.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, list) or len(value) < length:
+            raise self.refuse(key, f"must be a list of {length} entries")
+        for entry in value[:length]:
+            if entry not in known:
+                raise self.refuse(key, f"has {entry!r}; known are {', '.join(map(str, known))}")
+        return tuple(value[:length])
+
+    def numbers(self, key: str, length: int) -> NDArray[np.float64]:
+        """A list of exactly `length` positive numbers."""
+        value = self.values.get(key)
+        if not isinstance(value, list) or len(value) != length:
+            raise self.refuse(key, f"must be a list of {length} numbers")
+        if not all(isinstance(v, (int, float)) and 0 < v < float("inf") for v in value):
+            raise self.refuse(key, "must hold positive numbers only")
+        return np.asarray(value, np.float64)
+
     def mapping(self, key: str) -> Mapping[str, Any]:
         """An object; missing and null are empty."""
         value = self.values.get(key)
@@ -73,6 +123,10 @@ class ConfigReader:
         if not isinstance(value, Mapping):
             raise self.refuse(key, f"is {value!r}, but must be an object")
         return value
+
+    def inner(self, key: str) -> ConfigReader:
+        """A reader of the object `key`; missing and null are empty."""
+        return ConfigReader(self.mapping(key), f"{self.prefix}{key}.")
 
     def refuse(self, key: str, problem: str) -> UnsupportedModel:
         """The error for a key that cannot be done right."""

@@ -7,9 +7,7 @@ modeling_rope_utils.py defines them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +16,20 @@ from litertlm.families.config import ConfigReader
 from litertlm.graph import Dim, Tensor, ops, table
 from litertlm.graph.types import DType, Graph
 
-ROPE_TYPES = ("default", "linear", "llama3")
+ROPE_TYPES = ("default", "linear", "llama3", "yarn", "dynamic", "longrope")
 
 
 @dataclass(frozen=True, eq=False)
 class Rope:
     """Attributes:
     inv_freq: radians per position, float32 [rotary_dim / 2].
-    attention_factor: multiplies cos and sin (1 except for yarn).
+    attention_factor: multiplies cos and sin (yarn and longrope).
+    max_positions: beyond these many tokens the frequencies would have to change; None if never.
     """
 
     inv_freq: NDArray[np.float32]
     attention_factor: float = 1.0
+    max_positions: int | None = None
 
     @property
     def rotary_dim(self) -> int:
@@ -37,62 +37,125 @@ class Rope:
         return 2 * len(self.inv_freq)
 
 
+def rope_parameters(config: ConfigReader) -> ConfigReader:
+    """`rope_parameters` (transformers 5) or `rope_scaling`."""
+    return config.inner("rope_parameters" if config.has("rope_parameters") else "rope_scaling")
+
+
 def read_rope(
-    config: ConfigReader, head_dim: int, parameters: Mapping[str, Any] | None = None
+    config: ConfigReader,
+    head_dim: int,
+    *,
+    scaling: ConfigReader | None = None,
+    theta: float = 10000.0,
+    partial: bool = False,
 ) -> Rope:
     """The frequencies that a config asks for.
 
     Args:
         config: reads `rope_theta` and `rope_scaling`, or `rope_parameters` (transformers 5).
         head_dim: dimensions of one head.
-        parameters: the rope parameters to use instead of the config's own (per layer type).
+        scaling: the rope parameters to use instead of the config's own (per layer type).
+        theta: what the family takes for `rope_theta` where it is not given.
+        partial: whether the family heeds `partial_rotary_factor`.
 
     Raises:
         UnsupportedModel: an unknown rope type or a missing parameter, named.
     """
-    key = "rope_parameters" if config.has("rope_parameters") else "rope_scaling"
-    scaling = ConfigReader(
-        config.mapping(key) if parameters is None else parameters, f"{config.prefix}{key}."
-    )
-    theta = scaling.number("rope_theta", config.number("rope_theta", 10000.0))
+    if scaling is None:
+        scaling = rope_parameters(config)
     type_key = "type" if scaling.has("type") and not scaling.has("rope_type") else "rope_type"
     kind = scaling.choice(type_key, ROPE_TYPES, "default")
-    partial = scaling.number("partial_rotary_factor", config.number("partial_rotary_factor", 1.0))
-    dim = int(head_dim * partial)
+    base = scaling.positive("rope_theta", config.positive("rope_theta", theta))
+    fraction = scaling.positive(
+        "partial_rotary_factor", config.positive("partial_rotary_factor", 1.0)
+    )
+    if fraction != 1.0 and not partial:
+        raise config.refuse("partial_rotary_factor", "is set, but this family rotates whole heads")
+    dim = int(head_dim * fraction)
     if dim % 2 or not 0 < dim <= head_dim:
         raise config.refuse("partial_rotary_factor", f"gives {dim} rotary dimensions")
-    inv_freq = 1.0 / theta ** (np.arange(0, dim, 2, dtype=np.float64) / dim)
+
+    inv_freq = 1.0 / base ** (np.arange(0, dim, 2, dtype=np.float64) / dim)
+    longest = config.size("max_position_embeddings", 2048)
+    trained = config.size(
+        "original_max_position_embeddings",
+        scaling.size("original_max_position_embeddings", longest),
+    )
+    factor, limit = 1.0, None
     if kind == "linear":
         inv_freq = inv_freq / _need(scaling, "factor")
     elif kind == "llama3":
-        inv_freq = _llama3(inv_freq, scaling)
-    return Rope(inv_freq.astype(np.float32))
+        inv_freq = _llama3(inv_freq, scaling, trained)
+    elif kind == "yarn":
+        inv_freq, factor = _yarn(inv_freq, scaling, base, longest, trained)
+    elif kind == "longrope":
+        inv_freq, factor, limit = *_longrope(inv_freq, scaling, longest, trained), trained
+    elif kind == "dynamic":
+        limit = longest  # the frequencies change only beyond
+    return Rope(inv_freq.astype(np.float32), factor, limit)
 
 
-def _llama3(inv_freq: NDArray[np.float64], scaling: ConfigReader) -> NDArray[np.float64]:
+Frequencies = NDArray[np.float64]
+
+
+def _llama3(inv_freq: Frequencies, scaling: ConfigReader, trained: int) -> Frequencies:
     """Long wavelengths divided by `factor`, short ones kept, a linear blend between."""
     factor = _need(scaling, "factor")
     low, high = _need(scaling, "low_freq_factor"), _need(scaling, "high_freq_factor")
-    original = _need(scaling, "original_max_position_embeddings")
     if low == high:
         raise scaling.refuse("high_freq_factor", "equals low_freq_factor")
-    wavelength = 2 * math.pi / inv_freq
-    smooth = np.clip((original / wavelength - low) / (high - low), 0.0, 1.0)
-    blended = (1 - smooth) * inv_freq / factor + smooth * inv_freq
-    return np.where(
-        wavelength > original / low,
-        inv_freq / factor,
-        np.where(wavelength < original / high, inv_freq, blended),
-    )
+    # 1 keeps a frequency, 0 divides it by the factor.
+    kept = np.clip((trained * inv_freq / (2 * math.pi) - low) / (high - low), 0.0, 1.0)
+    blended: Frequencies = (1 - kept) * inv_freq / factor + kept * inv_freq
+    return blended
+
+
+def _yarn(
+    inv_freq: Frequencies, scaling: ConfigReader, base: float, longest: int, trained: int
+) -> tuple[Frequencies, float]:
+    """YaRN (Peng et al. 2023): dimensions that turn often are kept, slow ones divided."""
+    factor = scaling.positive("factor", longest / trained)
+    dim = 2 * len(inv_freq)
+
+    def dimension(turns: float) -> float:
+        """Which dimension turns so many times within the trained context."""
+        return dim * math.log(trained / (turns * 2 * math.pi)) / (2 * math.log(base))
+
+    low = dimension(scaling.positive("beta_fast", 32.0))
+    high = dimension(scaling.positive("beta_slow", 1.0))
+    if scaling.flag("truncate", True):
+        low, high = math.floor(low), math.ceil(high)
+    low, high = max(low, 0), min(high, dim - 1)
+    if low == high:
+        high += 0.001
+    divided = np.clip((np.arange(dim // 2) - low) / (high - low), 0.0, 1.0)
+
+    def magnitude(scale: float) -> float:
+        return 0.1 * scale * math.log(factor) + 1.0 if factor > 1 else 1.0
+
+    default = magnitude(1.0)
+    if scaling.number("mscale", 0.0) and scaling.number("mscale_all_dim", 0.0):
+        default = magnitude(scaling.number("mscale", 0.0))
+        default /= magnitude(scaling.number("mscale_all_dim", 0.0))
+    attention = scaling.positive("attention_factor", default)
+    return inv_freq / factor * divided + inv_freq * (1 - divided), attention
+
+
+def _longrope(
+    inv_freq: Frequencies, scaling: ConfigReader, longest: int, trained: int
+) -> tuple[Frequencies, float]:
+    """LongRoPE (Ding et al. 2024) within the trained context: its short factors."""
+    factor = scaling.positive("factor", longest / trained)
+    default = math.sqrt(1 + math.log(factor) / math.log(trained)) if factor > 1 else 1.0
+    short = scaling.numbers("short_factor", len(inv_freq))
+    return inv_freq / short, scaling.positive("attention_factor", default)
 
 
 def _need(scaling: ConfigReader, key: str) -> float:
     if not scaling.has(key):
         raise scaling.refuse(key, "is missing")
-    value = scaling.number(key, 0.0)
-    if value <= 0:
-        raise scaling.refuse(key, f"is {value}, but must be positive")
-    return value
+    return scaling.positive(key, 1.0)
 
 
 @dataclass(frozen=True, eq=False)

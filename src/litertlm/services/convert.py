@@ -122,7 +122,7 @@ def plan_conversion(source: Path, options: ConvertOptions) -> Plan:
     """Read headers, build and check the graph, and lay out the bundle. Reads no weight."""
     checkpoint = open_checkpoint(source)
     family = identify(checkpoint)
-    recipe = check_options(options, family.config.max_position_embeddings)
+    recipe = check_options(options, family.config.max_context)
     model = build(checkpoint, family, signatures(options))
     verify(model)
     layout = plan_tflite(
@@ -206,7 +206,7 @@ def _plan_bundle(
     executor = metadata.executor_metadata(
         len(family.config.caches),
         cache_length=options.kv_cache_max_len if static else None,
-        longest=family.config.max_position_embeddings,
+        longest=family.config.max_context,
     )
     contents: list[tuple[str, bytes | None, int, dict[str, str]]] = [
         (

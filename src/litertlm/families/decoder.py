@@ -1,0 +1,92 @@
+"""What the configs of all decoder-only families have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from litertlm.families import blocks
+from litertlm.families.blocks import CacheShape
+from litertlm.families.config import ConfigReader
+from litertlm.families.rope import Rope
+
+FULL, SLIDING = "full_attention", "sliding_attention"
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """The keys of config.json that every family has, under their own names."""
+
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    head_dim: int
+    max_position_embeddings: int
+    rms_norm_eps: float
+    hidden_act: str
+    tie_word_embeddings: bool
+    rope: Rope
+
+    @property
+    def max_context(self) -> int:
+        """How many tokens the model can attend to, all in all."""
+        longest = self.max_position_embeddings
+        return min(longest, self.rope.max_positions or longest)
+
+    @property
+    def caches(self) -> list[CacheShape]:
+        """The KV cache of each layer."""
+        return [CacheShape(self.num_key_value_heads, self.head_dim)] * self.num_hidden_layers
+
+
+def read_decoder(c: ConfigReader, *, activation: str = "hidden_act") -> dict[str, Any]:
+    """The values of DecoderConfig but `rope`; `activation` is the key that the family reads.
+
+    Raises:
+        UnsupportedModel: a key is missing or cannot be done right.
+    """
+    hidden, heads = c.size("hidden_size"), c.size("num_attention_heads")
+    kv_heads = c.size("num_key_value_heads", heads)
+    if heads % kv_heads:
+        raise c.refuse("num_key_value_heads", f"({kv_heads}) does not divide {heads} heads")
+    if not c.has("head_dim") and hidden % heads:
+        raise c.refuse("num_attention_heads", f"({heads}) does not divide {hidden}")
+    return {
+        "vocab_size": c.size("vocab_size"),
+        "hidden_size": hidden,
+        "intermediate_size": c.size("intermediate_size"),
+        "num_hidden_layers": c.size("num_hidden_layers"),
+        "num_attention_heads": heads,
+        "num_key_value_heads": kv_heads,
+        "head_dim": c.size("head_dim", hidden // heads),
+        "max_position_embeddings": c.size("max_position_embeddings", 2048),
+        "rms_norm_eps": c.number("rms_norm_eps", 1e-6),
+        "hidden_act": c.choice(activation, tuple(blocks.ACTIVATIONS), "silu"),
+        "tie_word_embeddings": c.flag("tie_word_embeddings"),
+    }
+
+
+def layer_windows(
+    c: ConfigReader, window: int | None, sliding: Sequence[bool]
+) -> tuple[int | None, ...]:
+    """The attention window of each layer in tokens; None sees everything.
+
+    Args:
+        window: `sliding_window`, or None where the config switches it off.
+        sliding: which layers have it where the config has no `layer_types`.
+    """
+    types = c.items("layer_types", (FULL, SLIDING), len(sliding))
+    if types is None:
+        return tuple(window if has else None for has in sliding)
+    if SLIDING in types and window is None:
+        raise c.refuse("layer_types", f"has {SLIDING}, but there is no sliding_window")
+    return tuple(window if kind == SLIDING else None for kind in types)
+
+
+def switched_window(c: ConfigReader) -> int | None:
+    """`sliding_window`, in families where `use_sliding_window` must switch it on."""
+    return c.optional_size("sliding_window") if c.flag("use_sliding_window") else None

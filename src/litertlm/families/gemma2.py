@@ -1,0 +1,95 @@
+"""Gemma 2: norms around attention and MLP, capped scores and logits, two layer types.
+
+Side by side with transformers/models/gemma2/modeling_gemma2.py; same tensor names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from litertlm.families import blocks
+from litertlm.families.blocks import Step, Weights
+from litertlm.families.config import ConfigReader
+from litertlm.families.decoder import DecoderConfig, layer_windows, read_decoder
+from litertlm.families.rope import read_rope
+from litertlm.graph import Tensor, ops
+
+# Norm weights are stored as the difference from 1.
+ONE = 1.0
+
+
+@dataclass(frozen=True)
+class Config(DecoderConfig):
+    """The keys that are Gemma 2's own."""
+
+    attention_bias: bool
+    query_pre_attn_scalar: float
+    attn_logit_softcapping: float | None
+    final_logit_softcapping: float | None
+    windows: tuple[int | None, ...]
+
+
+def read_config(c: ConfigReader) -> Config:
+    """Raises UnsupportedModel, naming the key, for what cannot be done right."""
+    c = c.defaulting(
+        num_key_value_heads=4,
+        head_dim=256,
+        hidden_activation="gelu_pytorch_tanh",
+        tie_word_embeddings=True,
+        query_pre_attn_scalar=256,
+        attn_logit_softcapping=50.0,
+        final_logit_softcapping=30.0,
+        sliding_window=4096,
+    )
+    if c.flag("use_bidirectional_attention"):
+        raise c.refuse("use_bidirectional_attention", "is true; only causal models can be run")
+    common = read_decoder(c, activation="hidden_activation")
+    sliding = [i % 2 == 0 for i in range(common["num_hidden_layers"])]
+    return Config(
+        **common,
+        attention_bias=c.flag("attention_bias"),
+        query_pre_attn_scalar=c.positive("query_pre_attn_scalar", 256.0),
+        attn_logit_softcapping=c.optional_positive("attn_logit_softcapping"),
+        final_logit_softcapping=c.optional_positive("final_logit_softcapping"),
+        windows=layer_windows(c, c.optional_size("sliding_window"), sliding),
+        rope=read_rope(c, common["head_dim"]),
+    )
+
+
+def decoder(step: Step, w: Weights, c: Config) -> None:
+    """Gemma2ForCausalLM: embeddings, layers, norm, head."""
+    eps = c.rms_norm_eps
+    x = blocks.embed(step, w, c.vocab_size, c.hidden_size, scale=c.hidden_size**0.5)
+    for i in range(c.num_hidden_layers):
+        p = f"model.layers.{i}."
+        y = blocks.rms_norm(x, w, p + "input_layernorm", eps, plus=ONE)
+        y = _attention(step, w, c, i, y)
+        x = ops.add(x, blocks.rms_norm(y, w, p + "post_attention_layernorm", eps, plus=ONE))
+        y = blocks.rms_norm(x, w, p + "pre_feedforward_layernorm", eps, plus=ONE)
+        y = blocks.mlp(y, w, p + "mlp", c.intermediate_size, c.hidden_act)
+        x = ops.add(x, blocks.rms_norm(y, w, p + "post_feedforward_layernorm", eps, plus=ONE))
+    x = blocks.rms_norm(x, w, "model.norm", eps, plus=ONE)
+    tied, softcap = c.tie_word_embeddings, c.final_logit_softcapping
+    blocks.head(step, x, w, c.vocab_size, tied=tied, softcap=softcap)
+
+
+def _attention(step: Step, w: Weights, c: Config, layer: int, x: Tensor) -> Tensor:
+    p = f"model.layers.{layer}.self_attn."
+    heads, kv_heads, hd = c.num_attention_heads, c.num_key_value_heads, c.head_dim
+    bias = c.attention_bias
+    rotate = step.rotation(c.rope)
+    q = blocks.split_heads(blocks.linear(x, w, p + "q_proj", heads * hd, bias=bias), heads)
+    k = blocks.split_heads(blocks.linear(x, w, p + "k_proj", kv_heads * hd, bias=bias), kv_heads)
+    v = blocks.linear(x, w, p + "v_proj", kv_heads * hd, bias=bias)
+    v = blocks.split_value_heads(v, kv_heads)
+    y = blocks.attention(
+        step,
+        layer,
+        rotate(q),
+        rotate(k),
+        v,
+        scale=c.query_pre_attn_scalar**-0.5,
+        window=c.windows[layer],
+        softcap=c.attn_logit_softcapping,
+    )
+    return blocks.linear(y, w, p + "o_proj", c.hidden_size, bias=bias)

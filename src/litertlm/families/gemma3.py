@@ -1,0 +1,117 @@
+"""Gemma 3: its text model, alone (`gemma3_text`) or inside a multimodal one (`gemma3`).
+
+Side by side with transformers/models/gemma3/modeling_gemma3.py; same tensor names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from litertlm.families import blocks
+from litertlm.families.blocks import Step, Weights
+from litertlm.families.config import ConfigReader
+from litertlm.families.decoder import FULL, SLIDING, DecoderConfig, layer_windows, read_decoder
+from litertlm.families.rope import Rope, read_rope
+from litertlm.graph import Tensor, ops
+
+# Norm weights are stored as the difference from 1.
+ONE = 1.0
+
+# What Gemma3TextConfig assumes; multimodal checkpoints leave out what is equal to it.
+DEFAULTS = {
+    "vocab_size": 262208,
+    "hidden_size": 2304,
+    "intermediate_size": 9216,
+    "num_hidden_layers": 26,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 4,
+    "head_dim": 256,
+    "hidden_activation": "gelu_pytorch_tanh",
+    "max_position_embeddings": 131072,
+    "tie_word_embeddings": True,
+    "query_pre_attn_scalar": 256,
+    "sliding_window": 4096,
+}
+
+
+@dataclass(frozen=True)
+class Config(DecoderConfig):
+    """The keys that are Gemma 3's own.
+
+    Attributes:
+        rope: of layers that see the whole context.
+        local_rope: of layers with a window.
+    """
+
+    attention_bias: bool
+    query_pre_attn_scalar: float
+    final_logit_softcapping: float | None
+    windows: tuple[int | None, ...]
+    local_rope: Rope
+
+
+def read_config(c: ConfigReader) -> Config:
+    """Raises UnsupportedModel, naming the key, for what cannot be done right."""
+    c = c.defaulting(**DEFAULTS)
+    if c.flag("use_bidirectional_attention"):
+        raise c.refuse("use_bidirectional_attention", "is true; only causal models can be run")
+    common = read_decoder(c, activation="hidden_activation")
+    layers, hd = common["num_hidden_layers"], common["head_dim"]
+    pattern = c.size("sliding_window_pattern", 6)
+    sliding = [(i + 1) % pattern != 0 for i in range(layers)]
+    rope, local_rope = _ropes(c, hd)
+    return Config(
+        **common,
+        attention_bias=c.flag("attention_bias"),
+        query_pre_attn_scalar=c.positive("query_pre_attn_scalar", 256.0),
+        final_logit_softcapping=c.optional_positive("final_logit_softcapping"),
+        windows=layer_windows(c, c.optional_size("sliding_window"), sliding),
+        rope=rope,
+        local_rope=local_rope,
+    )
+
+
+def _ropes(c: ConfigReader, head_dim: int) -> tuple[Rope, Rope]:
+    """For layers with the whole context and for those with a window."""
+    if c.has("rope_parameters"):
+        full, local = (c.inner("rope_parameters").inner(kind) for kind in (FULL, SLIDING))
+    else:
+        full = c.inner("rope_scaling").defaulting(rope_theta=c.positive("rope_theta", 1000000.0))
+        local = ConfigReader({"rope_theta": c.positive("rope_local_base_freq", 10000.0)}, c.prefix)
+    return (
+        read_rope(c, head_dim, scaling=full, theta=1000000.0),
+        read_rope(c, head_dim, scaling=local, theta=10000.0),
+    )
+
+
+def decoder(step: Step, w: Weights, c: Config) -> None:
+    """Gemma3ForCausalLM: embeddings, layers, norm, head."""
+    eps = c.rms_norm_eps
+    x = blocks.embed(step, w, c.vocab_size, c.hidden_size, scale=c.hidden_size**0.5)
+    for i in range(c.num_hidden_layers):
+        p = f"model.layers.{i}."
+        y = blocks.rms_norm(x, w, p + "input_layernorm", eps, plus=ONE)
+        y = _attention(step, w, c, i, y)
+        x = ops.add(x, blocks.rms_norm(y, w, p + "post_attention_layernorm", eps, plus=ONE))
+        y = blocks.rms_norm(x, w, p + "pre_feedforward_layernorm", eps, plus=ONE)
+        y = blocks.mlp(y, w, p + "mlp", c.intermediate_size, c.hidden_act)
+        x = ops.add(x, blocks.rms_norm(y, w, p + "post_feedforward_layernorm", eps, plus=ONE))
+    x = blocks.rms_norm(x, w, "model.norm", eps, plus=ONE)
+    tied, softcap = c.tie_word_embeddings, c.final_logit_softcapping
+    blocks.head(step, x, w, c.vocab_size, tied=tied, softcap=softcap)
+
+
+def _attention(step: Step, w: Weights, c: Config, layer: int, x: Tensor) -> Tensor:
+    p = f"model.layers.{layer}.self_attn."
+    heads, kv_heads, hd = c.num_attention_heads, c.num_key_value_heads, c.head_dim
+    bias, eps, window = c.attention_bias, c.rms_norm_eps, c.windows[layer]
+    rotate = step.rotation(c.rope if window is None else c.local_rope)
+    q = blocks.split_heads(blocks.linear(x, w, p + "q_proj", heads * hd, bias=bias), heads)
+    k = blocks.split_heads(blocks.linear(x, w, p + "k_proj", kv_heads * hd, bias=bias), kv_heads)
+    v = blocks.linear(x, w, p + "v_proj", kv_heads * hd, bias=bias)
+    v = blocks.split_value_heads(v, kv_heads)
+    q = rotate(blocks.rms_norm(q, w, p + "q_norm", eps, plus=ONE))
+    k = rotate(blocks.rms_norm(k, w, p + "k_norm", eps, plus=ONE))
+    scale = c.query_pre_attn_scalar**-0.5
+    y = blocks.attention(step, layer, q, k, v, scale=scale, window=window)
+    return blocks.linear(y, w, p + "o_proj", c.hidden_size, bias=bias)

@@ -1,0 +1,71 @@
+"""Granite 3, dense: Llama with multipliers on embeddings, attention, residuals and logits.
+
+Side by side with transformers/models/granite/modeling_granite.py; same tensor names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from litertlm.families import blocks
+from litertlm.families.blocks import Step, Weights
+from litertlm.families.config import ConfigReader
+from litertlm.families.decoder import DecoderConfig, read_decoder
+from litertlm.families.rope import read_rope
+from litertlm.graph import Tensor, ops
+
+
+@dataclass(frozen=True)
+class Config(DecoderConfig):
+    """The keys that are Granite's own."""
+
+    attention_bias: bool
+    mlp_bias: bool
+    embedding_multiplier: float
+    attention_multiplier: float
+    residual_multiplier: float
+    logits_scaling: float
+
+
+def read_config(c: ConfigReader) -> Config:
+    """Raises UnsupportedModel, naming the key, for what cannot be done right."""
+    common = read_decoder(c)
+    return Config(
+        **common,
+        attention_bias=c.flag("attention_bias"),
+        mlp_bias=c.flag("mlp_bias"),
+        embedding_multiplier=c.number("embedding_multiplier", 1.0),
+        attention_multiplier=c.number("attention_multiplier", 1.0),
+        residual_multiplier=c.number("residual_multiplier", 1.0),
+        logits_scaling=c.positive("logits_scaling", 1.0),
+        rope=read_rope(c, common["head_dim"]),
+    )
+
+
+def decoder(step: Step, w: Weights, c: Config) -> None:
+    """GraniteForCausalLM: embeddings, layers, norm, head."""
+    x = blocks.embed(step, w, c.vocab_size, c.hidden_size, scale=c.embedding_multiplier)
+    for i in range(c.num_hidden_layers):
+        p = f"model.layers.{i}."
+        y = blocks.rms_norm(x, w, p + "input_layernorm", c.rms_norm_eps)
+        y = _attention(step, w, c, i, y)
+        x = ops.add(x, ops.mul(y, c.residual_multiplier))
+        y = blocks.rms_norm(x, w, p + "post_attention_layernorm", c.rms_norm_eps)
+        y = blocks.mlp(y, w, p + "mlp", c.intermediate_size, c.hidden_act, bias=c.mlp_bias)
+        x = ops.add(x, ops.mul(y, c.residual_multiplier))
+    x = blocks.rms_norm(x, w, "model.norm", c.rms_norm_eps)
+    tied, scale = c.tie_word_embeddings, 1.0 / c.logits_scaling
+    blocks.head(step, x, w, c.vocab_size, tied=tied, scale=scale)
+
+
+def _attention(step: Step, w: Weights, c: Config, layer: int, x: Tensor) -> Tensor:
+    p = f"model.layers.{layer}.self_attn."
+    heads, kv_heads, hd = c.num_attention_heads, c.num_key_value_heads, c.head_dim
+    bias = c.attention_bias
+    rotate = step.rotation(c.rope)
+    q = blocks.split_heads(blocks.linear(x, w, p + "q_proj", heads * hd, bias=bias), heads)
+    k = blocks.split_heads(blocks.linear(x, w, p + "k_proj", kv_heads * hd, bias=bias), kv_heads)
+    v = blocks.linear(x, w, p + "v_proj", kv_heads * hd, bias=bias)
+    v = blocks.split_value_heads(v, kv_heads)
+    y = blocks.attention(step, layer, rotate(q), rotate(k), v, scale=c.attention_multiplier)
+    return blocks.linear(y, w, p + "o_proj", c.hidden_size, bias=bias)

@@ -1,0 +1,60 @@
+"""Mistral: Llama without biases, with one sliding window for all layers.
+
+Side by side with transformers/models/mistral/modeling_mistral.py; same tensor names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from litertlm.families import blocks
+from litertlm.families.blocks import Step, Weights
+from litertlm.families.config import ConfigReader
+from litertlm.families.decoder import DecoderConfig, read_decoder
+from litertlm.families.rope import read_rope
+from litertlm.graph import Tensor, ops
+
+
+@dataclass(frozen=True)
+class Config(DecoderConfig):
+    """The keys that are Mistral's own."""
+
+    sliding_window: int | None
+
+
+def read_config(c: ConfigReader) -> Config:
+    """Raises UnsupportedModel, naming the key, for what cannot be done right."""
+    c = c.defaulting(sliding_window=4096, num_key_value_heads=8)
+    if c.has("layer_types"):
+        raise c.refuse("layer_types", "is set, but a Mistral has one window for all layers")
+    common = read_decoder(c)
+    return Config(
+        **common,
+        sliding_window=c.optional_size("sliding_window"),
+        rope=read_rope(c, common["head_dim"]),
+    )
+
+
+def decoder(step: Step, w: Weights, c: Config) -> None:
+    """MistralForCausalLM: embeddings, layers, norm, head."""
+    x = blocks.embed(step, w, c.vocab_size, c.hidden_size)
+    for i in range(c.num_hidden_layers):
+        p = f"model.layers.{i}."
+        y = blocks.rms_norm(x, w, p + "input_layernorm", c.rms_norm_eps)
+        x = ops.add(x, _attention(step, w, c, i, y))
+        y = blocks.rms_norm(x, w, p + "post_attention_layernorm", c.rms_norm_eps)
+        x = ops.add(x, blocks.mlp(y, w, p + "mlp", c.intermediate_size, c.hidden_act))
+    x = blocks.rms_norm(x, w, "model.norm", c.rms_norm_eps)
+    blocks.head(step, x, w, c.vocab_size, tied=c.tie_word_embeddings)
+
+
+def _attention(step: Step, w: Weights, c: Config, layer: int, x: Tensor) -> Tensor:
+    p = f"model.layers.{layer}.self_attn."
+    heads, kv_heads, hd = c.num_attention_heads, c.num_key_value_heads, c.head_dim
+    rotate = step.rotation(c.rope)
+    q = blocks.split_heads(blocks.linear(x, w, p + "q_proj", heads * hd), heads)
+    k = blocks.split_heads(blocks.linear(x, w, p + "k_proj", kv_heads * hd), kv_heads)
+    v = blocks.split_value_heads(blocks.linear(x, w, p + "v_proj", kv_heads * hd), kv_heads)
+    window = c.sliding_window
+    y = blocks.attention(step, layer, rotate(q), rotate(k), v, scale=hd**-0.5, window=window)
+    return blocks.linear(y, w, p + "o_proj", c.hidden_size)

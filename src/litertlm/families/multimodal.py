@@ -1,0 +1,59 @@
+"""The language model inside of a multimodal checkpoint, as a checkpoint of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from litertlm.checkpoint import Checkpoint
+
+# model_type -> the type of its `text_config`, where that does not say so itself.
+MULTIMODAL = {"gemma3": "gemma3_text"}
+
+# Names of text tensors as transformers 4 and as transformers 5 writes them.
+_TEXT = (
+    ("language_model.model.", "model."),
+    ("language_model.lm_head.", "lm_head."),
+    ("model.language_model.", "model."),
+    ("lm_head.", "lm_head."),
+)
+_OTHER = tuple(
+    root + part for root in ("", "model.") for part in ("vision_tower.", "multi_modal_projector.")
+)
+
+
+def is_multimodal(config: Mapping[str, Any]) -> bool:
+    """Whether the language model is one part among others."""
+    return config.get("model_type") in MULTIMODAL
+
+
+def text_part(checkpoint: Checkpoint) -> Checkpoint:
+    """`text_config` and the tensors of the language model, under the names of a text-only one.
+
+    Tensors of the other parts are left out; unknown ones keep their names, so that the family
+    refuses them. A text-only checkpoint is returned as it is.
+    """
+    config = checkpoint.config
+    if not is_multimodal(config):
+        return checkpoint
+    inner = config.get("text_config")
+    text = {
+        "model_type": MULTIMODAL[config["model_type"]],
+        **(inner if isinstance(inner, Mapping) else {}),
+    }
+    if "tie_word_embeddings" in config:
+        text["tie_word_embeddings"] = config["tie_word_embeddings"]
+    tensors = {
+        _text_name(name): tensor
+        for name, tensor in checkpoint.tensors.items()
+        if not name.startswith(_OTHER)
+    }
+    return replace(checkpoint, config=text, tensors=tensors)
+
+
+def _text_name(name: str) -> str:
+    for prefix, plain in _TEXT:
+        if name.startswith(prefix):
+            return plain + name[len(prefix) :]
+    return name

@@ -1,0 +1,70 @@
+"""Qwen3, dense: Llama with a norm over each query and key head, and optional windows.
+
+Side by side with transformers/models/qwen3/modeling_qwen3.py; same tensor names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from litertlm.families import blocks
+from litertlm.families.blocks import Step, Weights
+from litertlm.families.config import ConfigReader
+from litertlm.families.decoder import (
+    DecoderConfig,
+    layer_windows,
+    read_decoder,
+    switched_window,
+)
+from litertlm.families.rope import read_rope
+from litertlm.graph import Tensor, ops
+
+
+@dataclass(frozen=True)
+class Config(DecoderConfig):
+    """The keys that are Qwen3's own."""
+
+    attention_bias: bool
+    windows: tuple[int | None, ...]
+
+
+def read_config(c: ConfigReader) -> Config:
+    """Raises UnsupportedModel, naming the key, for what cannot be done right."""
+    c = c.defaulting(head_dim=128)
+    common = read_decoder(c)
+    full = c.count("max_window_layers", 28)
+    sliding = [i >= full for i in range(common["num_hidden_layers"])]
+    return Config(
+        **common,
+        attention_bias=c.flag("attention_bias"),
+        windows=layer_windows(c, switched_window(c), sliding),
+        rope=read_rope(c, common["head_dim"]),
+    )
+
+
+def decoder(step: Step, w: Weights, c: Config) -> None:
+    """Qwen3ForCausalLM: embeddings, layers, norm, head."""
+    x = blocks.embed(step, w, c.vocab_size, c.hidden_size)
+    for i in range(c.num_hidden_layers):
+        p = f"model.layers.{i}."
+        y = blocks.rms_norm(x, w, p + "input_layernorm", c.rms_norm_eps)
+        x = ops.add(x, _attention(step, w, c, i, y))
+        y = blocks.rms_norm(x, w, p + "post_attention_layernorm", c.rms_norm_eps)
+        x = ops.add(x, blocks.mlp(y, w, p + "mlp", c.intermediate_size, c.hidden_act))
+    x = blocks.rms_norm(x, w, "model.norm", c.rms_norm_eps)
+    blocks.head(step, x, w, c.vocab_size, tied=c.tie_word_embeddings)
+
+
+def _attention(step: Step, w: Weights, c: Config, layer: int, x: Tensor) -> Tensor:
+    p = f"model.layers.{layer}.self_attn."
+    heads, kv_heads, hd = c.num_attention_heads, c.num_key_value_heads, c.head_dim
+    bias, eps = c.attention_bias, c.rms_norm_eps
+    rotate = step.rotation(c.rope)
+    q = blocks.split_heads(blocks.linear(x, w, p + "q_proj", heads * hd, bias=bias), heads)
+    k = blocks.split_heads(blocks.linear(x, w, p + "k_proj", kv_heads * hd, bias=bias), kv_heads)
+    v = blocks.linear(x, w, p + "v_proj", kv_heads * hd, bias=bias)
+    v = blocks.split_value_heads(v, kv_heads)
+    q = rotate(blocks.rms_norm(q, w, p + "q_norm", eps))
+    k = rotate(blocks.rms_norm(k, w, p + "k_norm", eps))
+    y = blocks.attention(step, layer, q, k, v, scale=hd**-0.5, window=c.windows[layer])
+    return blocks.linear(y, w, p + "o_proj", c.hidden_size, bias=bias)
