@@ -1,7 +1,7 @@
 """Write goldens/prompts.json from transformers' own `apply_chat_template`.
 
-Usage: python tests/fidelity/make_goldens.py  (with transformers, jinja2 and this project's src
-on the path; PyTorch is not needed)
+Usage: PYTHONPATH=src:tests python tests/fidelity/make_goldens.py  (with transformers and jinja2;
+PyTorch is not needed)
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ import json
 from datetime import datetime
 from typing import Any
 
-from fidelity_cases import (
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
+
+from fidelity.cases import (
     GOLDENS,
     SPECIAL_TOKENS,
     conversations,
@@ -18,8 +21,6 @@ from fidelity_cases import (
     template_names,
     template_text,
 )
-from tokenizers import Tokenizer, models
-from transformers import PreTrainedTokenizerFast
 
 
 def _strftime_now(form: str) -> str:

@@ -47,7 +47,7 @@ def compile_for_runtime(
     def render(variables: Mapping[str, Any]) -> str:
         try:
             return str(env.render_template("chat", **variables))
-        except (minijinja.TemplateError, TypeError, ValueError) as error:
+        except (minijinja.TemplateError, TypeError, ValueError, AttributeError) as error:
             raise Refused(str(error)) from error
 
     return render

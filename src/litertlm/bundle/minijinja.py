@@ -9,7 +9,7 @@ What the runtime does differently (litert-lm-api 0.18.1, measured with
 - maps and strings have no methods;
 - `is none` is true for undefined values only, and null is neither defined-as-none nor printed
   as Python prints it;
-- tojson takes no options;
+- tojson takes no options, and there is no break or continue;
 - the source is edited by regular expressions first: anything that looks like a call of a string
   method is rewritten, inside of text too, so such dots are written as escapes here.
 """
@@ -199,12 +199,6 @@ class Printer:
         head = ", ".join(f"{self._target(t)} = {self._expr(v)}" for t, v in pairs)
         return _tag("with", head) + self._body(node.body) + _tag("endwith")
 
-    def _do_break(self, node: nodes.Node) -> str:
-        return _tag("break")
-
-    def _do_continue(self, node: nodes.Node) -> str:
-        return _tag("continue")
-
     def _parameters(self, node: nodes.Macro | nodes.CallBlock) -> str:
         names = [argument.name for argument in node.args]
         plain = len(names) - len(node.defaults)
@@ -358,7 +352,10 @@ class Printer:
                 return _filtered(value, name, args)
             case "lower" | "upper" | "title" | "capitalize", 0:
                 return _filtered(value, name, args)
-            case ("split", 0 | 1 | 2) | ("replace", 2) | ("items", 0):
+            case "split", 0 | 1 | 2:
+                # The runtime's filter gives an iterator, which takes no negative index.
+                return _filtered(_filtered(value, name, args), "list", [])
+            case ("replace", 2) | ("items", 0):
                 return _filtered(value, name, args)
             case "startswith" | "endswith", 1:
                 test = "startingwith" if name == "startswith" else "endingwith"

@@ -5,11 +5,13 @@ minijinja behind a prelude that normalises the messages (minijinja.py); the fami
 The first that gives the bytes of `apply_chat_template` on the conversations of conversations.py
 is kept, so nothing is trusted because of how it looks.
 
-The runtime renders the whole history at every turn and demands that the text with the new
-message starts with the text without it. Where the checkpoint's own template breaks this (Qwen3
-shows an answer's thoughts only while it is the last message), the bundle's template renders a
-history that ends in an answer as if another message followed, and cuts that message off again.
-What the model is asked stays the same bytes.
+The runtime renders the whole history at every turn, demands that the text with the new message
+starts with the text without it, and feeds the model the rest. So a history that ends in an answer
+has to be the text that the model has seen by then: everything up to its end-of-turn token. Where
+the checkpoint's own template gives more (a line feed after that token, which would be lost) or
+less (Qwen3 shows an answer's thoughts only while it is the last message), the bundle's template
+renders such a history as if another message followed, and cuts that message off again. A prompt,
+which ends in a request, keeps its bytes.
 """
 
 from __future__ import annotations
@@ -93,8 +95,8 @@ _STABLE_BEFORE = """\
 _STABLE_AFTER = """\
 {%- endset -%}
 {%- if chat_open -%}
-{%- set chat_text = (chat_text|split(MARK))[0] -%}
-{%- set chat_text = (chat_text|split(END))[:-1]|join(END) ~ END -%}
+{%- set chat_text = (chat_text|split(MARK)|list)[0] -%}
+{%- set chat_text = (chat_text|split(END)|list)[:-1]|join(END) ~ END -%}
 {%- endif -%}
 {{- chat_text -}}
 """
@@ -156,8 +158,8 @@ def adapt(
     if chat_template is None:
         return NO_TEMPLATE
     variables = reference.template_variables(tokenizer_config)
-    own = _Own(chat_template, variables)
     try:
+        own = _Own(chat_template, variables)
         facts = _probe(own)
     except reference.TemplateError as error:
         reason = f"The checkpoint's template cannot be rendered: {error.why}"
@@ -165,6 +167,8 @@ def adapt(
     reasons: list[str] = []
     if not facts.runtime_stable:
         reasons.append(_UNSTABLE)
+    elif not facts.ends_with_token:
+        reasons.append(_LOSES_TEXT)
     for kind, build in _candidates(chat_template, variables, facts):
         try:
             source = build()
@@ -190,6 +194,10 @@ _UNSTABLE = (
     "The checkpoint's own template is not prefix-stable: a new message changes the text of an "
     "earlier answer."
 )
+_LOSES_TEXT = (
+    "The runtime would lose what the checkpoint's own template writes between the end of an answer "
+    "and the next message."
+)
 _NAMES = {
     "original": "The checkpoint's own template in the runtime",
     "adapted": "Written anew for the runtime",
@@ -203,6 +211,7 @@ _NAMES = {
 class _Facts:
     prefix_stable: bool
     runtime_stable: bool
+    ends_with_token: bool
     end_of_turn: str | None
     renders_bos: bool
     supports_thinking: bool
@@ -258,11 +267,15 @@ def _probe(own: _Own) -> _Facts:
         chats += known.tool_conversations()
         histories += [c for c in known.tool_conversations() if len(c.messages) > 2]
     end = _end_of_turn(own)
+    answered = own.text(
+        Conversation([*hello.messages, known.assistant(known.ANSWER)]), prompt=False
+    )
     return _Facts(
         prefix_stable=all(_keeps_prompt(own, chat) for chat in histories),
         runtime_stable=all(
             _is_prefix(lambda c, p: own.text(c, prompt=p), chat) for chat in histories
         ),
+        ends_with_token=end is not None and (answered or "").endswith(known.ANSWER + end),
         end_of_turn=end,
         renders_bos=bool(own.bos) and asked.startswith(own.bos),
         supports_thinking=thinks,
@@ -320,12 +333,25 @@ def _keeps_prompt(own: _Own, chat: Conversation) -> bool:
 def _candidates(
     source: str, variables: Mapping[str, str], facts: _Facts
 ) -> Iterator[tuple[str, Callable[[], str]]]:
-    if facts.runtime_stable:
-        yield "original", lambda: source
-        yield "adapted", lambda: _write(source, variables, facts, stable=False, text=False)
-        yield "text", lambda: _write(source, variables, facts, stable=False, text=True)
-    yield "stable", lambda: _write(source, variables, facts, stable=True, text=False)
-    yield "stable text", lambda: _write(source, variables, facts, stable=True, text=True)
+    def written(stable: bool, text: bool) -> Callable[[], str]:
+        return lambda: _write(source, variables, facts, stable=stable, text=text)
+
+    as_it_is = [
+        ("original", lambda: source),
+        ("adapted", written(stable=False, text=False)),
+        ("text", written(stable=False, text=True)),
+    ]
+    made_stable = [
+        ("stable", written(stable=True, text=False)),
+        ("stable text", written(stable=True, text=True)),
+    ]
+    if not facts.runtime_stable:
+        yield from made_stable
+    elif facts.ends_with_token:
+        yield from as_it_is
+    else:
+        yield from made_stable
+        yield from as_it_is
 
 
 def _write(
@@ -356,7 +382,7 @@ def _write(
 
 _MEANS_OTHERWISE = re.compile(
     r"\.(startswith|endswith|replace|split|join|[lr]?strip|items)\("
-    r"|\{%-?\s*(end)?generation|\bis\s+(not\s+)?none\b"
+    r"|\{%-?\s*((end)?generation|break|continue)\b|\bis\s+(not\s+)?none\b"
 )
 
 

@@ -1,0 +1,132 @@
+"""BOS, stop tokens, sampling defaults and capabilities come from the checkpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fidelity.cases import template_text
+from litertlm.bundle.family_prompts import FAMILIES
+from litertlm.bundle.prompting import prompting, sampler
+from litertlm.bundle.template import adapt
+from litertlm.checkpoint import Checkpoint, Tokenizer
+
+
+def checkpoint(
+    template: str | None = None,
+    *,
+    config: Mapping[str, Any] | None = None,
+    generation: Mapping[str, Any] | None = None,
+    tokens: Mapping[str, int] | None = None,
+    adds_bos: bool = False,
+) -> Checkpoint:
+    tokens = tokens or {}
+    added = [{"id": number, "content": text} for text, number in tokens.items()]
+    tokenizer = Tokenizer(
+        json=json.dumps({"added_tokens": added}).encode(),
+        sentencepiece=None,
+        config={"bos_token": "<bos>", "eos_token": "</s>"},
+        chat_template=template,
+        adds_bos=adds_bos,
+        bos_token_id=tokens.get("<bos>", 1),
+        eos_token_id=tokens.get("</s>"),
+    )
+    return Checkpoint(Path("x"), "safetensors", config or {}, generation or {}, {}, tokenizer)
+
+
+def test_stop_tokens_are_the_union_of_what_the_checkpoint_says() -> None:
+    found = prompting(
+        checkpoint(
+            template_text("qwen3"),
+            config={"eos_token_id": 11, "text_config": {"eos_token_id": 12}},
+            generation={"eos_token_id": [13, 14]},
+            tokens={"</s>": 15, "<|im_end|>": 16},
+        )
+    )
+    assert found.stop_token_ids == (11, 12, 13, 14, 15, 16)
+
+
+def test_an_end_of_turn_that_is_no_token_is_not_invented() -> None:
+    found = prompting(checkpoint(template_text("qwen3"), tokens={"</s>": 15}))
+    assert found.stop_token_ids == (15,)
+
+
+@pytest.mark.parametrize(
+    ("template", "adds_bos", "start"),
+    [
+        (None, True, 7),
+        (None, False, None),
+        (template_text("gemma3"), True, 7),
+        (template_text("gemma3"), False, 7),
+        (template_text("qwen3"), True, None),
+    ],
+)
+def test_bos_is_there_where_the_checkpoint_puts_it(
+    template: str | None, adds_bos: bool, start: int | None
+) -> None:
+    found = prompting(checkpoint(template, tokens={"<bos>": 7}, adds_bos=adds_bos))
+    assert found.start_token_id == start
+
+
+@pytest.mark.parametrize(
+    ("generation", "kind", "temperature", "top_k", "top_p"),
+    [
+        (
+            {"do_sample": True, "temperature": 0.6, "top_k": 20, "top_p": 0.95},
+            "top_p",
+            0.6,
+            20,
+            0.95,
+        ),
+        ({"do_sample": True}, "top_p", 1.0, 50, 1.0),
+        ({"temperature": 0.7}, "top_p", 0.7, 50, 1.0),
+        ({"do_sample": False, "temperature": 0.7}, "greedy", 1.0, 1, 1.0),
+        ({"temperature": 0}, "greedy", 1.0, 1, 1.0),
+        ({}, "greedy", 1.0, 1, 1.0),
+    ],
+)
+def test_sampling_defaults(
+    generation: Mapping[str, Any], kind: str, temperature: float, top_k: int, top_p: float
+) -> None:
+    found = sampler(generation, None)
+    assert (found.kind, found.temperature, found.top_k, found.top_p) == (
+        kind,
+        temperature,
+        top_k,
+        top_p,
+    )
+
+
+def test_a_family_speaks_where_the_checkpoint_is_silent() -> None:
+    found = prompting(checkpoint(config={"model_type": "gemma3_text"}))
+    assert found.model_type == "gemma3"
+    assert (found.sampler.top_k, found.sampler.source) == (64, "family")
+
+
+def test_thinking_and_tools_are_those_of_the_template() -> None:
+    qwen = prompting(checkpoint(template_text("qwen3"), config={"model_type": "qwen3"}))
+    assert qwen.thinking_tags == ("<think>", "</think>")
+    assert (qwen.model_type, qwen.supports_tools) == ("qwen3", True)
+    gemma = prompting(checkpoint(template_text("gemma3"), config={"model_type": "gemma3_text"}))
+    assert (gemma.supports_thinking, gemma.supports_tools) == (False, False)
+
+
+@pytest.mark.parametrize("family", ["qwen3", "gemma3_text", "phi3"])
+def test_a_familys_plain_template_is_its_format(family: str) -> None:
+    names = {"qwen3": "qwen3", "gemma3_text": "gemma3", "phi3": "phi3"}
+    from litertlm.bundle.conversations import Conversation, assistant, system, user
+    from litertlm.bundle.engine_rules import compile_for_runtime, runtime_variables
+
+    chat = Conversation([system("S"), user("a"), assistant("b"), user("c")])
+    variables = runtime_variables(chat.messages, None, {}, add_generation_prompt=True)
+    fallback = FAMILIES[family].fallback
+    assert fallback is not None
+    plain, own = (
+        compile_for_runtime(source, lambda: None)(variables)  # type: ignore[arg-type,return-value]
+        for source in (fallback, adapt(template_text(names[family]), {}).source)
+    )
+    assert plain == own
