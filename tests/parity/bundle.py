@@ -20,7 +20,7 @@ MASKED = np.float32(-0.7 * np.finfo(np.float32).max)  # what the LiteRT-LM runti
 
 def convert_tiny(model: TinyModel, folder: Path, recipe: str, shapes: str) -> Path:
     """Write the checkpoint of `model` below `folder`, convert it, and return the bundle."""
-    source = write_checkpoint(model, folder / "checkpoint")
+    source = write_checkpoint(model, folder / "checkpoint", chat_template=None)
     options = ConvertOptions(
         recipe=recipe, shapes=shapes, kv_cache_max_len=CACHE, prefill_lengths=PREFILL
     )
