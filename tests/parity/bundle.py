@@ -18,13 +18,20 @@ PREFILL = (8, 32)  # lengths of static prefill signatures
 MASKED = np.float32(-0.7 * np.finfo(np.float32).max)  # what the LiteRT-LM runtime writes
 
 
-def convert_tiny(model: TinyModel, folder: Path, recipe: str, shapes: str) -> Path:
+def convert_tiny(
+    model: TinyModel, folder: Path, recipe: str = "none", shapes: str = "dynamic"
+) -> Path:
     """Write the checkpoint of `model` below `folder`, convert it, and return the bundle."""
     source = write_checkpoint(model, folder / "checkpoint", chat_template=None)
+    return convert_folder(source, recipe, shapes)
+
+
+def convert_folder(source: Path, recipe: str = "none", shapes: str = "dynamic") -> Path:
+    """Convert a checkpoint folder to a bundle next to it."""
     options = ConvertOptions(
         recipe=recipe, shapes=shapes, kv_cache_max_len=CACHE, prefill_lengths=PREFILL
     )
-    target = folder / f"{model.name}.litertlm"
+    target = source.with_suffix(".litertlm")
     convert(source, target, options, progress=Recorder())
     return target
 

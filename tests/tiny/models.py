@@ -158,7 +158,7 @@ _ALL = (
             "rope_type": "yarn",
             "factor": 4.0,
             "original_max_position_embeddings": 64,
-            "beta_fast": 16.0,
+            "beta_fast": 4.0,
             "beta_slow": 1.0,
         },
         tie_word_embeddings=True,
