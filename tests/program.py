@@ -29,6 +29,8 @@ def isolated_environment(home: Path, **more: str) -> dict[str, str]:
     """An environment in which everything of the user lies below `home`."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     kept |= {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    # Only what was downloaded before is shared.
+    kept.setdefault("PIP_CACHE_DIR", str(Path.home() / ".cache" / "pip"))
     return {
         **kept,
         "HOME": str(home),

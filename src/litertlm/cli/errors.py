@@ -29,6 +29,7 @@ from collections.abc import Callable
 import click
 
 from litertlm import errors
+from litertlm.cli import signals
 from litertlm.cli.output import Output, StdoutClosed
 
 OK = 0
@@ -85,6 +86,7 @@ def guarded(action: Callable[[], None], output: Callable[[], Output]) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except KeyboardInterrupt:
+        signals.ignore()
         _tell(output(), "Interrupted", "Interrupted.", INTERRUPTED)
         return INTERRUPTED
     except click.UsageError as error:

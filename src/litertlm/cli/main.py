@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
-from typing import NoReturn
 
 import click
 
@@ -82,8 +79,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from click.shell_completion import shell_complete
 
         return shell_complete(cli, {}, PROGRAM, _COMPLETION_VARIABLE, instruction)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
     # An error may come before the options are parsed, and wants to obey them all the same.
     flags = {name: f"--{name}" in argv for name in ("json", "quiet", "verbose")}
     return guarded(lambda: _invoke(argv), lambda: make_output(flags))
@@ -92,7 +87,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _invoke(argv: list[str]) -> None:
     with cli.make_context(PROGRAM, argv) as context:
         cli.invoke(context)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt

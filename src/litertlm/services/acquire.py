@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -41,8 +39,6 @@ from litertlm.store import (
     safe_part,
 )
 from litertlm.store.files import remove
-
-_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -336,23 +332,20 @@ def _convert(
     progress: Progress,
 ) -> Provenance:
     from litertlm.checkpoint import open_checkpoint
-    from litertlm.services.convert import convert
+    from litertlm.services.convert import convert, count_parameters
 
     if source.kind == "local":
         progress.status(f"Model not found locally. Converting from {source.title}...")
-    started = time.monotonic()
     parameters = size_from_name(source.name.name) or size_in_words(
-        sum(math.prod(t.shape) for t in open_checkpoint(fetched.path).tensors.values())
+        count_parameters(open_checkpoint(fetched.path))
     )
     progress.status(f"Converting {source.title}...")
     progress.status(f"Model size: {parameters}")
     progress.status(f"Quantization: {options.recipe}")
     provenance_path(bundle).unlink(missing_ok=True)  # it will not describe the new one
-    convert(fetched.path, bundle, options, progress=progress)
-    size = bundle.stat().st_size
+    made = convert(fetched.path, bundle, options, progress=progress)
     progress.status("✓ Model successfully converted!")
-    seconds = time.monotonic() - started
-    progress.status(f"{settings.shown(bundle)} ({size / 1e6:.1f} MB, {seconds:.1f} s)")
+    progress.status(f"{settings.shown(bundle)} ({made.nbytes / 1e6:.1f} MB, {made.seconds:.1f} s)")
     return Provenance(
         model=str(source.name),
         source=source.kind,
@@ -363,8 +356,8 @@ def _convert(
         options=_other_options(options),
         parameters=parameters,
         fingerprint=source.fingerprint,
-        sha256=_sha256(bundle),
-        size_bytes=size,
+        sha256=made.sha256,
+        size_bytes=made.nbytes,
         created=_now(),
         versions={
             "litert-lm-cli": __version__,
@@ -381,14 +374,6 @@ def _other_options(options: ConvertOptions) -> dict[str, object]:
         "shapes": options.shapes,
         "prefill_seq_len": list(options.prefill_lengths) if static else None,
     }
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _now() -> str:

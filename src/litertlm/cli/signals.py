@@ -1,0 +1,34 @@
+"""Signals that end the program, as one exception."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+from typing import NoReturn
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, SIGTERM or SIGHUP.
+
+    A class of its own: a bare KeyboardInterrupt that passes through `exec` of a string (every
+    dataclass does that) makes CPython end by SIGINT even when it was caught.
+    """
+
+
+def install() -> None:
+    """From now on the signals raise `Interrupted`; those that are ignored (nohup) stay so."""
+    for number in _ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _raise)
+
+
+def ignore() -> None:
+    """The program is ending: let it say so in peace."""
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _raise(number: int, frame: FrameType | None) -> NoReturn:
+    raise Interrupted

@@ -1,0 +1,149 @@
+"""Conversions that are interrupted, killed, doubled or have nowhere to write."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from program import PROGRAM, isolated_environment, run_program
+
+BUNDLE = "models/local/SmolLM2-135M-Instruct.Q4_1/SmolLM2-135M-Instruct.Q4_1.litertlm"
+
+
+def start(*arguments: str | Path, home: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*PROGRAM, *map(str, arguments)],
+        env=isolated_environment(home),
+        cwd=home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_until_writing(process: subprocess.Popen[str], home: Path) -> None:
+    while process.poll() is None and not list(home.glob("models/*/*/.*.litertlm.*.tmp")):
+        time.sleep(0.002)
+
+
+def names(home: Path) -> set[str]:
+    """Everything in the models folder but the lock files."""
+    files = {str(p.relative_to(home)) for p in (home / "models").rglob("*")}
+    return {name for name in files if ".locks" not in name}
+
+
+@pytest.fixture(scope="module")
+def sha256(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Of the bundle that an undisturbed conversion makes."""
+    home = tmp_path_factory.mktemp("undisturbed")
+    ended = run_program("convert", demo_gguf, "--json", home=home)
+    assert ended.code == 0, ended.err
+    digest: str = json.loads(ended.out)["sha256"]
+    return digest
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_conversion_leaves_nothing(
+    number: signal.Signals, demo_gguf: Path, tmp_path: Path
+) -> None:
+    process = start("convert", demo_gguf, home=tmp_path)
+    wait_until_writing(process, tmp_path)
+    process.send_signal(number)
+    out, err = process.communicate()
+    assert process.returncode == 130
+    assert out == ""
+    assert err.endswith("✗ Interrupted.\n")
+    assert "Traceback" not in err
+    assert names(tmp_path) == set()
+
+
+def test_a_signal_at_any_moment_ends_without_a_traceback(demo_gguf: Path, tmp_path: Path) -> None:
+    moments = random.Random(7)
+    for _ in range(8):
+        process = start("convert", demo_gguf, "--force", home=tmp_path)
+        time.sleep(moments.uniform(0.15, 1.2))
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate()
+        assert process.returncode in {0, 130}, err
+        assert "Traceback" not in err
+        assert not [name for name in names(tmp_path) if name.endswith(".tmp")]
+
+
+def test_a_killed_conversion_is_made_good_by_the_next(
+    demo_gguf: Path, tmp_path: Path, sha256: str
+) -> None:
+    moments = random.Random(11)
+    for _ in range(4):
+        process = start("convert", demo_gguf, "--force", home=tmp_path)
+        wait_until_writing(process, tmp_path)
+        time.sleep(moments.uniform(0, 0.5))
+        process.kill()
+        process.communicate()
+    ended = run_program("convert", demo_gguf, "--json", home=tmp_path)
+    assert ended.code == 0
+    fields = json.loads(ended.out)
+    assert (fields["sha256"], fields["path"]) == (sha256, str(tmp_path / BUNDLE))
+    folder = str(Path(BUNDLE).parent)
+    expected = {"models/local", folder, BUNDLE, BUNDLE.replace(".litertlm", ".json")}
+    assert names(tmp_path) == expected
+
+
+def test_two_conversions_of_one_model_at_once(demo_gguf: Path, tmp_path: Path, sha256: str) -> None:
+    both = [start("convert", demo_gguf, "--json", home=tmp_path) for _ in range(2)]
+    ended = [process.communicate() for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert [json.loads(out)["sha256"] for out, _ in ended] == [sha256, sha256]
+    converted = [err for _, err in ended if "✓ Model successfully converted!" in err]
+    waited = [err for _, err in ended if f"✓ Model already exists at {BUNDLE}" in err]
+    assert len(converted) == len(waited) == 1
+    assert "Waiting for another process" in waited[0]
+
+
+def test_a_changed_checkpoint_is_converted_again_and_a_namesake_gets_its_own_name(
+    demo_gguf: Path, tmp_path: Path
+) -> None:
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "model.gguf").hardlink_to(demo_gguf)
+    first = json.loads(run_program("convert", "a/model.gguf", "--json", home=tmp_path).out)
+    assert first["model"] == "local/model"
+    again = run_program("convert", "a/model.gguf", home=tmp_path)
+    assert "✓ Model already exists at models/local/model/model.litertlm" in again.err
+    other = json.loads(run_program("convert", "b/model.gguf", "--json", home=tmp_path).out)
+    assert other["model"].startswith("local/model-")
+    (tmp_path / "a" / "model.gguf").unlink()
+    (tmp_path / "a" / "model.gguf").write_bytes(demo_gguf.read_bytes())
+    changed = run_program("convert", "a/model.gguf", home=tmp_path)
+    assert "Model successfully converted!" in changed.err
+
+
+def test_output_dir_and_force(demo_gguf: Path, tmp_path: Path) -> None:
+    arguments = ["convert", demo_gguf, "--output-dir", "out"]
+    made = run_program(*arguments, home=tmp_path)
+    assert made.code == 0
+    assert made.out == ""
+    path = "out/local/SmolLM2-135M-Instruct.Q4_1/SmolLM2-135M-Instruct.Q4_1.litertlm"
+    assert (tmp_path / path).exists()
+    lines = made.err.splitlines()
+    assert lines[1:5] == [
+        f"Converting {demo_gguf}...",
+        "Model size: 135m",
+        "Quantization: dynamic_int8",
+        "✓ Model successfully converted!",
+    ]
+    assert lines[5].startswith(f"{path} (13")
+    assert run_program(*arguments, home=tmp_path).err == f"✓ Model already exists at {path}\n"
+    other = run_program(*arguments, "--shapes", "static", home=tmp_path)
+    assert "! It was converted with other options" in other.err
+    forced = run_program(*arguments, "--shapes", "static", "--force", "--json", home=tmp_path)
+    assert json.loads(forced.out)["options"] == {
+        "kv_cache_max_len": 1280,
+        "shapes": "static",
+        "prefill_seq_len": [8, 64, 128, 256, 512, 1024],
+    }
