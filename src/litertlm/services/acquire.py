@@ -29,6 +29,7 @@ from litertlm.services.reference import (
 )
 from litertlm.settings import Settings
 from litertlm.store import (
+    BUNDLE_SUFFIX,
     LOCAL_ORG,
     InstalledModel,
     ModelName,
@@ -114,9 +115,15 @@ def acquire(
 
 
 def _with_choices(model: HubModel, request: AcquireRequest) -> HubModel:
-    return replace(
-        model, revision=request.revision or model.revision, file=request.file or model.file
-    )
+    """`model` with the options of the request.
+
+    Raises:
+        UsageError: the file is not of a kind that can be run or converted.
+    """
+    file = request.file or model.file
+    if file is not None and not file.lower().endswith((BUNDLE_SUFFIX, ".gguf")):
+        raise UsageError(f"Not a .litertlm or .gguf file: {file!r}.")
+    return replace(model, revision=request.revision or model.revision, file=file)
 
 
 def find_installed(text: str, *, store: Store, settings: Settings) -> InstalledModel:

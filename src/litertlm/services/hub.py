@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from litertlm.checkpoint.files import parse_json_object
-from litertlm.errors import LiteRtLmError, ModelNotFound, NetworkError, UnsupportedModel, UsageError
+from litertlm.errors import LiteRtLmError, ModelNotFound, NetworkError, UnsupportedModel
 from litertlm.progress import Progress
 from litertlm.services.catalog import lookup, suggestions
 from litertlm.services.fetch import FetchedBundle, FetchedCheckpoint
@@ -105,8 +105,6 @@ def decide(
     """
     from litertlm.hub import choose
 
-    if wanted is not None and not wanted.lower().endswith((choose.BUNDLE_SUFFIX, ".gguf")):
-        raise UsageError(f"--file takes a .litertlm or .gguf file, not {wanted!r}.")
     want_gguf = wanted is not None and wanted.lower().endswith(".gguf")
     if not want_gguf and (bundle := choose.choose_bundle(info, wanted=wanted, backend=backend)):
         plan = _one_file(info, "bundle", bundle, bundle_sizes(bundle.file.size))
