@@ -31,7 +31,7 @@ def open_folder(folder: Path) -> Checkpoint:
             hint="Give the folder that holds config.json, the safetensors files and the tokenizer.",
         )
     config = read_json_object(path)
-    _refuse_quantized(path, config)
+    refuse_quantized(str(path), config)
     _refuse_pickles(folder)
     return Checkpoint(
         path=folder,
@@ -43,14 +43,19 @@ def open_folder(folder: Path) -> Checkpoint:
     )
 
 
-def _refuse_quantized(path: Path, config: Mapping[str, Any]) -> None:
+def refuse_quantized(source: str, config: Mapping[str, Any]) -> None:
+    """Refuse weights that are quantized already.
+
+    Raises:
+        UnsupportedModel: the config says so; `source` names it.
+    """
     quantization = config.get("quantization_config") or config.get("compression_config")
     if not quantization:
         return
     method = quantization.get("quant_method") if isinstance(quantization, dict) else None
     raise UnsupportedModel(
         f"The weights are already quantized ({method or 'by an unnamed method'}).",
-        why=f"{path} has a quantization_config; only BF16, F16 and F32 weights are converted.",
+        why=f"{source} has a quantization_config; only BF16, F16 and F32 weights are converted.",
         hint="Use the original checkpoint; --quantize makes it small.",
     )
 

@@ -41,12 +41,6 @@ _PRECISION_WORDS = (
 )
 _UNMARKED = 1
 
-# llama.cpp's type names in GGUF file names, most precise first.
-GGUF_PRECISION = (
-    "F32", "BF16", "F16", "Q8_0", "Q6_K", "Q5_K_M", "Q5_K", "Q5_K_S", "Q5_1", "Q5_0",
-    "Q4_K_M", "Q4_K", "Q4_K_S", "Q4_1", "Q4_0", "Q3_K_L", "Q3_K_M", "Q3_K", "Q3_K_S", "Q2_K",
-)  # fmt: skip
-
 
 @dataclass(frozen=True)
 class BundleChoice:
@@ -180,36 +174,34 @@ def _no_weights(info: RepoInfo) -> UnsupportedModel:
     return UnsupportedModel(f"{info.repo} has no weights that can be converted.", why=why)
 
 
-def choose_gguf(
-    info: RepoInfo, *, readable: Sequence[str] = GGUF_PRECISION, wanted: str | None = None
-) -> BundleChoice | None:
-    """The most precise GGUF file of a type in `readable`; None when there is none.
+def choose_gguf(info: RepoInfo, *, wanted: str | None = None) -> BundleChoice | None:
+    """The most precise GGUF file; None when there is none.
 
     Raises:
         ModelNotFound: there is no file `wanted`.
     """
-    whole = [
-        f
-        for f in info.files
-        if f.path.lower().endswith(".gguf")
-        and not re.search(r"mmproj|imatrix|-\d{5}-of-\d{5}", f.path.lower())
-    ]
-    if wanted is not None:
-        file = _wanted(info, wanted, whole)
-        return BundleChoice(file, tuple(f for f in whole if f is not file), ())
-    ranked = sorted(
-        ((rank, f.path, f) for f in whole if (rank := _gguf_rank(f, readable)) is not None),
-        key=lambda entry: entry[:2],
+    whole = sorted(
+        (
+            f
+            for f in info.files
+            if f.path.lower().endswith(".gguf")
+            and not re.search(r"mmproj|imatrix|-\d{5}-of-\d{5}", f.path.lower())
+        ),
+        key=_gguf_rank,
     )
-    if not ranked:
+    if wanted is None and not whole:
         return None
-    usable = [file for _, _, file in ranked]
-    return BundleChoice(usable[0], tuple(usable[1:]), tuple(f for f in whole if f not in usable))
+    file = whole[0] if wanted is None else _wanted(info, wanted, whole)
+    return BundleChoice(file, tuple(f for f in whole if f is not file), ())
 
 
-def _gguf_rank(file: RepoFile, readable: Sequence[str]) -> int | None:
-    match = re.search(r"[._-](b?f(?:p)?(?:16|32)|i?q\d\w*?)\.gguf$", file.name.lower())
+def _gguf_rank(file: RepoFile) -> tuple[float, int, str]:
+    """Sorts the most precise file first, by llama.cpp's type names at the end of file names:
+    more bits; then bfloat16 before float16, and k-quants by size before the older kinds."""
+    match = re.search(r"[._-](b?f|fp|i?q)(\d+)(\w*)\.gguf$", file.name.lower())
     if match is None:
-        return len(readable)  # a name without a type: usable, but the others say what they are
-    kind = match[1].upper().replace("FP", "F")
-    return readable.index(kind) if kind in readable else None
+        return (0, 0, file.path)  # the others say what they are
+    kinds = ("_k_l", "_k_m", "_k", "_k_s", "_1", "_0")
+    kind = kinds.index(match[3]) if match[3] in kinds else len(kinds)
+    quantized = match[1] in ("q", "iq")
+    return (-int(match[2]) + 0.5 * quantized, kind - (match[1] == "bf"), file.path)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from litertlm.checkpoint.files import parse_json_object
+from litertlm.checkpoint.folder import refuse_quantized
 from litertlm.errors import LiteRtLmError, ModelNotFound, NetworkError, UnsupportedModel
 from litertlm.progress import Progress
 from litertlm.services.catalog import lookup, suggestions
@@ -111,6 +113,7 @@ def decide(
     elif not want_gguf and info.file("config.json") and _has_weights(info):
         return _checkpoint_plan(hub, info, options)
     elif gguf := choose.choose_gguf(info, wanted=wanted):
+        _check_architecture(hub, info, gguf.file)
         plan = _one_file(info, "gguf", gguf, gguf_sizes(gguf.file.path, gguf.file.size, options))
     else:
         raise _nothing_usable(info)
@@ -169,9 +172,38 @@ def _check_config(info: RepoInfo, config: dict[str, Any]) -> None:
             + ". Code of a model is never run.",
             hint="`litert-lm-cli models` lists what can be run.",
         )
+    refuse_quantized(f"config.json of {info.repo}", config)
+    text = config.get("text_config")
+    types = [config.get("model_type"), text.get("model_type") if isinstance(text, dict) else None]
+    _check_family(info, types)
+
+
+def _check_family(info: RepoInfo, model_types: Sequence[object]) -> None:
+    from litertlm.families import FAMILIES
+
+    if not any(model_type in FAMILIES for model_type in model_types):
+        raise UnsupportedModel(
+            f"{info.repo} cannot be converted: its model type is {model_types[0]!r}.",
+            why=f"These can be: {', '.join(sorted(FAMILIES))}.",
+            hint="`litert-lm-cli models` lists what can be run.",
+        )
+
+
+def _check_architecture(hub: Hub, info: RepoInfo, file: RepoFile) -> None:
+    """Refuse a GGUF file of a family that is not converted, told by the start of its header."""
+    from litertlm.checkpoint.gguf_config import ARCHITECTURES
+    from litertlm.hub.gguf_head import HEAD_BYTES, architecture
+
+    name = info.gguf_architecture
+    if name is None:
+        name = architecture(hub.read(info.repo, info.commit, file.path, first=HEAD_BYTES))
+    if name is not None:
+        known = ARCHITECTURES.get(name)
+        _check_family(info, [known.model_type if known else name])
 
 
 def _nothing_usable(info: RepoInfo) -> UnsupportedModel:
+    from litertlm.families import FAMILIES
     from litertlm.hub import choose
 
     names = [f.path for f in info.files]
@@ -185,7 +217,9 @@ def _nothing_usable(info: RepoInfo) -> UnsupportedModel:
     return UnsupportedModel(
         f"Nothing in {info.repo} can be run here.",
         why=why,
-        hint="To download such a file all the same: --file NAME" if elsewhere else "",
+        hint="To download such a file all the same: --file NAME"
+        if elsewhere
+        else f"Checkpoints of these types can be converted: {', '.join(sorted(FAMILIES))}.",
     )
 
 

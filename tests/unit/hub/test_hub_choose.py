@@ -4,6 +4,7 @@ import pytest
 
 from litertlm.errors import ModelNotFound, UnsupportedModel
 from litertlm.hub.choose import checkpoint_files, choose_bundle, choose_gguf
+from litertlm.hub.gguf_head import architecture
 from litertlm.hub.info import RepoFile, RepoInfo, check_path, check_twins
 
 
@@ -172,14 +173,42 @@ def test_pickles_are_refused_with_the_reason():
 
 
 def test_most_precise_gguf():
-    listed = ["x-Q4_K_M.gguf", "x-Q8_0.gguf", "x-F16.gguf", "mmproj-x-F32.gguf", "x-IQ2_XXS.gguf"]
-    choice = choose_gguf(repository("o/x-GGUF", *listed))
-    assert choice.file.path == "x-F16.gguf"
-    assert names(choice.others) == ["x-Q8_0.gguf", "x-Q4_K_M.gguf"]
-    assert names(choice.elsewhere) == ["x-IQ2_XXS.gguf"]
-    assert choose_gguf(repository("o/x", *listed), readable=("Q4_K_M",)).file.path == listed[0]
-    assert choose_gguf(repository("o/x", *listed), readable=("Q2_K",)) is None
-    assert choose_gguf(repository("o/x", *listed), wanted="x-q8_0.gguf").file.path == listed[1]
+    ranked = [
+        "x-F32.gguf",
+        "x-BF16.gguf",
+        "x-f16.gguf",
+        "x-Q8_0.gguf",
+        "x-Q6_K.gguf",
+        "sub/x.Q4_K_M.gguf",
+        "x-Q4_K_S.gguf",
+        "x-Q4_1.gguf",
+        "x-IQ4_XS.gguf",
+        "x-Q2_K.gguf",
+        "x.gguf",
+    ]
+    useless = ["mmproj-x-F32.gguf", "x-F32-00001-of-00002.gguf", "x.imatrix.gguf"]
+    choice = choose_gguf(repository("o/x-GGUF", *useless, *reversed(ranked)))
+    assert names([choice.file, *choice.others]) == ranked
+    assert choose_gguf(repository("o/x", *ranked), wanted="X-q8_0.gguf").file.path == ranked[3]
+    assert choose_gguf(repository("o/x", *useless)) is None
+
+
+def test_architecture_in_a_gguf_header():
+    def text(value):
+        return len(value).to_bytes(8, "little") + value.encode()
+
+    def key(name, kind, value):
+        return text(name) + kind.to_bytes(4, "little") + value
+
+    start = b"GGUF" + (3).to_bytes(4, "little") + bytes(16)
+    number = key("general.file_type", 4, bytes(4))
+    name = key("general.architecture", 8, text("qwen3"))
+    assert architecture(start + name) == "qwen3"
+    assert architecture(start + number + name + bytes(99)) == "qwen3"
+    assert architecture(start + number) is None
+    assert architecture(start + name[:-1]) is None
+    assert architecture(start + key("a", 9, bytes(12)) + name) is None
+    assert architecture(b"LITERTLM" + name) is None
 
 
 @pytest.mark.parametrize(
