@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,16 +66,20 @@ class World:
         out, err = process.communicate()
         return Ended(process.returncode, out, err)
 
-    def run_and_kill(self, after: float, *arguments: str) -> bool:
-        """Start the program and kill it after so many seconds; whether it was still running."""
+    def run_and_kill(self, when: Callable[[], bool], *arguments: str) -> bool:
+        """Start the program and kill it `when` that holds; whether it was still running."""
         process = self.start(*arguments)
-        try:
-            process.communicate(timeout=after)
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-            process.communicate()
-            return True
-        return False
+        while process.poll() is None and not when():
+            time.sleep(0.01)
+        killed = process.poll() is None
+        process.kill()
+        process.communicate()
+        return killed
+
+    def part_has(self, repo: str, size: int) -> bool:
+        """Whether a part of `size` bytes or more of `repo` is on disk."""
+        parts = self.folder(repo).rglob(".download/*.part")
+        return any(p.stat().st_size >= size for p in parts)
 
     def folder(self, repo: str) -> Path:
         return self.models / repo

@@ -427,6 +427,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(200)
         sha256, blob = file_hashes(path)
         self.send_header("ETag", f'"{sha256 if where == "cdn" else blob}"')
+        if where == "resolve":
+            self.send_header("X-Repo-Commit", commit)
         self.send_header("Content-Type", "application/octet-stream")
         self.send_header("Content-Length", str(end - start))
         self.send_header("Accept-Ranges", "bytes")

@@ -181,7 +181,7 @@ def _check_config(info: RepoInfo, config: dict[str, Any]) -> None:
 def _check_family(info: RepoInfo, model_types: Sequence[object]) -> None:
     from litertlm.families import FAMILIES
 
-    if not any(model_type in FAMILIES for model_type in model_types):
+    if not any(isinstance(t, str) and t in FAMILIES for t in model_types):
         raise UnsupportedModel(
             f"{info.repo} cannot be converted: its model type is {model_types[0]!r}.",
             why=f"These can be: {', '.join(sorted(FAMILIES))}.",

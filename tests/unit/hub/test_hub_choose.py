@@ -213,7 +213,19 @@ def test_architecture_in_a_gguf_header():
 
 @pytest.mark.parametrize(
     "path",
-    ["../x", "a/../../x", "/etc/x", "C:/x", "a\\..\\x", "a//x", "", "x\x1b[2J", "x\n", "a" * 300],
+    [
+        "../x",
+        "a/../../x",
+        "/etc/x",
+        "C:/x",
+        "a\\..\\x",
+        "a//x",
+        "",
+        "x\x1b[2J",
+        "x\n",
+        "x\u202e",
+        "a" * 300,
+    ],
 )
 def test_unsafe_names_are_refused_in_an_escaped_form(path):
     with pytest.raises(UnsupportedModel, match="Refused o/x") as caught:

@@ -1,0 +1,86 @@
+"""Sizes that are told before a download, against files that exist."""
+
+from dataclasses import replace
+
+import pytest
+
+from litertlm.hub.info import RepoFile
+from litertlm.services.convert import ConvertOptions
+from litertlm.services.hub_space import bundle_sizes, checkpoint_sizes, gguf_sizes, in_words
+
+# Qwen/Qwen3-0.6B on the Hub: one BF16 file, its size in bytes, and its config.json.
+QWEN_BYTES = 1_503_300_328
+QWEN_CONFIG = {
+    "torch_dtype": "bfloat16",
+    "num_hidden_layers": 28,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "hidden_size": 1024,
+}
+
+
+def qwen(recipe="dynamic_int8", length=1280, **more):
+    options = replace(ConvertOptions(), recipe=recipe, kv_cache_max_len=length)
+    files = [RepoFile("model.safetensors", QWEN_BYTES, None, None)]
+    files.append(RepoFile("tokenizer.json", 11_422_654, None, None))
+    return checkpoint_sizes(files, {**QWEN_CONFIG, **more}, options)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "share"),
+    [("dynamic_int8", 0.5), ("int8", 0.5), ("fp16", 1), ("none", 2), ("dynamic_int4", 0.28125)],
+)
+def test_bundle_of_a_checkpoint(recipe, share):
+    assert qwen(recipe).new_bundle == round(QWEN_BYTES * share)
+    assert qwen(recipe).cache == qwen(recipe).new_bundle
+
+
+def test_float32_checkpoint_has_half_as_many_weights():
+    assert qwen(torch_dtype="float32").new_bundle == round(QWEN_BYTES / 4)
+    assert qwen(dtype="float32").new_bundle == round(QWEN_BYTES / 4)
+
+
+def test_memory_grows_with_the_context():
+    per_token = 28 * 8 * 128 * 2 * 4  # layers, heads, width, keys and values, float32
+    assert qwen(length=4096).memory - qwen(length=1280).memory == (4096 - 1280) * per_token
+
+
+def test_config_without_numbers_is_no_error():
+    options = ConvertOptions()
+    assert checkpoint_sizes([RepoFile("model.safetensors", 100, None, None)], {}, options).cache
+    odd = {"num_attention_heads": "x", "num_hidden_layers": -1, "text_config": 3}
+    assert checkpoint_sizes([RepoFile("model.safetensors", 100, None, None)], odd, options).memory
+
+
+@pytest.mark.parametrize(
+    ("name", "nbytes", "parameters"),
+    [  # files of SmolLM2-135M-Instruct (134.5 million weights) and Qwen3-0.6B (596 million)
+        ("SmolLM2-135M-Instruct-F16.gguf", 270_885_728, 134.5e6),
+        ("SmolLM2-135M-Instruct-Q8_0.gguf", 144_811_360, 134.5e6),
+        ("Qwen3-0.6B-Q8_0.gguf", 639_446_688, 596e6),
+    ],
+)
+def test_bundle_of_a_gguf_file(name, nbytes, parameters):
+    made = gguf_sizes(name, nbytes, ConvertOptions()).new_bundle
+    assert made == pytest.approx(parameters, rel=0.03)
+
+
+def test_ready_bundle():
+    sizes = bundle_sizes(304_005_120)
+    assert sizes.new_bundle == 0
+    assert sizes.cache == 304_005_120
+
+
+@pytest.mark.parametrize(
+    ("nbytes", "words"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1500, "1.5 kB"),
+        (304_005_120, "304 MB"),
+        (10**16, "10000 TB"),
+    ],
+)
+def test_in_words(nbytes, words):
+    assert in_words(nbytes) == words
