@@ -22,7 +22,8 @@ def verify(model: Model) -> None:
     3. Shapes are positive; an operation infers the shape and type that its output has.
     4. Every cache has an output of its input's shape and type, and is updated exactly once.
     5. Every input but the caches' last values is read, and no constant is left unused.
-    6. Signatures have different names.
+    6. A weight is read by one operation of a graph; an embedding table may also be the head.
+    7. Signatures have different names.
     """
     names = Counter(graph.name for graph in model.graphs)
     for name, count in names.items():
@@ -55,9 +56,7 @@ class _Check:
                 if name == "mask" and "logits" not in self.graph.outputs:
                     continue  # a one-layer prefill ends at its caches and attends to nothing
                 raise self._error(f"input {name} is not used")
-        for tensor in self.graph.constants.values():
-            if not self.used[id(tensor)]:
-                raise self._error(f"constant {tensor!r} is not used")
+        self._constants()
         self._caches()
 
     def _operands(self, op: Op) -> None:
@@ -80,6 +79,17 @@ class _Check:
         shape, dtype = infer(op.kind, op.inputs, op.attrs)
         if op.output.shape != shape or op.output.dtype is not dtype:
             raise self._error(f"{op.kind} gives {dtype.value}{shape}, not {op.output!r}")
+
+    def _constants(self) -> None:
+        tied = {id(op.inputs[1]) for op in self.graph.ops if op.kind == "embedding_lookup"}
+        tied &= {id(op.inputs[1]) for op in self.graph.ops if op.attrs.get("head")}
+        for tensor in self.graph.constants.values():
+            uses = self.used[id(tensor)]
+            if not uses:
+                raise self._error(f"constant {tensor!r} is not used")
+            weight = tensor.constant is not None and tensor.constant.weight
+            if weight and uses > (2 if id(tensor) in tied else 1):
+                raise self._error(f"weight {tensor!r} is used {uses} times")
 
     def _caches(self) -> None:
         for name, tensor in self.graph.inputs.items():
