@@ -7,7 +7,6 @@ model does not exercise that feature.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import pytest
 from parity.bundle import Decoder, convert_folder
 from parity.golden import DECODED, PROMPT_LENGTHS, load_golden
 from parity.test_logits import FLOAT_TOLERANCE
-from tiny import MODELS, write_checkpoint
+from tiny import MODELS, change_config, write_checkpoint
 
 CHANGES: list[tuple[str, str, Any]] = [
     ("llama-gqa-tied", "rms_norm_eps", 1e-4),
@@ -66,19 +65,8 @@ CHANGES: list[tuple[str, str, Any]] = [
 def test_golden_depends_on(name: str, key: str, value: object, tmp_path: Path) -> None:
     golden = load_golden(name)
     source = write_checkpoint(MODELS[name], tmp_path / "checkpoint", chat_template=None)
-    change_config(source, key, value)
+    change_config(source, {key: value})
     prompt = PROMPT_LENGTHS[-1]
     logits = Decoder(convert_folder(source)).logits(golden.tokens[: prompt + DECODED], prompt)
     want = np.stack([golden.after(prompt - 1 + i) for i in range(DECODED + 1)])
     assert np.abs(logits - want).max() > 2 * FLOAT_TOLERANCE * np.abs(golden.logits).max()
-
-
-def change_config(folder: Path, path: str, value: object) -> None:
-    """Set one key of config.json; `path` has its levels separated by slashes."""
-    config = json.loads((folder / "config.json").read_text())
-    *outer, key = path.split("/")
-    inner = config
-    for level in outer:
-        inner = inner[level]
-    inner[key] = value
-    (folder / "config.json").write_text(json.dumps(config))

@@ -7,7 +7,7 @@ exactly, so every machine writes the same bytes; tests/parity/goldens holds what
 computes from them.
 """
 
-from tiny.checkpoint import write_checkpoint, write_safetensors
+from tiny.checkpoint import change_config, write_checkpoint, write_safetensors
 from tiny.models import MODELS, TinyModel
 from tiny.tensors import tensor_shapes
 from tiny.tokenizer import tokenizer_config, tokenizer_json
@@ -15,6 +15,7 @@ from tiny.tokenizer import tokenizer_config, tokenizer_json
 __all__ = [
     "MODELS",
     "TinyModel",
+    "change_config",
     "tensor_shapes",
     "tokenizer_config",
     "tokenizer_json",

@@ -47,6 +47,18 @@ def write_checkpoint(
     return folder
 
 
+def change_config(folder: Path, changes: Mapping[str, object]) -> None:
+    """Set keys of config.json; a key inside of an object is written `outer/inner`."""
+    config = json.loads((folder / "config.json").read_text())
+    for path, value in changes.items():
+        *outer, key = path.split("/")
+        inner = config
+        for level in outer:
+            inner = inner[level]
+        inner[key] = value
+    _write_json(folder / "config.json", config)
+
+
 def tensor_values(model: TinyModel, name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Uniform values whose scale keeps activations near one and attention far from uniform.
 

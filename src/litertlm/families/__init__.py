@@ -87,7 +87,7 @@ def build(checkpoint: Checkpoint, family: Family, signatures: Sequence[Signature
     weights = Weights(text_part(checkpoint))
     graphs = []
     for signature in signatures:
-        step = Step(signature, family.config.caches)
+        step = Step(signature, family.config.caches, family.config.max_context)
         family.module.decoder(step, weights, family.config)
         step.graph.prune()
         graphs.append(step.graph)

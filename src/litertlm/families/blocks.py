@@ -122,11 +122,17 @@ class CacheShape:
 
 
 class Step:
-    """The graph of one signature while a family writes it: inputs, caches, masks, positions."""
+    """The graph of one signature while a family writes it: inputs, caches, masks, positions.
 
-    def __init__(self, signature: Signature, caches: list[CacheShape]) -> None:
+    Args:
+        longest: tokens that the model can attend to, all in all.
+    """
+
+    def __init__(self, signature: Signature, caches: list[CacheShape], longest: int) -> None:
         s, c = signature.tokens, signature.cache
         self.signature = signature
+        # A window of this many tokens hides nothing.
+        self.longest = longest if isinstance(c, Dim) else c
         self.graph = Graph(signature.name)
         self.tokens = self.graph.input("tokens", (1, s), DType.INT32)
         self.positions = self.graph.input("input_pos", (s,), DType.INT32)
@@ -158,7 +164,7 @@ class Step:
 
         None is the whole context: the runtime's causal mask as it is.
         """
-        if size is None:
+        if size is None or size >= self.longest:
             return self.mask
         found = self._windows.get(size)
         if found is None:

@@ -32,15 +32,15 @@ class ConfigReader:
         """The key is there and not null."""
         return self.values.get(key) is not None
 
-    def size(self, key: str, default: int | None = None) -> int:
-        """A positive integer."""
-        value = self.count(key, default)
+    def size(self, key: str, default: int | None = None, *, most: int = 1 << 24) -> int:
+        """A positive integer, at most `most`."""
+        value = self.count(key, default, most=most)
         if value == 0:
             raise self.refuse(key, "is 0, but must be positive")
         return value
 
-    def count(self, key: str, default: int | None = None) -> int:
-        """An integer from 0."""
+    def count(self, key: str, default: int | None = None, *, most: int = 1 << 24) -> int:
+        """An integer from 0, at most `most`: no absurd size may keep us busy or fill memory."""
         value = self.values.get(key)
         if value is None:
             value = default
@@ -48,6 +48,8 @@ class ConfigReader:
             raise self.refuse(key, "is missing")
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise self.refuse(key, f"is {value!r}, but must be a positive integer")
+        if value > most:
+            raise self.refuse(key, f"is more than the {most} that can be handled")
         return value
 
     def optional_size(self, key: str) -> int | None:
@@ -65,8 +67,8 @@ class ConfigReader:
             return default
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self.refuse(key, f"is {value!r}, but must be a number")
-        if value != value or abs(value) == float("inf"):
-            raise self.refuse(key, f"is {value!r}, but must be finite")
+        if not abs(value) < 1e300:
+            raise self.refuse(key, "must be finite")
         return float(value)
 
     def flag(self, key: str, default: bool = False) -> bool:
@@ -111,7 +113,7 @@ class ConfigReader:
         value = self.values.get(key)
         if not isinstance(value, list) or len(value) != length:
             raise self.refuse(key, f"must be a list of {length} numbers")
-        if not all(isinstance(v, (int, float)) and 0 < v < float("inf") for v in value):
+        if not all(isinstance(v, (int, float)) and 0 < v < 1e300 for v in value):
             raise self.refuse(key, "must hold positive numbers only")
         return np.asarray(value, np.float64)
 

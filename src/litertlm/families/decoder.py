@@ -12,6 +12,7 @@ from litertlm.families.config import ConfigReader
 from litertlm.families.rope import Rope
 
 FULL, SLIDING = "full_attention", "sliding_attention"
+MOST_LAYERS = 1024
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def read_decoder(c: ConfigReader, *, activation: str = "hidden_act") -> dict[str
         "vocab_size": c.size("vocab_size"),
         "hidden_size": hidden,
         "intermediate_size": c.size("intermediate_size"),
-        "num_hidden_layers": c.size("num_hidden_layers"),
+        "num_hidden_layers": c.size("num_hidden_layers", most=MOST_LAYERS),
         "num_attention_heads": heads,
         "num_key_value_heads": kv_heads,
         "head_dim": c.size("head_dim", hidden // heads),

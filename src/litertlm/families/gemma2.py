@@ -34,6 +34,7 @@ def read_config(c: ConfigReader) -> Config:
     c = c.defaulting(
         num_key_value_heads=4,
         head_dim=256,
+        max_position_embeddings=8192,
         hidden_activation="gelu_pytorch_tanh",
         tie_word_embeddings=True,
         query_pre_attn_scalar=256,

@@ -74,6 +74,9 @@ def read_config(c: ConfigReader) -> Config:
 def _ropes(c: ConfigReader, head_dim: int) -> tuple[Rope, Rope]:
     """For layers with the whole context and for those with a window."""
     if c.has("rope_parameters"):
+        for kind in c.mapping("rope_parameters"):
+            if kind not in (FULL, SLIDING):
+                raise c.refuse("rope_parameters", f"has {kind!r}, which is no type of layer")
         full, local = (c.inner("rope_parameters").inner(kind) for kind in (FULL, SLIDING))
     else:
         full = c.inner("rope_scaling").defaulting(rope_theta=c.positive("rope_theta", 1000000.0))

@@ -24,7 +24,7 @@ class Config(DecoderConfig):
 
 def read_config(c: ConfigReader) -> Config:
     """Raises UnsupportedModel, naming the key, for what cannot be done right."""
-    c = c.defaulting(sliding_window=4096, num_key_value_heads=8)
+    c = c.defaulting(sliding_window=4096, num_key_value_heads=8, max_position_embeddings=131072)
     if c.has("layer_types"):
         raise c.refuse("layer_types", "is set, but a Mistral has one window for all layers")
     common = read_decoder(c)

@@ -24,13 +24,13 @@ class Config(DecoderConfig):
 
 def read_config(c: ConfigReader) -> Config:
     """Raises UnsupportedModel, naming the key, for what cannot be done right."""
-    c = c.defaulting(rms_norm_eps=1e-5, original_max_position_embeddings=4096)
+    c = c.defaulting(
+        rms_norm_eps=1e-5, max_position_embeddings=4096, original_max_position_embeddings=4096
+    )
     common = read_decoder(c)
     scaling = rope_parameters(c)
-    if scaling.values.get("rope_type", scaling.values.get("type")) in ("su", "yarn"):
-        scaling = ConfigReader(
-            {**scaling.values, "rope_type": "longrope"}, scaling.prefix
-        )  # old names
+    if scaling.values.get("rope_type", scaling.values.get("type")) in ("su", "yarn"):  # old names
+        scaling = ConfigReader({**scaling.values, "rope_type": "longrope"}, scaling.prefix)
     return Config(
         **common,
         sliding_window=c.optional_size("sliding_window"),

@@ -30,7 +30,7 @@ class Config(DecoderConfig):
 
 def read_config(c: ConfigReader) -> Config:
     """Raises UnsupportedModel, naming the key, for what cannot be done right."""
-    c = c.defaulting(head_dim=128)
+    c = c.defaulting(head_dim=128, max_position_embeddings=32768)
     common = read_decoder(c)
     full = c.count("max_window_layers", 28)
     sliding = [i >= full for i in range(common["num_hidden_layers"])]

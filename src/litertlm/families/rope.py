@@ -76,6 +76,8 @@ def read_rope(
     if dim % 2 or not 0 < dim <= head_dim:
         raise config.refuse("partial_rotary_factor", f"gives {dim} rotary dimensions")
 
+    if base <= 1.0:
+        raise config.refuse("rope_theta", f"is {base}, but must be above 1")
     inv_freq = 1.0 / base ** (np.arange(0, dim, 2, dtype=np.float64) / dim)
     longest = config.size("max_position_embeddings", 2048)
     trained = config.size(
@@ -93,7 +95,10 @@ def read_rope(
         inv_freq, factor, limit = *_longrope(inv_freq, scaling, longest, trained), trained
     elif kind == "dynamic":
         limit = longest  # the frequencies change only beyond
-    return Rope(inv_freq.astype(np.float32), factor, limit)
+    frequencies = inv_freq.astype(np.float32)
+    if not np.isfinite(frequencies).all():
+        raise scaling.refuse(type_key, f"{kind} gives frequencies that are not finite")
+    return Rope(frequencies, factor, limit)
 
 
 Frequencies = NDArray[np.float64]
@@ -147,6 +152,8 @@ def _longrope(
 ) -> tuple[Frequencies, float]:
     """LongRoPE (Ding et al. 2024) within the trained context: its short factors."""
     factor = scaling.positive("factor", longest / trained)
+    if trained < 2:
+        raise scaling.refuse("original_max_position_embeddings", "must be above 1")
     default = math.sqrt(1 + math.log(factor) / math.log(trained)) if factor > 1 else 1.0
     short = scaling.numbers("short_factor", len(inv_freq))
     return inv_freq / short, scaling.positive("attention_factor", default)

@@ -37,7 +37,7 @@ class Config(DecoderConfig):
 
 def read_config(c: ConfigReader) -> Config:
     """Raises UnsupportedModel, naming the key, for what cannot be done right."""
-    c = c.defaulting(num_key_value_heads=4, tie_word_embeddings=True)
+    c = c.defaulting(num_key_value_heads=4, tie_word_embeddings=True, max_position_embeddings=32768)
     common = read_decoder(c)
     layers = common["num_hidden_layers"]
     interval = c.size("no_rope_layer_interval", 4)

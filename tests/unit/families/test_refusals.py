@@ -1,0 +1,152 @@
+"""What a family cannot do right is refused by its key, before any weight is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from litertlm.errors import DamagedCheckpoint, UnsupportedModel, UsageError
+from litertlm.services.convert import ConvertOptions, plan_conversion
+from tiny import MODELS, change_config, tensor_shapes, write_checkpoint, write_safetensors
+from tiny.checkpoint import tensor_values
+
+UNSUPPORTED: list[tuple[str, str, dict[str, Any]]] = [
+    ("llama-gqa-tied", "model_type", {"model_type": "mamba"}),
+    ("llama-gqa-tied", "model_type", {"model_type": None}),
+    ("llama-gqa-tied", "hidden_act", {"hidden_act": "quick_gelu"}),
+    ("llama-gqa-tied", "hidden_size", {"hidden_size": None}),
+    ("llama-gqa-tied", "hidden_size", {"hidden_size": -64}),
+    ("llama-gqa-tied", "hidden_size", {"hidden_size": "64"}),
+    ("llama-gqa-tied", "hidden_size", {"hidden_size": 64.5}),
+    ("llama-gqa-tied", "num_hidden_layers", {"num_hidden_layers": 10**9}),
+    ("llama-gqa-tied", "head_dim", {"head_dim": 10**12}),
+    ("llama-gqa-tied", "head_dim", {"head_dim": 0}),
+    ("llama-gqa-tied", "num_key_value_heads", {"num_key_value_heads": 3}),
+    ("llama-gqa-tied", "num_attention_heads", {"num_attention_heads": 5, "num_key_value_heads": 5}),
+    ("llama-gqa-tied", "attention_bias", {"attention_bias": "yes"}),
+    ("llama-gqa-tied", "rms_norm_eps", {"rms_norm_eps": 10**400}),
+    ("llama-gqa-tied", "rope_theta", {"rope_theta": 0.5}),
+    ("llama-gqa-tied", "rope_theta", {"rope_theta": -1}),
+    ("llama-gqa-tied", "partial_rotary_factor", {"partial_rotary_factor": 0.5}),
+    ("llama-gqa-tied", "rope_scaling", {"rope_scaling": [1, 2]}),
+    ("llama-gqa-tied", "rope_scaling.rope_type", {"rope_scaling": {"rope_type": "mrope"}}),
+    ("llama-gqa-tied", "rope_scaling.type", {"rope_scaling": {"type": "su", "factor": 2.0}}),
+    ("llama-gqa-tied", "rope_scaling.factor", {"rope_scaling": {"type": "linear"}}),
+    ("llama-gqa-tied", "rope_scaling.factor", {"rope_scaling": {"type": "linear", "factor": 0}}),
+    (
+        "llama-gqa-tied",
+        "rope_scaling.low_freq_factor",
+        {"rope_scaling": {"rope_type": "llama3", "factor": 8.0}},
+    ),
+    (
+        "llama-gqa-tied",
+        "rope_scaling.short_factor",
+        {"rope_scaling": {"rope_type": "longrope", "short_factor": [1.0], "long_factor": [1.0]}},
+    ),
+    ("qwen3-gqa-tied", "layer_types", {"layer_types": ["full_attention", "chunked_attention"]}),
+    ("qwen3-gqa-tied", "layer_types", {"layer_types": ["full_attention", "sliding_attention"]}),
+    ("qwen3-gqa-tied", "layer_types", {"layer_types": ["full_attention"]}),
+    ("qwen3-gqa-tied", "max_window_layers", {"max_window_layers": -1}),
+    (
+        "gemma3_text-pattern-linear",
+        "use_bidirectional_attention",
+        {"use_bidirectional_attention": True},
+    ),
+    ("gemma3_text-pattern-linear", "query_pre_attn_scalar", {"query_pre_attn_scalar": 0}),
+    ("gemma3_text-pattern-linear", "sliding_window", {"sliding_window": 0}),
+    (
+        "gemma3_text-types-softcap",
+        "rope_parameters",
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}},
+    ),
+    ("gemma3-vision", "text_config.hidden_activation", {"text_config/hidden_activation": "silly"}),
+    ("gemma2-softcaps", "attn_logit_softcapping", {"attn_logit_softcapping": -1.0}),
+    ("mistral-window-untied", "layer_types", {"layer_types": ["full_attention"] * 2}),
+    ("smollm3-nope-tied", "no_rope_layers", {"no_rope_layers": [1, 0, 2, 1]}),
+    ("granite-multipliers-tied", "logits_scaling", {"logits_scaling": 0}),
+    ("phi3-window-untied", "partial_rotary_factor", {"partial_rotary_factor": 1.5}),
+    ("phi3-window-untied", "rope_scaling.type", {"rope_scaling": {"type": "llama4"}}),
+]
+
+
+@pytest.mark.parametrize(("name", "key", "change"), UNSUPPORTED)
+def test_config_key_is_refused_by_name(
+    name: str, key: str, change: dict[str, Any], tmp_path: Path
+) -> None:
+    write_checkpoint(MODELS[name], tmp_path)
+    change_config(tmp_path, change)
+    with pytest.raises(UnsupportedModel) as refusal:
+        plan_conversion(tmp_path, ConvertOptions(kv_cache_max_len=64))
+    assert f"config.json: {key} " in refusal.value.why
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "tensor"),
+    [
+        ("llama-gqa-tied", {"vocab_size": 321}, "model.embed_tokens.weight"),
+        ("llama-gqa-tied", {"num_hidden_layers": 3}, "model.layers.2.input_layernorm.weight"),
+        ("llama-gqa-tied", {"tie_word_embeddings": False}, "lm_head.weight"),
+        ("llama-gqa-tied", {"intermediate_size": 95}, "model.layers.0.mlp.gate_proj.weight"),
+        ("llama-gqa-tied", {"attention_bias": True}, "model.layers.0.self_attn.q_proj.bias"),
+        ("qwen3-gqa-tied", {"head_dim": 16}, "model.layers.0.self_attn.q_proj.weight"),
+    ],
+)
+def test_tensor_that_does_not_fit_the_config_is_named(
+    name: str, change: dict[str, Any], tensor: str, tmp_path: Path
+) -> None:
+    write_checkpoint(MODELS[name], tmp_path)
+    change_config(tmp_path, change)
+    with pytest.raises(DamagedCheckpoint) as refusal:
+        plan_conversion(tmp_path, ConvertOptions(kv_cache_max_len=64))
+    assert f"Tensor {tensor} " in refusal.value.why
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "tensor"),
+    [
+        ("llama-bias-untied-linear", {"mlp_bias": False}, "model.layers.0.mlp.gate_proj.bias"),
+        ("qwen3-gqa-tied", {"num_hidden_layers": 1}, "model.layers.1.self_attn.q_proj.weight"),
+        ("gemma3_text-pattern-linear", {"model_type": "gemma2"}, "self_attn.q_norm.weight"),
+    ],
+)
+def test_tensor_that_the_family_does_not_use_is_named(
+    name: str, change: dict[str, Any], tensor: str, tmp_path: Path
+) -> None:
+    write_checkpoint(MODELS[name], tmp_path)
+    change_config(tmp_path, change)
+    with pytest.raises(UnsupportedModel) as refusal:
+        plan_conversion(tmp_path, ConvertOptions(kv_cache_max_len=64))
+    assert tensor in refusal.value.why
+
+
+def test_unknown_part_of_a_multimodal_checkpoint_is_refused(tmp_path: Path) -> None:
+    model = MODELS["gemma3-vision"]
+    write_checkpoint(model, tmp_path)
+    shapes = {**tensor_shapes(model), "audio_tower.weight": (4, 4)}
+    tensors = {name: tensor_values(model, name, shape) for name, shape in shapes.items()}
+    write_safetensors(tmp_path / "model.safetensors", tensors, model.dtype)
+    with pytest.raises(UnsupportedModel) as refusal:
+        plan_conversion(tmp_path, ConvertOptions(kv_cache_max_len=64))
+    assert "audio_tower.weight" in refusal.value.why
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "most"),
+    [
+        ("llama-gqa-tied", {}, 2048),
+        ("llama-gqa-tied", {"rope_scaling": {"type": "dynamic", "factor": 4.0}}, 2048),
+        ("phi3-partial-longrope-tied", {}, 256),
+        ("phi3-window-untied", {"max_position_embeddings": 131072}, 131072),
+    ],
+)
+def test_context_ends_where_the_positions_do(
+    name: str, change: dict[str, Any], most: int, tmp_path: Path
+) -> None:
+    write_checkpoint(MODELS[name], tmp_path)
+    change_config(tmp_path, change)
+    assert plan_conversion(tmp_path, ConvertOptions(kv_cache_max_len=most)).nbytes > 0
+    with pytest.raises(UsageError) as refusal:
+        plan_conversion(tmp_path, ConvertOptions(kv_cache_max_len=most + 1))
+    assert str(most) in refusal.value.why
