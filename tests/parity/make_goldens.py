@@ -1,7 +1,7 @@
 """Make the goldens, or compare them with what transformers computes here and now.
 
-    python tests/parity/make_goldens.py [NAME ...]          write tests/parity/goldens
-    python tests/parity/make_goldens.py --check [NAME ...]  recompute and compare
+    PYTHONPATH=src:tests python tests/parity/make_goldens.py [NAME ...]   write the goldens
+    ... --check [NAME ...]                                                compare with them
 
 Runs where torch and transformers are installed (`make parity`); no other test needs them.
 """
@@ -18,8 +18,6 @@ import numpy as np
 import torch
 import transformers
 from numpy.typing import NDArray
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from parity.golden import (
     GREEDY_PROMPT,

@@ -1,0 +1,25 @@
+"""The documents name what the program has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from litertlm.families import FAMILIES
+from litertlm.families.multimodal import MULTIMODAL
+from litertlm.families.rope import ROPE_TYPES
+from litertlm.services.catalog import CATALOG
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_models_document_names_every_family_and_every_short_name() -> None:
+    text = (DOCS / "models.md").read_text()
+    names = [*FAMILIES, *MULTIMODAL, *(f"{module}.py" for module in FAMILIES.values())]
+    names += ROPE_TYPES
+    missing = [name for name in names if f"`{name}`" not in text]
+    for entry in CATALOG:
+        row = next((line for line in text.splitlines() if f"| `{entry.alias}` |" in line), "")
+        facts = [f"{entry.context:,}", entry.licence] + ["gated"] * entry.gated
+        facts += [] if entry.package else [entry.model]
+        missing += [f"{entry.alias}: {fact}" for fact in facts if fact not in row]
+    assert not missing
