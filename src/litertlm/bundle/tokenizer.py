@@ -1,11 +1,19 @@
-"""Which tokenizer section a bundle gets."""
+"""Which tokenizer a bundle gets: the one that starts fastest without changing an id."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from litertlm.bundle.sentencepiece_bpe import (
+    NotSentencePiece,
+    match_control_pieces,
+    sentencepiece_model,
+)
 from litertlm.checkpoint import Tokenizer
-from litertlm.errors import UnsupportedModel
+from litertlm.errors import DamagedCheckpoint, UnsupportedModel
 
 
 @dataclass(frozen=True)
@@ -24,18 +32,50 @@ class ChosenTokenizer:
 
 
 def choose_tokenizer(tokenizer: Tokenizer) -> ChosenTokenizer:
-    """Choose the fastest tokenizer file whose ids equal the checkpoint's.
+    """Choose the fastest form whose ids are those of the checkpoint's tokenizer.
+
+    tokenizer.json is what transformers uses, so it decides. Written as SentencePiece it starts
+    about ten times faster; where that cannot be exact, it is written compactly, with merges as
+    texts instead of pairs, which starts about a quarter faster.
 
     Raises:
         UnsupportedModel: the checkpoint has no tokenizer file that the runtime reads.
+        DamagedCheckpoint: tokenizer.json is no JSON object.
     """
-    if tokenizer.json is not None:
-        return ChosenTokenizer("huggingface", tokenizer.json, "the checkpoint's tokenizer.json")
-    if tokenizer.sentencepiece is not None:
-        return ChosenTokenizer(
-            "sentencepiece", tokenizer.sentencepiece, "the checkpoint's tokenizer.model"
+    if tokenizer.json is None and tokenizer.sentencepiece is None:
+        raise UnsupportedModel(
+            "The checkpoint has no tokenizer.json and no tokenizer.model.",
+            hint="Add the tokenizer files of the model to the checkpoint folder.",
         )
-    raise UnsupportedModel(
-        "The checkpoint has no tokenizer.json and no tokenizer.model.",
-        hint="Add the tokenizer files of the model to the checkpoint folder.",
-    )
+    if tokenizer.json is None:
+        try:
+            model = match_control_pieces(tokenizer.sentencepiece or b"")
+        except NotSentencePiece as error:
+            raise DamagedCheckpoint(
+                "The checkpoint's tokenizer.model cannot be read.", why=str(error)
+            ) from error
+        return ChosenTokenizer("sentencepiece", model, "tokenizer.model of the checkpoint")
+    try:
+        return _from_json(json.loads(tokenizer.json))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedCheckpoint(
+            "The checkpoint's tokenizer.json cannot be read.", why=f"{error!r}"
+        ) from error
+
+
+def _from_json(parsed: Mapping[str, Any]) -> ChosenTokenizer:
+    try:
+        model = sentencepiece_model(parsed)
+    except NotSentencePiece:
+        return ChosenTokenizer("huggingface", compact(parsed), "tokenizer.json of the checkpoint")
+    return ChosenTokenizer("sentencepiece", model, "tokenizer.json as SentencePiece, exactly")
+
+
+def compact(parsed: Mapping[str, Any]) -> bytes:
+    """tokenizer.json without white space, merges as texts where no token holds a space."""
+    model = dict(parsed.get("model") or {})
+    pairs = model.get("merges") or ()
+    if all(not isinstance(pair, str) and not any(" " in part for part in pair) for pair in pairs):
+        model["merges"] = [" ".join(pair) for pair in pairs]
+    text = json.dumps({**parsed, "model": model}, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "surrogatepass")

