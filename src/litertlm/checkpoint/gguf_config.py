@@ -45,11 +45,11 @@ class Header:
         return value
 
     def number(self, key: str, default: float | None = None) -> float:
-        """A float, as the decimal that its 32 bits stand for: 1e-05, not 9.999999747e-06."""
+        """A float, see `as_decimal`."""
         value = self._value(key, default)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self._wrong(key, value)
-        return float(str(np.float32(value)))
+        return as_decimal(value)
 
     def has(self, key: str) -> bool:
         return f"{self.prefix}.{key}" in self.file.values
@@ -92,6 +92,34 @@ class Architecture:
     extend: Callable[[Header, Config], None] = lambda header, config: None
 
 
+def translate_generation_config(file: GgufFile) -> Config:
+    """The keys of generation_config.json: end tokens beyond EOS, and sampling values."""
+    values = file.values
+    config: Config = {}
+    ends = [values.get(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot", "eom")]
+    ids = [number for number in dict.fromkeys(ends) if isinstance(number, int)]
+    if len(ids) > 1:
+        config["eos_token_id"] = ids
+    for key, name in (
+        ("temp", "temperature"),
+        ("top_k", "top_k"),
+        ("top_p", "top_p"),
+        ("min_p", "min_p"),
+        ("penalty_repeat", "repetition_penalty"),
+    ):
+        value = values.get(f"general.sampling.{key}")
+        if isinstance(value, float):
+            config[name] = as_decimal(value)
+        elif isinstance(value, int):
+            config[name] = value
+    return config
+
+
+def as_decimal(value: float) -> float:
+    """The decimal that 32 bits stand for: 1e-05, not 9.999999747e-06."""
+    return float(str(np.float32(value)))
+
+
 def translate_config(file: GgufFile, architecture: Architecture) -> Config:
     """The keys of config.json.
 
@@ -100,6 +128,12 @@ def translate_config(file: GgufFile, architecture: Architecture) -> Config:
         DamagedCheckpoint: a key that every model has is missing or has a wrong type.
     """
     header = Header(file, architecture.name)
+    parts = file.values.get("split.count", 0)
+    if isinstance(parts, int) and parts > 1:
+        raise UnsupportedModel(
+            f"{file.path} is one of {parts} parts of a model.",
+            hint="Join them with llama.cpp: llama-gguf-split --merge FIRST_PART JOINED.gguf",
+        )
     if header.integer("expert_count", 0) > 0:
         raise UnsupportedModel(
             "Mixture-of-experts models are not supported.",
@@ -121,7 +155,7 @@ def translate_config(file: GgufFile, architecture: Architecture) -> Config:
         "model_type": architecture.model_type,
         "hidden_size": hidden,
         "intermediate_size": header.integer("feed_forward_length"),
-        "num_hidden_layers": header.integer("block_count"),
+        "num_hidden_layers": _layers(header),
         "num_attention_heads": heads,
         "num_key_value_heads": header.integer("attention.head_count_kv", heads),
         "head_dim": head_dim,
@@ -152,6 +186,17 @@ def _vocab_size(file: GgufFile) -> int:
     if embedding is None or len(embedding.shape) != 2:
         raise DamagedCheckpoint(f"{file.path} has no matrix token_embd.weight.")
     return embedding.shape[0]
+
+
+def _layers(header: Header) -> int:
+    """The number of layers; each has tensors, so that a damaged number is noticed."""
+    layers = header.integer("block_count")
+    if not any(name.startswith(f"blk.{layers - 1}.") for name in header.file.tensors):
+        raise DamagedCheckpoint(
+            f"{header.file.path} has no tensors of layer {layers - 1}.",
+            why=f"{header.prefix}.block_count is {layers}.",
+        )
+    return layers
 
 
 def _rope_scaling(header: Header, config: Config) -> Config | None:
@@ -194,11 +239,11 @@ def _llama3_scaling(header: Header, config: Config) -> Config | None:
         return None
     low, high, original = 1.0, 4.0, 8192
     factor = float(stored.max())
-    half = config["head_dim"] // 2
+    half = len(stored)
     wavelength = 2 * math.pi * config["rope_theta"] ** (np.arange(half) / half)
     smooth = np.clip((original / wavelength - low) / (high - low), 0, 1)
     expected = 1 / ((1 - smooth) / factor + smooth)
-    if stored.shape != expected.shape or not np.allclose(stored, expected, rtol=1e-4):
+    if 2 * half != config["head_dim"] or not np.allclose(stored, expected, rtol=1e-4):
         raise UnsupportedModel(
             "The rotary factors of this GGUF file are not those of Llama 3.",
             why=f"Tensor rope_freqs.weight of {header.file.path} does not follow from a factor "
@@ -297,7 +342,7 @@ def _phi3(header: Header, config: Config) -> None:
     config["original_max_position_embeddings"] = original
     tensors = header.file.tensors
     factors = {
-        f"{name}_factor": tensors[key].rows(0, tensors[key].shape[0]).tolist()
+        f"{name}_factor": [as_decimal(f) for f in tensors[key].rows(0, tensors[key].shape[0])]
         for name in ("short", "long")
         if (key := f"rope_factors_{name}.weight") in tensors
     }

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from litertlm.checkpoint.files import DOWNLOAD_AGAIN, read_range, regular_file_size
+from litertlm.checkpoint.files import DOWNLOAD_AGAIN, LFS_POINTER, read_range, regular_file_size
 from litertlm.errors import DamagedCheckpoint, UnsupportedModel
 
 MAGIC = b"GGUF"
@@ -104,7 +104,10 @@ def read_gguf(path: Path) -> GgufFile:
     size = regular_file_size(path)
     with path.open("rb") as file:
         reader = _Reader(path, file, size)
-        if size < 24 or reader.take(4) != MAGIC:
+        magic = reader.take(4) if size >= 24 else b""
+        if magic == LFS_POINTER[:4]:
+            reader.fail("It is a Git LFS pointer: the file itself was not downloaded.")
+        if magic != MAGIC:
             reader.fail("It does not start as a GGUF file does.")
         version = reader.scalar("I")
         if version not in (2, 3):

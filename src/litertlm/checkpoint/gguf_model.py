@@ -16,11 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from litertlm.checkpoint.gguf_config import ARCHITECTURES, Architecture, translate_config
+from litertlm.checkpoint.gguf_config import (
+    ARCHITECTURES,
+    Architecture,
+    translate_config,
+    translate_generation_config,
+)
 from litertlm.checkpoint.gguf_file import GgufFile, GgufTensor, read_gguf
 from litertlm.checkpoint.gguf_tokenizer import translate_tokenizer
 from litertlm.checkpoint.types import Checkpoint, StoredTensor
-from litertlm.errors import UnsupportedModel
+from litertlm.errors import DamagedCheckpoint, UnsupportedModel
 
 _GLOBAL_NAMES = {
     "token_embd": "model.embed_tokens",
@@ -67,7 +72,7 @@ def open_gguf(path: Path) -> Checkpoint:
         path=path,
         format="gguf",
         config=config,
-        generation_config={},
+        generation_config=translate_generation_config(file),
         tensors=_translate_tensors(file, architecture, config),
         tokenizer=translate_tokenizer(file),
         metadata={k: v for k, v in file.values.items() if k.startswith("general.")},
@@ -144,7 +149,13 @@ def _translate_tensors(
             continue
         name = _translate_name(file, architecture, stored.name)
         if architecture.interleaved_rope and re.search(r"\.[qk]_proj\.\w+$", name):
-            tensors[name] = RopeRows(stored, name, config["head_dim"])
+            head_dim = config["head_dim"]
+            if head_dim % 2 or stored.shape[0] % head_dim:
+                raise DamagedCheckpoint(
+                    f"Tensor {stored.name} of {file.path} has {stored.shape[0]} rows.",
+                    why=f"They are not whole heads of {head_dim}.",
+                )
+            tensors[name] = RopeRows(stored, name, head_dim)
         elif architecture.shifted_norms and name.endswith("norm.weight"):
             tensors[name] = ShiftedNorm(stored, name)
         else:

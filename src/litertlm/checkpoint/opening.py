@@ -9,7 +9,7 @@ from litertlm.checkpoint.folder import open_folder
 from litertlm.checkpoint.gguf_file import MAGIC
 from litertlm.checkpoint.gguf_model import open_gguf
 from litertlm.checkpoint.types import Checkpoint
-from litertlm.errors import ModelNotFound
+from litertlm.errors import DamagedCheckpoint, ModelNotFound
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
@@ -22,11 +22,23 @@ def open_checkpoint(path: Path) -> Checkpoint:
         UnsupportedModel: a checkpoint that cannot be converted; the key or tensor is named.
         DamagedCheckpoint: files that are cut off or contradict themselves.
     """
+    try:
+        return _open(path)
+    except OSError as error:  # permissions, mostly
+        raise DamagedCheckpoint(f"Cannot read {path}.", why=str(error)) from error
+
+
+def _open(path: Path) -> Checkpoint:
     if path.is_dir():
         gguf_files = sorted(path.glob("*.gguf"))
-        if len(gguf_files) == 1 and not (path / "config.json").exists():
+        if not gguf_files or (path / "config.json").exists():
+            return open_folder(path)
+        if len(gguf_files) == 1:
             return open_gguf(gguf_files[0])
-        return open_folder(path)
+        raise ModelNotFound(
+            f"{path} holds {len(gguf_files)} GGUF files.",
+            hint="Name one of them:\n" + "\n".join(f"  {file}" for file in gguf_files),
+        )
     regular_file_size(path)
     if path.suffix.lower() == ".gguf" or read_magic(path) == MAGIC:
         return open_gguf(path)

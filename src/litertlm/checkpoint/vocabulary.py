@@ -26,6 +26,11 @@ class Vocabulary:
         self.tokens: list[str] = self.array("tokens", str)
         if not self.tokens:
             raise self.damaged("tokenizer.ggml.tokens is empty.")
+        embedding = file.tensors.get("token_embd.weight")
+        if embedding is not None and len(self.tokens) > embedding.shape[0]:
+            raise self.damaged(
+                f"It has {len(self.tokens):,} tokens; the embedding has {embedding.shape[0]:,}."
+            )
         self.types: list[int] = [NORMAL] * len(self.tokens)
         if "tokenizer.ggml.token_type" in file.values:
             self.types = self.array("token_type", int, len(self.tokens))

@@ -1,0 +1,265 @@
+"""GGUF: a model opens from it as from the folder that it was converted from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+from gguf.quants import dequantize, quantize
+from tokenizers import Tokenizer
+
+from litertlm.checkpoint import open_checkpoint
+from litertlm.errors import DamagedCheckpoint, LiteRtLmError, ModelNotFound, UnsupportedModel
+from tiny import MODELS, TinyModel, write_checkpoint
+from tiny.gguf_file import write_gguf
+
+TYPE = gguf.GGMLQuantizationType
+
+
+def changed(name: str, **config: Any) -> TinyModel:
+    """A tiny model with other config values; None removes one."""
+    model = MODELS[name]
+    merged = {**model.config, **config}
+    return replace(model, config={k: v for k, v in merged.items() if v is not None})
+
+
+# Each with what GGUF and llama.cpp can say of it.
+REPRESENTABLE = {
+    "llama": MODELS["llama-gqa-tied"],
+    "llama bias linear": MODELS["llama-bias-untied-linear"],
+    "llama llama3": changed(
+        "llama-llama3-f16-sharded",
+        rope_theta=500000.0,
+        rope_parameters=None,
+        rope_scaling={
+            "rope_type": "llama3",
+            "factor": 32.0,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 8192,
+        },
+    ),
+    "llama yarn": changed("llama-yarn-gelu", hidden_act="silu"),
+    "mistral window": MODELS["mistral-window-untied"],
+    "qwen2": MODELS["qwen2-bias-tied"],
+    "qwen3": MODELS["qwen3-gqa-tied"],
+    "gemma2": changed("gemma2-softcaps", query_pre_attn_scalar=16),
+    "gemma3": changed(
+        "gemma3_text-pattern-linear", query_pre_attn_scalar=16, sliding_window_pattern=6
+    ),
+    "smollm3": changed("smollm3-nope-tied", no_rope_layer_interval=4),
+    "olmo2": MODELS["olmo2-mha-untied"],
+    "olmo2 linear": changed("olmo2-bias-linear-tied"),
+    "granite": MODELS["granite-multipliers-tied"],
+    "phi3 window": MODELS["phi3-window-untied"],
+    "phi3 longrope": MODELS["phi3-partial-longrope-tied"],
+}
+
+COMMON_KEYS = [
+    "model_type", "architectures", "vocab_size", "hidden_size", "intermediate_size",
+    "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "rms_norm_eps",
+    "max_position_embeddings", "rope_theta",
+]  # fmt: skip
+# Keys that a config.json may leave out, with transformers' default.
+OPTIONAL_KEYS = {
+    "hidden_act": "silu", "hidden_activation": "gelu_pytorch_tanh", "mlp_bias": False,
+    "sliding_window": None, "partial_rotary_factor": 1.0, "query_pre_attn_scalar": 256,
+    "attn_logit_softcapping": None, "final_logit_softcapping": None,
+    "rope_local_base_freq": 10_000.0, "embedding_multiplier": 1.0,
+    "attention_multiplier": 1.0, "residual_multiplier": 1.0, "logits_scaling": 1.0,
+    "original_max_position_embeddings": 4096,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REPRESENTABLE)
+def test_a_model_opens_as_its_folder_does(tmp_path: Path, name: str) -> None:
+    model = replace(REPRESENTABLE[name], dtype="F32")
+    folder = open_checkpoint(write_checkpoint(model, tmp_path / "folder"))
+
+    opened = open_checkpoint(write_gguf(model, tmp_path / "m.gguf"))
+
+    for key in COMMON_KEYS:
+        assert opened.config[key] == folder.config[key], key
+    for key, default in OPTIONAL_KEYS.items():
+        if key in opened.config:
+            assert opened.config[key] == folder.config.get(key, default), key
+    family = str(folder.config["model_type"])
+    tied = folder.config.get("tie_word_embeddings", family.startswith("gemma"))
+    assert opened.config["tie_word_embeddings"] == tied
+    assert scaling(opened.config) == scaling(folder.config)
+    assert opened.tensors.keys() == folder.tensors.keys()
+    for tensor in folder.tensors.values():
+        same = opened.tensors[tensor.name]
+        assert same.shape == tensor.shape
+        rows = tensor.shape[0]
+        np.testing.assert_allclose(same.rows(0, rows), tensor.rows(0, rows), rtol=0, atol=1e-6)
+        part = slice(rows // 5, rows // 2)
+        np.testing.assert_array_equal(
+            same.rows(part.start, part.stop), same.rows(0, rows)[part], strict=True
+        )
+
+
+def scaling(config: Any) -> dict[str, Any]:
+    """`rope_scaling` in one spelling."""
+    given = dict(config.get("rope_scaling") or {})
+    if "type" in given:
+        given["rope_type"] = given.pop("type")
+    return given
+
+
+def test_layer_patterns_that_llama_cpp_fixes(tmp_path: Path) -> None:
+    config = open_checkpoint(write_gguf(REPRESENTABLE["gemma2"], tmp_path / "2.gguf")).config
+    assert config["layer_types"] == ["sliding_attention", "full_attention"]
+    model = changed("gemma3_text-pattern-linear", num_hidden_layers=7)
+    config = open_checkpoint(write_gguf(model, tmp_path / "3.gguf")).config
+    assert config["layer_types"] == [
+        *["sliding_attention"] * 5, "full_attention", "sliding_attention",
+    ]  # fmt: skip
+    config = open_checkpoint(write_gguf(REPRESENTABLE["smollm3"], tmp_path / "s.gguf")).config
+    assert config["no_rope_layers"] == [1, 1, 1, 0]
+
+
+def test_the_vocabulary_is_the_folders(tmp_path: Path) -> None:
+    for model in (MODELS["llama-gqa-tied"], MODELS["qwen3-gqa-tied"]):
+        folder = open_checkpoint(write_checkpoint(model, tmp_path / model.name))
+        opened = open_checkpoint(write_gguf(model, tmp_path / f"{model.name}.gguf"))
+        ours, original = opened.tokenizer, folder.tokenizer
+        assert ours.chat_template == original.chat_template
+        assert ours.adds_bos == original.adds_bos == model.adds_bos
+        assert (ours.bos_token_id, ours.eos_token_id) == (
+            original.bos_token_id,
+            original.eos_token_id,
+        )
+        assert ours.json is not None
+        assert original.json is not None
+        text = "<|im_start|>user\nWhat's the capital,  then? 12<|im_end|>\n\n"
+        expected = Tokenizer.from_buffer(original.json).encode(text)
+        encoding = Tokenizer.from_buffer(ours.json).encode(text)
+        assert encoding.ids == expected.ids
+        assert Tokenizer.from_buffer(ours.json).decode(encoding.ids[1:], False) == (
+            Tokenizer.from_buffer(original.json).decode(expected.ids[1:], False)
+        )
+
+
+def test_end_tokens_and_sampling_values(tmp_path: Path) -> None:
+    opened = open_checkpoint(write_gguf(MODELS["llama-gqa-tied"], tmp_path / "m.gguf"))
+    assert opened.generation_config["eos_token_id"] == [4, 2]
+
+
+@pytest.mark.parametrize(
+    "stored", [TYPE.F16, TYPE.BF16, TYPE.Q8_0, TYPE.Q4_0, TYPE.Q4_1, TYPE.Q5_0, TYPE.Q5_1]
+)
+def test_quantized_rows_are_those_of_the_gguf_package(
+    tmp_path: Path, stored: gguf.GGMLQuantizationType
+) -> None:
+    model = MODELS["qwen3-gqa-tied"]
+    exact = open_checkpoint(write_gguf(model, tmp_path / "exact.gguf"))
+
+    opened = open_checkpoint(write_gguf(model, tmp_path / "m.gguf", matrices=stored))
+
+    name = "model.layers.1.mlp.up_proj.weight"
+    values = exact.tensors[name].rows(0, 96)
+    assert opened.tensors[name].dtype == stored.name
+    expected = dequantize(quantize(values, stored), stored)
+    np.testing.assert_array_equal(opened.tensors[name].rows(0, 96), expected)
+    np.testing.assert_array_equal(opened.tensors[name].rows(31, 64), expected[31:64])
+
+
+def test_a_folder_with_one_gguf_file(tmp_path: Path) -> None:
+    path = write_gguf(MODELS["llama-gqa-tied"], tmp_path / "m.gguf")
+    assert open_checkpoint(tmp_path).path == path
+    write_gguf(MODELS["llama-gqa-tied"], tmp_path / "n.gguf")
+    with pytest.raises(ModelNotFound) as caught:
+        open_checkpoint(tmp_path)
+    assert "m.gguf" in caught.value.hint
+    assert "n.gguf" in caught.value.hint
+
+
+def edited(path: Path, **values: Any) -> Path:
+    """A copy of the GGUF file with other key-values (`__` for a dot) and no others added."""
+    reader = gguf.GGUFReader(path)
+    fields = {k: v for k, v in reader.fields.items() if not k.startswith("GGUF.")}
+    architecture = values.pop("general__architecture", fields["general.architecture"].contents())
+    writer = gguf.GGUFWriter(path.with_name("edited.gguf"), architecture)
+    changes = {key.replace("__", "."): value for key, value in values.items()}
+    for key, field in fields.items():
+        if key == "general.architecture" or key in changes:
+            continue
+        writer.add_key_value(
+            key.replace("llama.", f"{architecture}."),
+            field.contents(),
+            field.types[0],
+            field.types[-1] if len(field.types) > 1 else None,
+        )
+    for key, value in changes.items():
+        if value is not None:
+            kind = gguf.GGUFValueType.get_type(value)
+            writer.add_key_value(key, value, kind)
+    for tensor in reader.tensors:
+        writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path.with_name("edited.gguf")
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        ({"general__architecture": "mamba"}, UnsupportedModel, "architecture 'mamba'"),
+        ({"llama__expert_count": 8}, UnsupportedModel, "expert_count = 8"),
+        ({"llama__attention__value_length": 8}, UnsupportedModel, "attention.value_length"),
+        ({"llama__rope__scaling__type": "dynamic"}, UnsupportedModel, "scaling.type = 'dynamic'"),
+        ({"split__count": 3}, UnsupportedModel, "one of 3 parts"),
+        ({"tokenizer__ggml__pre": "brandnew"}, UnsupportedModel, "Pre-tokenizer 'brandnew'"),
+        ({"tokenizer__ggml__model": "t5"}, UnsupportedModel, "Tokenizer 't5'"),
+        ({"llama__block_count": None}, DamagedCheckpoint, "lacks the key llama.block_count"),
+        ({"llama__block_count": 2_000_000_000}, DamagedCheckpoint, "no tensors of layer"),
+        ({"llama__block_count": "two"}, DamagedCheckpoint, "llama.block_count"),
+        ({"llama__attention__head_count": 0}, DamagedCheckpoint, "0 attention heads"),
+        ({"llama__attention__head_count": 3}, DamagedCheckpoint, "not whole heads"),
+        ({"llama__attention__head_count": [4, 2]}, UnsupportedModel, "differs between layers"),
+        ({"tokenizer__ggml__eos_token_id": 320}, DamagedCheckpoint, "eos_token_id is 320"),
+        (
+            {"tokenizer__ggml__tokens": ["a", "a"], "tokenizer__ggml__token_type": None},
+            DamagedCheckpoint,
+            "'a' occurs twice",
+        ),
+        ({"tokenizer__ggml__tokens": [1, 2]}, DamagedCheckpoint, "tokens is missing or of a wrong"),
+        ({"tokenizer__ggml__token_type": [1]}, DamagedCheckpoint, "1 elements for 320 tokens"),
+        ({"tokenizer__ggml__merges": ["Ġ t", "qq zz"]}, DamagedCheckpoint, "'qq zz'"),
+        ({"tokenizer__ggml__add_bos_token": 7}, DamagedCheckpoint, "add_bos_token is 7"),
+    ],
+)
+def test_headers_that_cannot_be_translated(
+    tmp_path: Path, values: dict[str, Any], error: type[LiteRtLmError], message: str
+) -> None:
+    path = edited(write_gguf(MODELS["llama-gqa-tied"], tmp_path / "m.gguf"), **values)
+    with pytest.raises(error) as caught:
+        open_checkpoint(path)
+    assert message in caught.value.what + caught.value.why
+
+
+def test_rotary_factors_of_no_known_parameters(tmp_path: Path) -> None:
+    model = REPRESENTABLE["llama llama3"]
+    scaling = {**model.config["rope_scaling"], "original_max_position_embeddings": 64}
+    model = replace(model, config={**model.config, "rope_scaling": scaling})
+    with pytest.raises(UnsupportedModel) as caught:
+        open_checkpoint(write_gguf(model, tmp_path / "m.gguf"))
+    assert "rope_freqs.weight" in caught.value.why
+
+
+def test_a_missing_file_and_a_file_that_is_no_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFound, match="does not exist"):
+        open_checkpoint(tmp_path / "no.gguf")
+    (tmp_path / "x.txt").write_text("hello")
+    with pytest.raises(ModelNotFound, match="is not a checkpoint"):
+        open_checkpoint(tmp_path / "x.txt")
+    (tmp_path / "x.gguf").write_text("hello")
+    with pytest.raises(DamagedCheckpoint, match="is damaged"):
+        open_checkpoint(tmp_path / "x.gguf")
