@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from litertlm.checkpoint.files import is_count
 from litertlm.checkpoint.gguf_file import GgufFile
 from litertlm.errors import DamagedCheckpoint, UnsupportedModel
 
@@ -32,6 +33,7 @@ class Header:
     prefix: str
 
     def integer(self, key: str, default: int | None = None) -> int:
+        """An integer that is not negative; an array is accepted if all its elements agree."""
         value = self._value(key, default)
         if isinstance(value, list) and value and all(v == value[0] for v in value):
             value = value[0]
@@ -40,9 +42,9 @@ class Header:
                 f"{self.prefix}.{key} differs between layers.",
                 why=f"{self.file.path} has {value}.",
             )
-        if not isinstance(value, int) or isinstance(value, bool):
+        if not is_count(value):
             raise self._wrong(key, value)
-        return value
+        return int(value)
 
     def number(self, key: str, default: float | None = None) -> float:
         """A float, see `as_decimal`."""
@@ -141,10 +143,10 @@ def translate_config(file: GgufFile, architecture: Architecture) -> Config:
             f"{header.integer('expert_count')}.",
         )
     hidden, heads = header.integer("embedding_length"), header.integer("attention.head_count")
-    if heads < 1 or hidden < 1:
-        raise DamagedCheckpoint(f"{file.path} has {heads} attention heads of {hidden} values.")
+    head_dim = header.integer("attention.key_length", hidden // heads if heads else 0)
+    if not heads or not head_dim:
+        raise DamagedCheckpoint(f"{file.path} has {heads} attention heads of {head_dim} values.")
     rope_dims = header.integer("rope.dimension_count", 0)
-    head_dim = header.integer("attention.key_length", hidden // heads)
     if header.integer("attention.value_length", head_dim) != head_dim:
         raise UnsupportedModel(
             f"{architecture.name}.attention.value_length differs from key_length.",
