@@ -94,7 +94,8 @@ def test_ids_of_any_text(add_prefix: bool, text: str) -> None:
     _, ours, processor = translated(add_prefix)
     expected = original(add_prefix).encode(text, add_special_tokens=False).ids
     assert ours.encode(text, add_special_tokens=False).ids == expected
-    if text and not text.isspace():  # SentencePiece drops a prefix without text
+    # SentencePiece adds no prefix to nothing, and finds no control tokens in a text.
+    if text and not any(token in text for token in SPECIAL[:3]):
         assert processor.encode(text) == expected
 
 
