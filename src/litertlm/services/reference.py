@@ -17,11 +17,13 @@ _CHECKPOINT_SUFFIX = ".gguf"
 
 @dataclass(frozen=True)
 class HubModel:
-    """A repository of the Hub, at a revision; `file` when an address named one."""
+    """A repository of the Hub, at a revision; `file` when an address named one, and `called`
+    when the user's name for it is not the Hub's."""
 
     name: ModelName
     revision: str | None = None
     file: str | None = None
+    called: str | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def resolve(text: str, *, store: Store, cwd: Path) -> Reference:
     if entry := lookup(name):
         if entry.package:
             return CatalogPackage(entry)
-        return HubModel(parse_name(entry.model), revision or None)
+        return _in_catalog(entry, name, revision or None)
     if path.is_dir():
         return _from_path(path)
     if on_disk := store.match(text):
@@ -148,7 +150,17 @@ def _from_address(text: str) -> HubModel:
             hint="An address is https://huggingface.co/org/name.",
         )
     name, _, revision = parts[1].partition("@")
-    model = parse_name(f"{parts[0]}/{name}")
+    text, file = f"{parts[0]}/{name}", None
     if len(parts) > 3 and parts[2] in {"tree", "blob", "resolve"}:
-        return HubModel(model, revision=parts[3], file="/".join(parts[4:]) or None)
-    return HubModel(model, revision=revision or None)
+        revision, file = parts[3], "/".join(parts[4:]) or None
+    entry = lookup(text)
+    if entry and entry.package is None:
+        return _in_catalog(entry, text, revision or None, file)
+    return HubModel(parse_name(text), revision or None, file)
+
+
+def _in_catalog(
+    entry: CatalogEntry, text: str, revision: str | None, file: str | None = None
+) -> HubModel:
+    called = None if text.lower() == entry.model.lower() else entry.called
+    return HubModel(parse_name(entry.model), revision, file, called)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from litertlm.services.reference import (
 from litertlm.store import ModelName, Store, parse_name
 
 QWEN = ModelName("Qwen", "Qwen3-0.6B")
+GEMMA_1B = HubModel(ModelName("google", "gemma-3-1b-pt"), called="google/gemma-3-1b")
 
 
 @pytest.fixture
@@ -36,7 +38,9 @@ def store(tmp_path: Path) -> Store:
         ("Qwen/Qwen3-0.6B@main", HubModel(QWEN, revision="main")),
         ("qwen3-0.6b", HubModel(QWEN)),
         ("Qwen3-0.6B@v1", HubModel(QWEN, revision="v1")),
-        ("google/gemma-3-1b", HubModel(ModelName("google", "gemma-3-1b-pt"))),
+        ("google/gemma-3-1b", GEMMA_1B),
+        ("https://huggingface.co/google/gemma-3-1b", GEMMA_1B),
+        ("google/gemma-3-1b-pt", replace(GEMMA_1B, called=None)),
         ("someone/unknown", HubModel(ModelName("someone", "unknown"))),
         ("https://huggingface.co/Qwen/Qwen3-0.6B", HubModel(QWEN)),
         ("https://huggingface.co/Qwen/Qwen3-0.6B/", HubModel(QWEN)),

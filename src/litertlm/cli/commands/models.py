@@ -19,6 +19,7 @@ def command(app: App) -> None:
             "model": entry.model,
             "parameters": entry.parameters,
             "download_bytes": entry.download_bytes,
+            "bundle_bytes": entry.bundle_bytes,
             "context": entry.context,
             "licence": entry.licence,
             "gated": entry.gated,
@@ -26,17 +27,18 @@ def command(app: App) -> None:
         }
         for entry in CATALOG
     ]
-    rows = [["NAME", "MODEL", "PARAMETERS", "DOWNLOAD", "CONTEXT", "LICENCE", "ON DISK"]]
+    rows = [["NAME", "MODEL", "PARAMETERS", "DOWNLOAD", "BUNDLE", "CONTEXT", "LICENCE", "ON DISK"]]
     rows += [
         [
             entry.alias,
             entry.model if entry.package is None else "from the package registry",
             entry.parameters,
             human_bytes(entry.download_bytes),
+            human_bytes(entry.bundle_bytes),
             str(entry.context),
             entry.licence + (" (to accept on the Hub)" if entry.gated else ""),
             "yes" if entry.model in on_disk else "",
         ]
         for entry in CATALOG
     ]
-    app.output.data(fields, table(rows, right=frozenset({2, 3, 4})))
+    app.output.data(fields, table(rows, right=frozenset({2, 3, 4, 5})))
