@@ -1,12 +1,13 @@
-"""Write goldens/prompts.json from transformers' own `apply_chat_template`.
+"""Write goldens/prompts.json from transformers' own `apply_chat_template`, or compare with it.
 
-Usage: PYTHONPATH=src:tests python tests/fidelity/make_goldens.py  (with transformers and jinja2;
-PyTorch is not needed)
+Usage: PYTHONPATH=src:tests python tests/fidelity/make_goldens.py [--check]  (with transformers and
+jinja2; PyTorch is not needed)
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from datetime import datetime
 from typing import Any
 
@@ -44,7 +45,7 @@ def _prompt(tokenizer: Any, chat: Any, add_generation_prompt: bool) -> str | Non
         return None
 
 
-def main() -> None:
+def main() -> int:
     goldens = {}
     for name in template_names():
         tokenizer = PreTrainedTokenizerFast(
@@ -55,8 +56,16 @@ def main() -> None:
             [digest(_prompt(tokenizer, chat, prompt)) for prompt in (True, False)]
             for chat in conversations()
         ]
-    GOLDENS.write_text(json.dumps(goldens, indent=0) + "\n", encoding="utf-8")
+    if "--check" not in sys.argv:
+        GOLDENS.write_text(json.dumps(goldens, indent=0) + "\n", encoding="utf-8")
+        return 0
+    stored = json.loads(GOLDENS.read_text(encoding="utf-8"))
+    different = [
+        name for name in goldens.keys() | stored.keys() if goldens.get(name) != stored.get(name)
+    ]
+    print(f"{len(goldens) - len(different)} templates agree; different: {different or 'none'}")
+    return int(bool(different))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
