@@ -1,0 +1,369 @@
+"""The slash commands of a chat: one table, from which /help, completion and docs/chat.md come."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import Enum
+from pathlib import Path
+
+from litertlm.cli.repl.clipboard import copy_to_clipboard
+from litertlm.cli.repl.state import Repl
+from litertlm.cli.repl.stats import stats_line
+from litertlm.errors import UnsupportedModel, UsageError
+from litertlm.services.chat import Message
+from litertlm.services.config_options import OPTIONS, Value, find_option, parse_value
+
+
+class Next(Enum):
+    """What follows a command."""
+
+    PROMPT = "prompt"
+    ANSWER = "answer"
+    QUIT = "quit"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A slash command.
+
+    Attributes:
+        name: without the slash.
+        arguments: as in the usage line.
+        help: one line.
+        run: does it.
+        complete: what Tab offers for the text after the command's name.
+    """
+
+    name: str
+    arguments: str
+    help: str
+    run: Callable[[Repl, str], Next]
+    complete: Callable[[str], Iterable[str]] = lambda text: ()
+
+    @property
+    def usage(self) -> str:
+        """As in /help."""
+        return f"/{self.name} {self.arguments}".rstrip()
+
+
+def run_command(repl: Repl, line: str) -> Next:
+    """Run the command line `line`, which begins with a slash.
+
+    Raises:
+        UsageError: there is no such command, or its argument is wrong.
+    """
+    name, _, argument = line[1:].partition(" ")
+    command = COMMANDS.get(name.lower())
+    if command is None:
+        near = get_close_matches(name.lower(), COMMANDS, n=1, cutoff=0.4)
+        hint = f"Did you mean /{near[0]}? " if near else ""
+        raise UsageError(
+            f"There is no command /{name}.",
+            hint=f"{hint}/help lists all; // at the start sends a slash to the model.",
+        )
+    return command.run(repl, argument.strip())
+
+
+def help_text() -> str:
+    """What /help shows."""
+    width = max(len(command.usage) for command in COMMANDS.values())
+    lines = [f"  {command.usage:{width}}  {command.help}" for command in COMMANDS.values()]
+    keys = [f"  {key:{width}}  {text}" for key, text in KEYS]
+    return "\n".join(["Commands:", *lines, "", "Keys:", *keys])
+
+
+KEYS = (
+    ("Enter", "Send."),
+    ("Ctrl-J, Alt-Enter", 'New line. Text that begins with """ goes on to the next """.'),
+    ("Up, Down, Ctrl-R", "Earlier messages; Ctrl-R searches them."),
+    ("Tab", "Complete a command or its argument."),
+    ("Ctrl-C", "Stop an answer (what was said stays); on the prompt, empty the line."),
+    ("Ctrl-D", "Leave, on an empty line."),
+    ("Ctrl-G", "Write in $EDITOR."),
+    ("Ctrl-L", "Clear the screen."),
+)
+
+
+def _help(repl: Repl, argument: str) -> Next:
+    if argument:
+        command = COMMANDS.get(argument.lstrip("/").lower())
+        if command is None:
+            raise UsageError(f"There is no command {argument}.", hint="/help lists all.")
+        repl.output.note(f"{command.usage}\n  {command.help}")
+    else:
+        repl.output.note(help_text())
+    return Next.PROMPT
+
+
+def _bye(repl: Repl, argument: str) -> Next:
+    return Next.QUIT
+
+
+def _clear(repl: Repl, argument: str) -> Next:
+    repl.chat.clear()
+    repl.output.note("The conversation is forgotten.")
+    return Next.PROMPT
+
+
+def _system(repl: Repl, argument: str) -> Next:
+    if argument:
+        repl.change("system", None if argument == "none" else _unquoted(argument))
+        repl.output.note("The system message is changed.")
+    else:
+        repl.output.note(repl.chat.system or "There is no system message.")
+    return Next.PROMPT
+
+
+def _set(repl: Repl, argument: str) -> Next:
+    name, _, text = argument.partition(" ")
+    if not name:
+        repl.output.note(_options_text(repl))
+        return Next.PROMPT
+    option = find_option(name)
+    text = text.strip()
+    if not text:
+        repl.output.note(f"{option.name}: {_shown(repl.values.get(option.name))}")
+        return Next.PROMPT
+    value: Value | None
+    if text == "default":
+        value = None
+    else:
+        value = parse_value(option, _unquoted(text) if option.kind != "text" else text)
+        if option.name == "stop":
+            known = repl.values.get("stop", ())
+            assert isinstance(known, tuple) and isinstance(value, tuple)
+            value = (*known, *value)
+    repl.change(option.name, value)
+    repl.output.note(f"{option.name}: {_shown(value)}")
+    return Next.PROMPT
+
+
+def _show(repl: Repl, argument: str) -> Next:
+    model, chat = repl.model, repl.chat
+    rows = [
+        ("model", model.name),
+        ("bundle", str(model.bundle)),
+        ("context", f"{model.engine.info.context:,} tokens, {chat.filled:.0%} used"),
+        ("backend", model.engine.info.backend),
+        ("messages", str(len(chat.messages))),
+        ("system", chat.system or "none"),
+    ]
+    width = max(len(name) for name, _ in rows)
+    lines = [f"  {name:{width}}  {text}" for name, text in rows]
+    repl.output.note("\n".join([*lines, "", _options_text(repl)]))
+    return Next.PROMPT
+
+
+def _stats(repl: Repl, argument: str) -> Next:
+    answer = repl.chat.last
+    repl.output.note(stats_line(answer) if answer else "There was no answer yet.")
+    return Next.PROMPT
+
+
+def _regenerate(repl: Repl, argument: str) -> Next:
+    if not repl.chat.rewind():
+        raise UsageError("There is no answer to make again.")
+    return Next.ANSWER
+
+
+def _undo(repl: Repl, argument: str) -> Next:
+    question = repl.chat.undo()
+    if question is None:
+        raise UsageError("There is nothing to take back.")
+    repl.output.note(f"Taken back: {_short(question)}")
+    return Next.PROMPT
+
+
+def _edit(repl: Repl, argument: str) -> Next:
+    question = repl.chat.undo()
+    if question is None:
+        raise UsageError("There is no message to edit.")
+    repl.prefill = question
+    return Next.PROMPT
+
+
+def _save(repl: Repl, argument: str) -> Next:
+    path = _path(repl, argument)
+    data = {
+        "model": repl.model.name,
+        "system": repl.chat.system,
+        "options": {key: value for key, value in repl.values.items() if key != "system"},
+        "messages": repl.chat.messages,
+    }
+    text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written.", why=error.strerror or "") from error
+    repl.output.note(f"Saved {len(repl.chat.messages)} messages to {path}.")
+    return Next.PROMPT
+
+
+def _load(repl: Repl, argument: str) -> Next:
+    path = _path(repl, argument)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read.", why=error.strerror or "") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is not a saved conversation.", why=str(error)) from error
+    system, messages = _checked(path, data)
+    repl.chat.clear()
+    repl.change("system", system)
+    repl.chat.messages.extend(messages)
+    repl.output.note(f"Loaded {len(messages)} messages from {path}.")
+    return Next.PROMPT
+
+
+def _copy(repl: Repl, argument: str) -> Next:
+    answer = repl.chat.last
+    if answer is None:
+        raise UsageError("There is no answer to copy.")
+    way = copy_to_clipboard(answer.text, repl.output)
+    repl.output.note(f"Copied {len(answer.text):,} characters {way}.")
+    return Next.PROMPT
+
+
+def _attach(repl: Repl, argument: str) -> Next:
+    raise UnsupportedModel(f"{repl.model.name} reads text only: nothing can be attached.")
+
+
+def _template(repl: Repl, argument: str) -> Next:
+    if argument == "prompt":
+        repl.output.note(repl.chat.prompt_text())
+    else:
+        info = repl.model.info
+        repl.output.note(info.properties.get("chat_template") or info.template or "none")
+    return Next.PROMPT
+
+
+def _tokens(repl: Repl, argument: str) -> Next:
+    if argument:
+        ids = repl.model.engine.tokenize(argument)
+        repl.output.note(f"{len(ids)} tokens: {' '.join(map(str, ids))}")
+    else:
+        used, context = repl.chat.used_tokens(), repl.model.engine.info.context
+        repl.output.note(f"{used:,} of {context:,} tokens are used ({used / context:.0%}).")
+    return Next.PROMPT
+
+
+def _options_text(repl: Repl) -> str:
+    width = max(map(len, OPTIONS))
+    lines = [
+        f"  {name:{width}}  {_shown(repl.values.get(name)):12}  {option.help}"
+        for name, option in OPTIONS.items()
+    ]
+    return "\n".join(["Options (`/set NAME VALUE`, `/set NAME default`):", *lines])
+
+
+def _shown(value: Value | None) -> str:
+    if value is None:
+        return "default"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple):
+        return " ".join(json.dumps(text, ensure_ascii=False) for text in value)
+    return _short(str(value))
+
+
+def _short(text: str, width: int = 60) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def _unquoted(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
+
+
+def _path(repl: Repl, argument: str) -> Path:
+    if not argument:
+        raise UsageError("A file name is missing.")
+    return repl.cwd / Path(_unquoted(argument)).expanduser()
+
+
+def _checked(path: Path, data: object) -> tuple[str | None, list[Message]]:
+    messages = data.get("messages") if isinstance(data, dict) else None
+    system = data.get("system") if isinstance(data, dict) else None
+    fits = isinstance(messages, list) and all(
+        isinstance(message, dict)
+        and message.get("role") in ("user", "assistant", "tool")
+        and isinstance(message.get("content"), str)
+        for message in messages
+    )
+    if not fits or not isinstance(system, (str, type(None))):
+        raise UsageError(
+            f"{path} is not a saved conversation.",
+            why='It is JSON with "system" (a text or null) and "messages" (role and content).',
+        )
+    assert isinstance(messages, list)
+    return system, messages
+
+
+def _complete_options(text: str) -> Iterable[str]:
+    name, space, value = text.partition(" ")
+    if not space:
+        return (f"{option} " for option in OPTIONS if option.startswith(name))
+    option = OPTIONS.get(name)
+    if option is None:
+        return ()
+    offered = ("on", "off") if option.kind == "switch" else option.choices
+    return (f"{name} {choice}" for choice in (*offered, "default") if choice.startswith(value))
+
+
+def _complete_files(text: str) -> Iterable[str]:
+    path = Path(text).expanduser()
+    folder, start = (path, "") if text.endswith("/") or not text else (path.parent, path.name)
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError:
+        return ()
+    shown = text[: len(text) - len(start)]
+    return (
+        f"{shown}{entry.name}{'/' if entry.is_dir() else ''}"
+        for entry in entries
+        if entry.name.startswith(start) and (start or not entry.name.startswith("."))
+    )
+
+
+def _complete_commands(text: str) -> Iterable[str]:
+    return (name for name in COMMANDS if name.startswith(text))
+
+
+COMMANDS = {
+    command.name: command
+    for command in (
+        Command("help", "[COMMAND]", "What can be done here.", _help, _complete_commands),
+        Command("bye", "", "Leave.", _bye),
+        Command("clear", "", "Forget the conversation; the system message stays.", _clear),
+        Command("system", "[TEXT|none]", "Set, remove or show the system message.", _system),
+        Command(
+            "set", "[NAME [VALUE]]", "Change an option, or show them all.", _set, _complete_options
+        ),
+        Command("show", "", "The model, the conversation and the options.", _show),
+        Command("stats", "", "Numbers of the last answer.", _stats),
+        Command("regenerate", "", "Answer the last message again.", _regenerate),
+        Command("undo", "", "Take back the last message and its answer.", _undo),
+        Command("edit", "", "Take back the last message, to send it changed.", _edit),
+        Command("save", "FILE", "Write the conversation to a file.", _save, _complete_files),
+        Command("load", "FILE", "Go on with a saved conversation.", _load, _complete_files),
+        Command("copy", "", "Copy the last answer to the clipboard.", _copy),
+        Command(
+            "attach",
+            "FILE",
+            "Send an image or sound with the next message.",
+            _attach,
+            _complete_files,
+        ),
+        Command(
+            "template",
+            "[prompt]",
+            "The chat template, or the text that the model was sent.",
+            _template,
+            lambda text: [name for name in ("prompt",) if name.startswith(text)],
+        ),
+        Command("tokens", "[TEXT]", "Tokens of a text, or of the conversation.", _tokens),
+    )
+}

@@ -1,0 +1,77 @@
+"""What a chat on a terminal works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from litertlm.cli.output import Output
+from litertlm.services.chat import Chat
+from litertlm.services.config_options import OPTIONS, Value
+from litertlm.services.run import LoadedModel, chat_options
+from litertlm.services.tools import Toolbox
+
+Values = dict[str, Value]
+
+
+@dataclass
+class Repl:
+    """A running chat.
+
+    Attributes:
+        output: where words go.
+        model, chat: what answers.
+        values: options in force, by name; what is not here is the bundle's own.
+        load: loads the model again with other values.
+        toolbox: functions that the model may call, or None.
+        show_thinking: whether thinking is shown.
+        stats: whether numbers follow every answer.
+        prefill: text that the next prompt line begins with.
+        told: hints that were given already.
+    """
+
+    output: Output
+    model: LoadedModel
+    chat: Chat
+    values: Values
+    load: Callable[[Mapping[str, Value]], LoadedModel]
+    cwd: Path
+    toolbox: Toolbox | None = None
+    show_thinking: bool = True
+    stats: bool = False
+    prefill: str = ""
+    told: set[str] = field(default_factory=set)
+
+    def change(self, name: str, value: Value | None) -> None:
+        """Put an option in force, None for the bundle's own.
+
+        Raises:
+            LiteRtLmError: the model cannot run so; everything stays as it was.
+        """
+        values = {key: known for key, known in self.values.items() if key != name}
+        if value is not None:
+            values[name] = value
+        if OPTIONS[name].needs_reload:
+            self.reload(values)
+        self.values = values
+        if name == "system":
+            self.chat.system = str(value) if value else None
+        self.chat.options = chat_options(self.model.info, values, tools=self.chat.options.tools)
+
+    def reload(self, values: Values) -> None:
+        """Load the model again; the messages stay."""
+        self.output.status("Loading the model again...")
+        messages, system = self.chat.messages, self.chat.system
+        self.chat.close()
+        self.model.engine.close()
+        try:
+            self.model = self.load(values)
+        except BaseException:
+            self.model = self.load(self.values)
+            raise
+        finally:
+            tools = self.chat.options.tools
+            self.chat = self.model.chat(self.values, notice=self.output.warn)
+            self.chat.messages, self.chat.system = messages, system
+            self.chat.options = chat_options(self.model.info, values, tools=tools)

@@ -1,0 +1,108 @@
+"""What services need of an inference engine: a protocol small enough to script in tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How a bundle is loaded.
+
+    Attributes:
+        backend: `cpu` or `gpu`.
+        threads: CPU threads; None leaves the choice to the runtime.
+        context: tokens of prompt and answers together; None takes the bundle's own.
+        cache_dir: folder for the runtime's packed weights; None puts them beside the bundle.
+    """
+
+    backend: str = "cpu"
+    threads: int | None = None
+    context: int | None = None
+    cache_dir: Path | None = None
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is chosen from the logits.
+
+    Attributes:
+        temperature: 0 is greedy.
+        top_k: the number of most probable tokens that may be chosen.
+        top_p: the probability that these must sum to, at most 1.
+        seed: of the random numbers.
+    """
+
+    temperature: float
+    top_k: int
+    top_p: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """What holds for all answers of one session.
+
+    Attributes:
+        sampling: None takes the bundle's own.
+        max_tokens: most tokens of an answer; None goes on to a stop token or a full context.
+        repetition_penalty: divides the logits of tokens that were used already; 1 changes nothing.
+        json_schema: JSON Schema text that every answer must match, or None.
+    """
+
+    sampling: Sampling | None = None
+    max_tokens: int | None = None
+    repetition_penalty: float | None = None
+    json_schema: str | None = None
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What a loaded engine knows about its bundle.
+
+    Attributes:
+        context: tokens that fit, prompt and answers together.
+        backend: the backend that runs, `cpu` or `gpu`.
+    """
+
+    context: int
+    backend: str
+
+
+class Session(Protocol):
+    """One KV cache. Text goes in as it is: no template is applied."""
+
+    def generate(self, text: str) -> Iterator[str]:
+        """Append `text` to what the session holds, then yield an answer token by token.
+
+        The answer ends before the stop token, which the cache does not hold.
+
+        Raises:
+            EngineFailed: the runtime's own reason is in `why`.
+        """
+
+    def cancel(self) -> None:
+        """Make a running `generate` end soon; safe from a signal handler or another thread."""
+
+    def close(self) -> None:
+        """Free the cache."""
+
+
+class Engine(Protocol):
+    """A loaded bundle."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """What is known about the bundle."""
+
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids of `text`, special tokens recognised, none added."""
+
+    def open_session(self, decoding: Decoding) -> Session:
+        """A new, empty session. One at a time: close the last one first."""
+
+    def close(self) -> None:
+        """Free the model."""

@@ -1,0 +1,253 @@
+"""The engine protocol on LiteRT-LM's Python package (litert-lm-api)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from litertlm.errors import EngineFailed
+from litertlm.runtime.bundle_info import BundleInfo
+from litertlm.runtime.engine import Decoding, EngineInfo, EngineOptions, Sampling, Session
+from litertlm.runtime.stderr_capture import captured_stderr
+
+_REASON_LINES = 8
+# What the runtime takes where neither the bundle nor the user says anything.
+_DEFAULT_CONTEXT = 4096
+
+
+def load_engine(
+    bundle: Path,
+    info: BundleInfo,
+    options: EngineOptions,
+    *,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> LiteRtEngine:
+    """Load a bundle.
+
+    Args:
+        info: what `read_bundle_info` said.
+        meanwhile: work that needs no engine; it runs in this thread while native code loads the
+            bundle in another. It must not write to stderr, which is captured for that time.
+
+    Raises:
+        EngineFailed: the runtime refused the bundle; what it printed is in `why`.
+    """
+    result: list[Any] = []
+
+    def load() -> None:
+        try:
+            result.append(_native_engine(bundle, options))
+        except (RuntimeError, OSError, ImportError) as error:
+            result.append(error)
+
+    # Captured here, not in the thread: an interrupt while it loads must find stderr as it was.
+    with captured_stderr() as printed:
+        thread = threading.Thread(target=load, name="load", daemon=True)
+        thread.start()
+        meanwhile()
+        thread.join()
+    (native,) = result
+    if isinstance(native, Exception):
+        raise EngineFailed(
+            f"The runtime could not load {bundle}.",
+            why=_reason(printed(), native),
+            hint="If the file may be damaged, delete it and run again.",
+        ) from native
+    context = options.context or info.context or _DEFAULT_CONTEXT
+    return LiteRtEngine(native, EngineInfo(context=context, backend=options.backend))
+
+
+def _native_engine(bundle: Path, options: EngineOptions) -> Any:
+    import litert_lm
+
+    litert_lm.set_min_log_severity(litert_lm.LogSeverity.ERROR)
+    backend = (
+        litert_lm.Backend.GPU()
+        if options.backend == "gpu"
+        else litert_lm.Backend.CPU(thread_count=options.threads)
+    )
+    if options.cache_dir is not None:
+        options.cache_dir.mkdir(parents=True, exist_ok=True)
+    return litert_lm.Engine(
+        str(bundle),
+        backend=backend,
+        max_num_tokens=options.context,
+        cache_dir=str(options.cache_dir) if options.cache_dir else None,
+    )
+
+
+def _reason(printed: str, error: Exception) -> str:
+    lines = [line.rstrip() for line in printed.splitlines() if line.strip()]
+    return "\n".join([*lines[-_REASON_LINES:], str(error)])
+
+
+class LiteRtEngine:
+    """A loaded bundle. See `engine.Engine`."""
+
+    def __init__(self, native: Any, info: EngineInfo) -> None:
+        self._native = native
+        self._info = info
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._info
+
+    def tokenize(self, text: str) -> list[int]:
+        return list(self._native.tokenize(text)) if text else []
+
+    def open_session(self, decoding: Decoding) -> Session:
+        if decoding.json_schema is None and decoding.repetition_penalty is None:
+            return _Session(self._native, decoding)
+        return _Conversation(self._native, decoding)
+
+    def close(self) -> None:
+        self._native.close()
+
+
+class _Stream:
+    """What both kinds of native sessions share: how an answer is waited for and stopped."""
+
+    def __init__(self) -> None:
+        self._cancelled = False
+        self._decoding = False
+
+    def generate(self, text: str) -> Iterator[str]:
+        self._cancelled = self._decoding = False
+        # Prefill blocks in native code, where Python runs no signal handlers, so it has a
+        # thread. Nothing is written to stderr meanwhile, so what is printed is its reason.
+        failed: list[RuntimeError] = []
+
+        def prefill() -> None:
+            try:
+                self._prefill(text)
+            except RuntimeError as error:
+                failed.append(error)
+
+        with captured_stderr() as printed:
+            thread = threading.Thread(target=prefill, name="prefill", daemon=True)
+            thread.start()
+            thread.join()
+        if failed:
+            raise EngineFailed(
+                "The runtime could not read the prompt.", why=_reason(printed(), failed[0])
+            ) from failed[0]
+        if self._cancelled:
+            return
+        try:
+            for chunk in self._decode():
+                self._decoding = True
+                yield chunk
+                if self._cancelled:
+                    self._cancel()
+        except RuntimeError as error:
+            raise EngineFailed("The runtime stopped in an answer.", why=str(error)) from error
+        finally:
+            self._decoding = False
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        # Earlier, a session hangs: the native code forgets that it was cancelled, or that it
+        # was to decode (litert-lm-api 0.18.1). The first token then ends it.
+        if self._decoding:
+            self._cancel()
+
+    def _prefill(self, text: str) -> None:
+        raise NotImplementedError
+
+    def _decode(self) -> Iterator[str]:
+        raise NotImplementedError
+
+    def _cancel(self) -> None:
+        raise NotImplementedError
+
+
+class _Session(_Stream):
+    """A raw session: text in, text out, to the letter."""
+
+    def __init__(self, engine: Any, decoding: Decoding) -> None:
+        super().__init__()
+        self._native = engine.create_session(
+            apply_prompt_template=False,
+            sampler_config=_sampler_config(decoding.sampling),
+            max_output_tokens=decoding.max_tokens,
+        )
+
+    def close(self) -> None:
+        self._native.close()
+
+    def _prefill(self, text: str) -> None:
+        self._native.run_prefill([text])
+
+    def _decode(self) -> Iterator[str]:
+        for responses in self._native.run_decode_async():
+            yield from responses.texts
+
+    def _cancel(self) -> None:
+        self._native.cancel_process()
+
+
+class _Conversation(_Stream):
+    """A conversation whose template passes our text on, for what raw sessions cannot do.
+
+    The runtime renders all messages for each one that is sent and prefills what is new, so the
+    template prints each message that we sent and nothing for the answers.
+    """
+
+    _PASS_ON = (
+        "{% for message in messages %}{% if message.role == 'user' %}"
+        "{% if message.content is string %}{{ message.content }}"
+        "{% else %}{% for part in message.content %}{{ part.text }}{% endfor %}{% endif %}"
+        "{% endif %}{% endfor %}"
+    )
+
+    def __init__(self, engine: Any, decoding: Decoding) -> None:
+        import litert_lm
+
+        super().__init__()
+        self._text = ""
+        self._arguments: dict[str, Any] = {}
+        constrained = None
+        if decoding.json_schema is not None:
+            constrained = litert_lm.ConstrainedDecodingConfig(
+                provider=litert_lm.LiteRtLmConstraintProviderType.LL_GUIDANCE
+            )
+            self._arguments["response_format"] = litert_lm.ResponseFormat.json(decoding.json_schema)
+        if decoding.repetition_penalty is not None:
+            self._arguments["repetition_penalty_config"] = litert_lm.RepetitionPenaltyConfig(
+                repetition_penalty=decoding.repetition_penalty
+            )
+        self._native = engine.create_conversation(
+            chat_template=self._PASS_ON,
+            sampler_config=_sampler_config(decoding.sampling),
+            max_output_tokens=decoding.max_tokens,
+            constrained_decoding_config=constrained,
+            automatic_tool_calling=False,
+        )
+
+    def close(self) -> None:
+        self._native.close()
+
+    def _prefill(self, text: str) -> None:
+        self._text = text
+
+    def _decode(self) -> Iterator[str]:
+        for message in self._native.send_message_async(self._text, **self._arguments):
+            yield str(message)
+
+    def _cancel(self) -> None:
+        self._native.cancel_process()
+
+
+def _sampler_config(sampling: Sampling | None) -> Any:
+    if sampling is None:
+        return None
+    import litert_lm
+
+    return litert_lm.SamplerConfig(
+        temperature=sampling.temperature,
+        top_k=sampling.top_k,
+        top_p=sampling.top_p,
+        seed=sampling.seed,
+    )

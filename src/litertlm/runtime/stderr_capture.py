@@ -1,0 +1,36 @@
+"""Keep what native code prints on file descriptor 2, to show it when it matters."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def captured_stderr() -> Iterator[Callable[[], str]]:
+    """Send file descriptor 2 to a temporary file; the yielded function reads it so far.
+
+    Native libraries write to the descriptor, past `sys.stderr`. Nothing is lost: the caller gets
+    the text, also after the context has ended.
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as file:
+        text = ""
+
+        def read() -> str:
+            if file.closed:
+                return text
+            file.seek(0)
+            return file.read().decode("utf-8", "replace")
+
+        saved = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield read
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            text = read()

@@ -1,0 +1,337 @@
+"""A conversation: its messages, what of them the engine's cache holds, and the next answer.
+
+The whole history is rendered to text for every answer. Where that text begins with what the
+session holds, only the rest is prefilled; where a template rewrites earlier turns (Qwen3 drops
+their thinking) or the user edits them, a new session is prefilled with all of it. The model so
+sees the bytes of `apply_chat_template` for the whole history, always.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from litertlm.errors import UsageError
+from litertlm.runtime.engine import Decoding, Engine, Session
+from litertlm.services.chat_stream import Piece, Splitter, StopFinder
+
+Message = dict[str, Any]
+
+
+class Render(Protocol):
+    """Turns messages into the prompt's text."""
+
+    def __call__(
+        self,
+        messages: Sequence[Message],
+        *,
+        think: bool | None = None,
+        tools: Sequence[Mapping[str, Any]] = (),
+    ) -> str:
+        """The whole prompt, up to where the answer begins.
+
+        Args:
+            messages: `role` and `content` each.
+            think: the template's `enable_thinking`, or None to leave it to the template.
+            tools: JSON schemas of functions that the model may call.
+        """
+
+
+@dataclass(frozen=True)
+class ChatOptions:
+    """How answers are made.
+
+    Attributes:
+        decoding: what the engine does.
+        stop: strings that end an answer and are not part of it.
+        think: see `Render`.
+        markers: texts around `thinking` and `tool` calls, where the model has them.
+        tools: JSON schemas of functions that the model may call.
+    """
+
+    decoding: Decoding = field(default_factory=Decoding)
+    stop: tuple[str, ...] = ()
+    think: bool | None = None
+    markers: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    tools: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A finished answer.
+
+    Attributes:
+        text: without the thinking.
+        thinking: empty where there was none.
+        finish_reason: `stop` (the model ended it), `stop_string`, `max_tokens`, `context` (full)
+            or `interrupted`.
+        prompt_tokens: of the whole prompt.
+        reused_tokens: of these, what was in the cache from before.
+        answer_tokens: with the thinking.
+        first_token_s, total_s: seconds from the question to the first and the last token.
+        dropped_messages: messages left out of the prompt so that it fits.
+    """
+
+    text: str
+    thinking: str
+    finish_reason: str
+    prompt_tokens: int
+    reused_tokens: int
+    answer_tokens: int
+    first_token_s: float
+    total_s: float
+    dropped_messages: int
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Decoding speed after the first token."""
+        seconds = self.total_s - self.first_token_s
+        return (self.answer_tokens - 1) / seconds if seconds > 0 and self.answer_tokens > 1 else 0.0
+
+
+class Chat:
+    """One conversation with one loaded model.
+
+    Args:
+        engine: the model.
+        render: the model's chat template.
+        options: how answers are made; may be replaced between answers.
+        notice: told what the user should know, such as that turns were left out.
+        clock: seconds, for the timings.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        render: Render,
+        options: ChatOptions,
+        *,
+        notice: Callable[[str], None],
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.system: str | None = None
+        self.messages: list[Message] = []
+        self.options = options
+        self.last: Answer | None = None
+        self._engine = engine
+        self._render = render
+        self._notice = notice
+        self._clock = clock
+        self._first_sent = 0
+        self._session: Session | None = None
+        self._session_decoding: Decoding | None = None
+        self._held = ""
+        self._cancelled = False
+
+    def ask(self, content: Any) -> Iterator[Piece]:
+        """Add a user message and stream the answer; afterwards it is `last` and in `messages`.
+
+        Raises:
+            UsageError: the message alone is longer than the context; it is not kept.
+            EngineFailed: the runtime failed; the message is not kept.
+        """
+        self.messages.append({"role": "user", "content": content})
+        return self.proceed()
+
+    def proceed(self) -> Iterator[Piece]:
+        """Stream the answer to the messages as they are. See `ask`."""
+        count = len(self.messages)
+        answered = False
+        try:
+            yield from self._answer()
+            answered = len(self.messages) > count
+        finally:
+            if not answered and self.messages and self.messages[-1]["role"] == "user":
+                self.messages.pop()
+
+    def cancel(self) -> None:
+        """End a running answer soon, keeping what was said; safe in a signal handler."""
+        self._cancelled = True
+        if self._session is not None:
+            self._session.cancel()
+
+    @property
+    def filled(self) -> float:
+        """The part of the context that the last prompt and answer took, 0 to 1."""
+        if self.last is None or not self.messages:
+            return 0.0
+        return (self.last.prompt_tokens + self.last.answer_tokens) / self._engine.info.context
+
+    def rewind(self) -> bool:
+        """Take back what followed the last question, to answer it anew; False if there is none."""
+        for index in range(len(self.messages) - 1, -1, -1):
+            if self.messages[index]["role"] == "user":
+                del self.messages[index + 1 :]
+                return True
+        return False
+
+    def undo(self) -> str | None:
+        """Take back the last question with its answer; return the question, None if none."""
+        for index in range(len(self.messages) - 1, -1, -1):
+            if self.messages[index]["role"] == "user":
+                question: str = self.messages[index]["content"]
+                del self.messages[index:]
+                self._first_sent = min(self._first_sent, len(self.messages))
+                return question
+        return None
+
+    def clear(self) -> None:
+        """Forget all messages but the system message."""
+        self.messages.clear()
+        self._first_sent = 0
+
+    def prompt_text(self) -> str:
+        """What the model was sent last, or would be sent: the rendered messages."""
+        return self._render(self._sent(), think=self.options.think, tools=self.options.tools)
+
+    def used_tokens(self) -> int:
+        """Tokens of the conversation as it is sent."""
+        return len(self._engine.tokenize(self.prompt_text())) if self.messages else 0
+
+    def close(self) -> None:
+        """Free the session."""
+        self._close_session()
+
+    def _sent(self) -> list[Message]:
+        system = [{"role": "system", "content": self.system}] if self.system else []
+        return system + self.messages[self._first_sent :]
+
+    def _answer(self) -> Iterator[Piece]:
+        began = self._clock()
+        self._cancelled = False
+        text, prompt_tokens = self._fit()
+        session, rest = self._session_for(text)
+        new_tokens = prompt_tokens if rest == text else len(self._engine.tokenize(rest))
+        stop = StopFinder(self.options.stop)
+        splitter = self._splitter(text)
+        raw = ""
+        pieces: list[Piece] = []
+        first = 0.0
+        whole, chunks = False, 0
+        stream = session.generate(rest)
+        try:
+            for chunk in stream:
+                first = first or self._clock() - began
+                chunks += 1
+                shown = stop.feed(chunk)
+                raw += shown
+                for piece in splitter(shown) if shown else ():
+                    pieces.append(piece)
+                    yield piece
+                if stop.stopped or self._cancelled:
+                    break
+            whole = not stop.stopped and not self._cancelled
+            held = stop.finish()
+            raw += held
+            for piece in [*(splitter(held) if held else ()), *splitter(None)]:
+                pieces.append(piece)
+                yield piece
+        finally:
+            # A character of several tokens is one chunk.
+            answer_tokens = max(chunks, len(self._engine.tokenize(raw)))
+            if whole:
+                self._held = text + raw
+            else:
+                # What the cache holds beyond the text that was kept is not known.
+                session.cancel()
+                self._close_session()
+            if raw:
+                self.messages.append({"role": "assistant", "content": raw})
+            self.last = Answer(
+                text="".join(piece.text for piece in pieces if piece.kind == "text"),
+                thinking="".join(piece.text for piece in pieces if piece.kind == "thinking"),
+                finish_reason=self._finish_reason(stop, whole, prompt_tokens, answer_tokens),
+                prompt_tokens=prompt_tokens,
+                reused_tokens=prompt_tokens - new_tokens,
+                answer_tokens=answer_tokens,
+                first_token_s=first,
+                total_s=self._clock() - began,
+                dropped_messages=self._first_sent,
+            )
+
+    def _finish_reason(
+        self, stop: StopFinder, whole: bool, prompt_tokens: int, answer_tokens: int
+    ) -> str:
+        if stop.stopped:
+            return "stop_string"
+        if not whole:
+            return "interrupted"
+        limit = self.options.decoding.max_tokens
+        if limit is not None and answer_tokens >= limit:
+            return "max_tokens"
+        # The runtime needs a free place for the token that it decodes next.
+        if prompt_tokens + answer_tokens >= self._engine.info.context - 1:
+            return "context"
+        return "stop"
+
+    def _fit(self) -> tuple[str, int]:
+        """The prompt's text and tokens, with as few of the oldest turns left out as needed."""
+        context = self._engine.info.context
+        room = max(1, min(self.options.decoding.max_tokens or context, context // 4))
+        before = self._first_sent
+        limit = context - room
+        while True:
+            text = self.prompt_text()
+            tokens = len(self._engine.tokenize(text))
+            if tokens <= limit:
+                break
+            later = self._next_user_message()
+            if later is None:
+                if tokens < context:
+                    break
+                self._first_sent = before
+                raise UsageError(
+                    f"The prompt has {tokens:,} tokens; the context holds {context:,}.",
+                    why="A prompt must fit whole, with room for an answer.",
+                    hint="Shorten it, or make the context larger with --context.",
+                )
+            self._first_sent = later
+            # Once turns must go, half of the context is freed: the next answers then
+            # continue on what is in the cache, where one turn at a time would prefill
+            # everything anew for each.
+            limit = context // 2
+        if self._first_sent and not before:
+            self._notice(
+                f"The conversation no longer fits the context of {context:,} tokens: the oldest "
+                f"{self._first_sent} messages are no longer sent to the model (the system message "
+                "is). A larger --context holds more; /clear starts anew."
+            )
+        return text, tokens
+
+    def _next_user_message(self) -> int | None:
+        for index in range(self._first_sent + 1, len(self.messages)):
+            if self.messages[index]["role"] == "user":
+                return index
+        return None
+
+    def _session_for(self, text: str) -> tuple[Session, str]:
+        """A session, and the rest of `text` that it does not hold yet."""
+        decoding = self.options.decoding
+        if (
+            self._session is not None
+            and self._session_decoding == decoding
+            and len(text) > len(self._held)
+            and text.startswith(self._held)
+        ):
+            return self._session, text[len(self._held) :]
+        self._close_session()
+        self._session = self._engine.open_session(decoding)
+        self._session_decoding = decoding
+        return self._session, text
+
+    def _close_session(self) -> None:
+        if self._session is not None:
+            self._session.close()
+        self._session, self._held = None, ""
+
+    def _splitter(self, prompt: str) -> Callable[[str | None], list[Piece]]:
+        """Cuts text into pieces; None ends it."""
+        markers = self.options.markers
+        if not markers:
+            return lambda text: [Piece("text", text)] if text else []
+        end = prompt.rstrip()
+        inside = next((kind for kind, (start, _) in markers.items() if end.endswith(start)), "text")
+        splitter = Splitter(markers, inside=inside)
+        return lambda text: splitter.finish() if text is None else splitter.feed(text)

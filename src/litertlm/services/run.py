@@ -1,0 +1,214 @@
+"""Load a bundle for talking to it, with the options that the user, the defaults and it give."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from litertlm.errors import EngineFailed, UnsupportedModel, UsageError
+from litertlm.progress import Progress
+from litertlm.runtime.bundle_info import BundleInfo, read_bundle_info
+from litertlm.runtime.engine import Decoding, Engine, EngineOptions, Sampling
+from litertlm.services.chat import Chat, ChatOptions, Message, Render
+from litertlm.services.config_options import Value
+from litertlm.services.prompt import TEMPLATE_KEY, plain_render, template_render
+from litertlm.services.tools import CALL_MARKERS
+
+Values = Mapping[str, Value]
+LoadEngine = Callable[..., Engine]
+
+_THINKING_MARKERS = ("<think>", "</think>")
+_MAXIMUM_KEY = "max_position_embeddings"
+# As large as the runtime's sampler takes without slowing down; more tokens never matter.
+_TOP_K = 1000
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A bundle that is ready to answer.
+
+    Attributes:
+        name: as the user calls it.
+        bundle: the file.
+        info: what the file says of itself.
+        engine: the runtime with the weights.
+        render: the chat template.
+    """
+
+    name: str
+    bundle: Path
+    info: BundleInfo
+    engine: Engine
+    render: Render
+
+    def chat(self, values: Values, *, notice: Callable[[str], None]) -> Chat:
+        """A new conversation; see `chat_options` for the values."""
+        chat = Chat(self.engine, self.render, chat_options(self.info, values), notice=notice)
+        system = values.get("system")
+        chat.system = str(system) if system else None
+        return chat
+
+
+def load_model(
+    name: str,
+    bundle: Path,
+    cache_dir: Path | None,
+    values: Values,
+    *,
+    progress: Progress,
+    raw: bool = False,
+    meanwhile: Callable[[], None] = lambda: None,
+    load_engine: LoadEngine | None = None,
+) -> LoadedModel:
+    """Load a bundle.
+
+    Args:
+        cache_dir: where the runtime keeps its packed weights.
+        values: of these, `context`, `threads` and `backend` count here.
+        raw: texts go to the model as they are, without a template.
+        meanwhile: other work to do while the engine loads; it must not write to stderr.
+        load_engine: `runtime.litert.load_engine`, or a test's.
+
+    Raises:
+        DamagedBundle, EngineFailed, UsageError (context too large), UnsupportedModel (a bundle
+        without a chat template).
+    """
+    if load_engine is None:
+        from litertlm.runtime.litert import load_engine as load_litert
+
+        load_engine = load_litert
+    info = read_bundle_info(bundle)
+    context = _context(info, values.get("context"))
+    backend = str(values.get("backend") or "cpu")
+    threads = values.get("threads")
+    options = EngineOptions(
+        backend=backend,
+        threads=int(threads) if isinstance(threads, int) else None,
+        context=context,
+        cache_dir=cache_dir,
+    )
+    if backend == "gpu":
+        options = _gpu_or_cpu(bundle, options, progress)
+    made: list[Render] = []
+
+    def prepare() -> None:
+        made.append(plain_render if raw else template_render(name, info))
+        meanwhile()
+
+    engine = load_engine(bundle, info, options, meanwhile=prepare)
+    return LoadedModel(name=name, bundle=bundle, info=info, engine=engine, render=made[0])
+
+
+def chat_options(
+    info: BundleInfo, values: Values, *, tools: tuple[Mapping[str, Any], ...] = ()
+) -> ChatOptions:
+    """Options of a conversation.
+
+    Args:
+        tools: JSON schemas of functions that the model may call.
+        values: names of `config_options.OPTIONS`, and `schema`: a JSON Schema as text.
+    """
+    stop = values.get("stop", ())
+    think = values.get("think")
+    max_tokens = values.get("max_tokens")
+    penalty = values.get("repetition_penalty")
+    schema = values.get("schema")
+    return ChatOptions(
+        decoding=Decoding(
+            sampling=_sampling(info, values),
+            max_tokens=int(max_tokens) if isinstance(max_tokens, int) else None,
+            repetition_penalty=float(penalty) if isinstance(penalty, float) else None,
+            json_schema=str(schema) if schema is not None else None,
+        ),
+        stop=stop if isinstance(stop, tuple) else (),
+        think=think if isinstance(think, bool) else None,
+        markers=_markers(info, tools),
+        tools=tools,
+    )
+
+
+def _sampling(info: BundleInfo, values: Values) -> Sampling | None:
+    """The bundle's parameters with the user's put over them; None leaves all to the runtime.
+
+    The runtime takes all of them or none, so what nobody gives must be filled in here.
+    """
+    own = info.sampler
+    given = [values.get(name) for name in ("temperature", "top_k", "top_p")]
+    if own is None and given == [None] * 3 and "seed" not in values:
+        return None
+    temperature, top_k, top_p = (float(value) if value is not None else None for value in given)  # type: ignore[arg-type]
+    greedy = own is not None and own.greedy and given == [None] * 3
+    if greedy or temperature == 0:
+        return Sampling(temperature=1.0, top_k=1, top_p=1.0, seed=0)
+    seed = values.get("seed")
+    return Sampling(
+        temperature=_first(temperature, own and own.temperature, 1.0),
+        top_k=int(_first(top_k, own and not own.greedy and own.top_k or None, _TOP_K)),
+        top_p=_first(top_p, own and not own.greedy and own.top_p or None, 1.0),
+        # Chosen here and not by the runtime, so that it can be told (--json) and asked for again.
+        seed=int(seed) if isinstance(seed, int) else random.randrange(1 << 31),
+    )
+
+
+def _first(*values: float | None) -> float:
+    return next(value for value in values if value is not None)
+
+
+def _markers(info: BundleInfo, tools: Sequence[object]) -> dict[str, tuple[str, str]]:
+    """Texts around the thinking (the bundle's channel, or what its template speaks of) and calls."""
+    markers = {}
+    template = info.properties.get(TEMPLATE_KEY) or info.template or ""
+    if info.channels:
+        markers["thinking"] = info.channels[0]
+    elif info.thinking or _THINKING_MARKERS[1] in template:
+        markers["thinking"] = _THINKING_MARKERS
+    if tools:
+        markers["tool"] = CALL_MARKERS
+    return markers
+
+
+def _context(info: BundleInfo, wanted: Value | None) -> int | None:
+    """The context to ask the runtime for, or None for the bundle's own."""
+    if not isinstance(wanted, int):
+        return None
+    maximum = _maximum_context(info)
+    if maximum is not None and wanted > maximum:
+        raise UsageError(
+            f"A context of {wanted:,} tokens is more than this model has.",
+            why=f"Its maximum is {maximum:,}.",
+            hint=f"Use --context {maximum} or less.",
+        )
+    return wanted
+
+
+def _maximum_context(info: BundleInfo) -> int | None:
+    """What a context can be at most: a cache of fixed shape is as long as it is."""
+    if info.properties.get("shapes") == "static":
+        return info.context
+    maximum = info.properties.get(_MAXIMUM_KEY, "")
+    return int(maximum) if maximum.isdigit() else None
+
+
+def _gpu_or_cpu(bundle: Path, options: EngineOptions, progress: Progress) -> EngineOptions:
+    """`options` if a child process can load the bundle on the GPU, else the same for the CPU.
+
+    In a child: a driver that is missing or broken may well end the process.
+    """
+    command = [sys.executable, "-m", "litertlm.runtime.gpu_probe", str(bundle)]
+    if options.cache_dir is not None:
+        command.append(str(options.cache_dir))
+    probe = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
+    )
+    if probe.returncode == 0:
+        return options
+    lines = [line for line in (probe.stderr + probe.stdout).splitlines() if line.strip()]
+    reason = lines[-1] if lines else f"the probe ended with code {probe.returncode}"
+    progress.warn(f"No GPU can be used here, so the CPU is: {reason}")
+    progress.detail(probe.stderr)
+    return replace(options, backend="cpu")
