@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MODELS_VARIABLE = "LITERT_LM_MODELS"
+CONFIG_VARIABLE = "LITERT_LM_CONFIG"
 CLONE_VARIABLE = "LITERT_LM_CLI_CLONE"  # set by the launcher: the clone that it lies in
 
 
@@ -32,6 +33,22 @@ class Settings:
         """Whether `HF_HUB_OFFLINE` forbids the network (as huggingface_hub reads it)."""
         value = self.environment.get("HF_HUB_OFFLINE", "")
         return value.upper() in {"1", "ON", "YES", "TRUE"}
+
+    @property
+    def config_file(self) -> Path:
+        """The per-model defaults (`config set`)."""
+        if chosen := self.environment.get(CONFIG_VARIABLE):
+            return self.cwd / Path(chosen).expanduser()
+        from platformdirs import user_config_path
+
+        return user_config_path("litert-lm-cli", appauthor=False) / "config.toml"
+
+    @property
+    def history_file(self) -> Path:
+        """What was typed in chats."""
+        from platformdirs import user_state_path
+
+        return user_state_path("litert-lm-cli", appauthor=False) / "history"
 
     def shown(self, path: Path) -> str:
         """`path` as messages show it: relative when it lies below the current folder."""

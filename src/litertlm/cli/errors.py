@@ -140,8 +140,18 @@ def _trace(output: Output, error: BaseException) -> None:
 
 
 def _tell(output: Output, kind: str, what: str, code: int, why: str = "", hint: str = "") -> None:
+    text = _in_words(what, why, hint)
+    fields = {"type": kind, "exit_code": code, "message": what, "why": why, "hint": hint}
+    output.error(text, fields)
+
+
+def told(error: errors.LiteRtLmError) -> str:
+    """An error in words, for a chat that goes on."""
+    return _in_words(error.what, error.why, error.hint)
+
+
+def _in_words(what: str, why: str, hint: str) -> str:
     text = f"✗ {what}"
     if rest := [part for part in (why, hint) if part]:
         text += "\n\n" + "\n".join(rest)
-    fields = {"type": kind, "exit_code": code, "message": what, "why": why, "hint": hint}
-    output.error(text, fields)
+    return text

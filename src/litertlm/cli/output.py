@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TextIO
 
 _REDRAW_SECONDS = 0.1
+_READABLE_COLUMNS = 100
 _CLEAR_LINE = "\r\x1b[K"
 _RED, _GREEN, _YELLOW, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
 _COLOURS = {"✗": _RED, "✓": _GREEN, "!": _YELLOW}
@@ -57,7 +58,8 @@ class Output:
         self._clock = clock
         self._lock = threading.RLock()
         self._bar: Bar | None = None
-        smart = stderr.isatty() and environment.get("TERM") not in {"dumb", ""}
+        self._dumb = environment.get("TERM") in {"dumb", ""}
+        smart = stderr.isatty() and not self._dumb
         self._draws = smart and not quiet
         self._colours = smart and not environment.get("NO_COLOR")
 
@@ -80,6 +82,28 @@ class Output:
                 # What is left in the buffer must not fail again when Python exits.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self._stdout.fileno())
                 raise StdoutClosed from error
+
+    def answer_width(self) -> Callable[[], int] | None:
+        """Columns for text that is to be read, asked anew each time; None if not on a terminal."""
+        if not self._stdout.isatty() or self._dumb:
+            return None
+        return lambda: min(shutil.get_terminal_size().columns - 1, _READABLE_COLUMNS)
+
+    def aside(self, text: str) -> None:
+        """A piece of what is not the answer but belongs to it (thinking), on stderr, at once."""
+        if not self.quiet:
+            self._stderr.write(text)
+            self._stderr.flush()
+
+    def confirmed(self, question: str) -> bool:
+        """Ask on the terminal; anything but yes is no."""
+        self._stderr.write(question)
+        self._stderr.flush()
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+    def note(self, text: str) -> None:
+        """What the user asked to be told in a chat: on stderr, also with `--quiet`."""
+        self._line(text)
 
     def status(self, text: str) -> None:
         if not self.quiet:

@@ -66,10 +66,12 @@ class EngineInfo:
     Attributes:
         context: tokens that fit, prompt and answers together.
         backend: the backend that runs, `cpu` or `gpu`.
+        stop_texts: the texts of the stop tokens.
     """
 
     context: int
     backend: str
+    stop_texts: tuple[str, ...] = ()
 
 
 class Session(Protocol):
@@ -78,7 +80,7 @@ class Session(Protocol):
     def generate(self, text: str) -> Iterator[str]:
         """Append `text` to what the session holds, then yield an answer token by token.
 
-        The answer ends before the stop token, which the cache does not hold.
+        A stop token that ends the answer is not yielded, but the cache holds it.
 
         Raises:
             EngineFailed: the runtime's own reason is in `why`.

@@ -56,7 +56,8 @@ def load_engine(
             hint="If the file may be damaged, delete it and run again.",
         ) from native
     context = options.context or info.context or _DEFAULT_CONTEXT
-    return LiteRtEngine(native, EngineInfo(context=context, backend=options.backend))
+    stop_texts = tuple(native.detokenize(ids) for ids in native.eos_token_ids)
+    return LiteRtEngine(native, EngineInfo(context, options.backend, stop_texts))
 
 
 def _native_engine(bundle: Path, options: EngineOptions) -> Any:

@@ -122,21 +122,20 @@ class Chat:
         self._first_sent = 0
         self._session: Session | None = None
         self._session_decoding: Decoding | None = None
-        self._held = ""
+        self._held: tuple[str, ...] = ()
         self._cancelled = False
 
-    def ask(self, content: Any) -> Iterator[Piece]:
-        """Add a user message and stream the answer; afterwards it is `last` and in `messages`.
-
-        Raises:
-            UsageError: the message alone is longer than the context; it is not kept.
-            EngineFailed: the runtime failed; the message is not kept.
-        """
+    def say(self, content: str) -> None:
+        """Add a user message, to be answered by `proceed`."""
         self.messages.append({"role": "user", "content": content})
-        return self.proceed()
 
     def proceed(self) -> Iterator[Piece]:
-        """Stream the answer to the messages as they are. See `ask`."""
+        """Stream the answer to the messages; afterwards it is `last`, and the last message.
+
+        Raises:
+            UsageError: the last message alone is longer than the context; it is not kept.
+            EngineFailed: the runtime failed; the message is not kept.
+        """
         count = len(self.messages)
         answered = False
         try:
@@ -231,8 +230,12 @@ class Chat:
         finally:
             # A character of several tokens is one chunk.
             answer_tokens = max(chunks, len(self._engine.tokenize(raw)))
-            if whole:
-                self._held = text + raw
+            reason = self._finish_reason(stop, whole, prompt_tokens, answer_tokens)
+            if reason == "stop":
+                # The cache holds the stop token too; which of them it was is not told.
+                self._held = tuple(text + raw + end for end in self._engine.info.stop_texts)
+            elif whole:
+                self._held = (text + raw,)
             else:
                 # What the cache holds beyond the text that was kept is not known.
                 session.cancel()
@@ -242,7 +245,7 @@ class Chat:
             self.last = Answer(
                 text="".join(piece.text for piece in pieces if piece.kind == "text"),
                 thinking="".join(piece.text for piece in pieces if piece.kind == "thinking"),
-                finish_reason=self._finish_reason(stop, whole, prompt_tokens, answer_tokens),
+                finish_reason=reason,
                 prompt_tokens=prompt_tokens,
                 reused_tokens=prompt_tokens - new_tokens,
                 answer_tokens=answer_tokens,
@@ -309,13 +312,10 @@ class Chat:
     def _session_for(self, text: str) -> tuple[Session, str]:
         """A session, and the rest of `text` that it does not hold yet."""
         decoding = self.options.decoding
-        if (
-            self._session is not None
-            and self._session_decoding == decoding
-            and len(text) > len(self._held)
-            and text.startswith(self._held)
-        ):
-            return self._session, text[len(self._held) :]
+        if self._session is not None and self._session_decoding == decoding:
+            for held in self._held:
+                if len(text) > len(held) and text.startswith(held):
+                    return self._session, text[len(held) :]
         self._close_session()
         self._session = self._engine.open_session(decoding)
         self._session_decoding = decoding
@@ -324,7 +324,7 @@ class Chat:
     def _close_session(self) -> None:
         if self._session is not None:
             self._session.close()
-        self._session, self._held = None, ""
+        self._session, self._held = None, ()
 
     def _splitter(self, prompt: str) -> Callable[[str | None], list[Piece]]:
         """Cuts text into pieces; None ends it."""

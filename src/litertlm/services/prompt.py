@@ -41,7 +41,7 @@ def template_render(name: str, info: BundleInfo) -> Render:
             f"{name} has no chat template.",
             hint="`--raw` gives it your text as it is, for completion.",
         )
-    from litertlm.bundle import chat_template
+    from litertlm.bundle import chat_template as jinja
 
     variables = json.loads(info.properties.get(VARIABLES_KEY, "{}"))
 
@@ -52,9 +52,7 @@ def template_render(name: str, info: BundleInfo) -> Render:
         tools: Sequence[Mapping[str, Any]] = (),
     ) -> str:
         chosen = {} if think is None else {"enable_thinking": think}
-        return chat_template.render(
-            source, messages, variables, tools=list(tools) or None, **chosen
-        )
+        return jinja.render(source, messages, variables, tools=list(tools) or None, **chosen)
 
     return render
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from litertlm.errors import EngineFailed, UnsupportedModel, UsageError
+from litertlm.errors import UsageError
 from litertlm.progress import Progress
 from litertlm.runtime.bundle_info import BundleInfo, read_bundle_info
 from litertlm.runtime.engine import Decoding, Engine, EngineOptions, Sampling
-from litertlm.services.chat import Chat, ChatOptions, Message, Render
+from litertlm.services.chat import Chat, ChatOptions, Render
 from litertlm.services.config_options import Value
 from litertlm.services.prompt import TEMPLATE_KEY, plain_render, template_render
 from litertlm.services.tools import CALL_MARKERS
@@ -26,6 +26,7 @@ _THINKING_MARKERS = ("<think>", "</think>")
 _MAXIMUM_KEY = "max_position_embeddings"
 # As large as the runtime's sampler takes without slowing down; more tokens never matter.
 _TOP_K = 1000
+_GREEDY = Sampling(temperature=1.0, top_k=1, top_p=1.0, seed=0)
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,16 @@ class LoadedModel:
     engine: Engine
     render: Render
 
-    def chat(self, values: Values, *, notice: Callable[[str], None]) -> Chat:
-        """A new conversation; see `chat_options` for the values."""
-        chat = Chat(self.engine, self.render, chat_options(self.info, values), notice=notice)
+    def chat(
+        self,
+        values: Values,
+        *,
+        tools: tuple[Mapping[str, Any], ...] = (),
+        notice: Callable[[str], None],
+    ) -> Chat:
+        """A new conversation; see `chat_options`."""
+        options = chat_options(self.info, values, tools=tools)
+        chat = Chat(self.engine, self.render, options, notice=notice)
         system = values.get("system")
         chat.system = str(system) if system else None
         return chat
@@ -138,29 +146,28 @@ def _sampling(info: BundleInfo, values: Values) -> Sampling | None:
     The runtime takes all of them or none, so what nobody gives must be filled in here.
     """
     own = info.sampler
-    given = [values.get(name) for name in ("temperature", "top_k", "top_p")]
-    if own is None and given == [None] * 3 and "seed" not in values:
+    temperature, top_k, top_p = (values.get(name) for name in ("temperature", "top_k", "top_p"))
+    given = (temperature, top_k, top_p) != (None, None, None)
+    if own is None and not given and "seed" not in values:
         return None
-    temperature, top_k, top_p = (float(value) if value is not None else None for value in given)  # type: ignore[arg-type]
-    greedy = own is not None and own.greedy and given == [None] * 3
-    if greedy or temperature == 0:
-        return Sampling(temperature=1.0, top_k=1, top_p=1.0, seed=0)
+    if temperature == 0 or (own is not None and own.greedy and not given):
+        return _GREEDY
+    if own is not None and not own.greedy:
+        temperature = own.temperature if temperature is None else temperature
+        top_k = own.top_k if top_k is None else top_k
+        top_p = own.top_p if top_p is None else top_p
     seed = values.get("seed")
     return Sampling(
-        temperature=_first(temperature, own and own.temperature, 1.0),
-        top_k=int(_first(top_k, own and not own.greedy and own.top_k or None, _TOP_K)),
-        top_p=_first(top_p, own and not own.greedy and own.top_p or None, 1.0),
+        temperature=float(temperature) if isinstance(temperature, float) else 1.0,
+        top_k=int(top_k) if isinstance(top_k, int) else _TOP_K,
+        top_p=float(top_p) if isinstance(top_p, float) else 1.0,
         # Chosen here and not by the runtime, so that it can be told (--json) and asked for again.
         seed=int(seed) if isinstance(seed, int) else random.randrange(1 << 31),
     )
 
 
-def _first(*values: float | None) -> float:
-    return next(value for value in values if value is not None)
-
-
 def _markers(info: BundleInfo, tools: Sequence[object]) -> dict[str, tuple[str, str]]:
-    """Texts around the thinking (the bundle's channel, or what its template speaks of) and calls."""
+    """Texts around thinking (the bundle's channel, or what its template speaks of) and calls."""
     markers = {}
     template = info.properties.get(TEMPLATE_KEY) or info.template or ""
     if info.channels:

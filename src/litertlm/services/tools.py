@@ -44,6 +44,11 @@ class Call:
     name: str
     arguments: Mapping[str, Any]
 
+    @property
+    def fields(self) -> dict[str, Any]:
+        """As data."""
+        return {"name": self.name, "arguments": dict(self.arguments)}
+
     def __str__(self) -> str:
         shown = ", ".join(f"{key}={value!r}" for key, value in self.arguments.items())
         return f"{self.name}({shown})"
@@ -130,17 +135,14 @@ def answer_with_tools(
     """
     for _ in range(_MOST_ROUNDS):
         yield from chat.proceed()
-        message = chat.messages[-1] if chat.messages else {"role": "user"}
-        if message["role"] != "assistant":
+        if not chat.messages or chat.messages[-1]["role"] != "assistant":
             return
+        message = chat.messages[-1]
         calls = find_calls(message["content"])
         if not calls:
             return
         message["content"] = _CALL.sub("", message["content"]).strip()
-        message["tool_calls"] = [
-            {"type": "function", "function": {"name": call.name, "arguments": dict(call.arguments)}}
-            for call in calls
-        ]
+        message["tool_calls"] = [{"type": "function", "function": call.fields} for call in calls]
         for call in calls:
             result = toolbox.call(call) if allow(call) else '{"error": "the user did not allow it"}'
             chat.messages.append({"role": "tool", "name": call.name, "content": result})

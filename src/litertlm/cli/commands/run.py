@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,10 +15,67 @@ from litertlm.cli.app import App
 from litertlm.cli.app import command as make_command
 from litertlm.cli.conversion_options import chosen, conversion_options
 from litertlm.cli.hub_options import hub_options
+from litertlm.errors import UsageError
+from litertlm.services.config_options import OPTIONS, Option, Value, parse_value
+
+_METAVARS = {"number": "NUMBER", "integer": "N", "text": "TEXT", "texts": "TEXT"}
+
+
+def _flag(option: Option) -> Callable[..., Any]:
+    """The flag of an option that `config set` and `/set` know too."""
+    name = "--" + option.name.replace("_", "-")
+    if option.kind == "switch":
+        return click.option(f"{name}/--no-{name[2:]}", default=None, help=option.help)
+
+    def parse(context: click.Context, parameter: click.Parameter, given: Any) -> Any:
+        if option.kind == "texts":
+            return tuple(text for part in given for text in _texts(parse_value(option, part)))
+        return None if given is None else parse_value(option, given)
+
+    return click.option(
+        name,
+        metavar="|".join(option.choices) or _METAVARS[option.kind],
+        multiple=option.kind == "texts",
+        callback=parse,
+        help=option.help + (" May be given several times." if option.kind == "texts" else ""),
+    )
+
+
+def _texts(value: Value) -> tuple[str, ...]:
+    return value if isinstance(value, tuple) else (str(value),)
+
+
+def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a chat or an answer."""
+    file = click.Path(exists=True, dir_okay=False, path_type=Path)
+    for option in reversed(
+        [
+            click.option("--prompt", metavar="TEXT", help="Answer this and exit."),
+            click.option("--prompt-file", type=file, help="Answer what is in the file and exit."),
+            *(_flag(option) for option in OPTIONS.values()),
+            click.option("--hide-thinking", is_flag=True, help="Do not show the thinking."),
+            click.option(
+                "--format", "format_", type=click.Choice(["json"]), help="Answer in JSON."
+            ),
+            click.option("--schema", type=file, help="Answer in JSON of this JSON Schema."),
+            click.option(
+                "--tools", "tools_file", type=file, help="Python file: functions to be called."
+            ),
+            click.option("--yes", is_flag=True, help="Call tools without asking."),
+            click.option("--raw", is_flag=True, help="No chat template: the text as it is."),
+            click.option("--plain", is_flag=True, help="Show markdown as it is written."),
+            click.option("--stats", is_flag=True, help="Numbers after each answer."),
+            click.option("--jsonl", is_flag=True, help="Answer as lines of JSON, as it comes."),
+            click.option("--no-history", is_flag=True, help="Do not keep what is typed."),
+        ]
+    ):
+        function = option(function)
+    return function
 
 
 @make_command("run")
 @click.argument("model")
+@run_options
 @click.option("--reconvert", is_flag=True, help="Make the bundle anew.")
 @conversion_options
 @hub_options
@@ -30,14 +92,92 @@ def command(
 
     A model that is not on disk is downloaded, and converted if it needs to be.
     """
+    from litertlm.cli.running import RunRequest, run
     from litertlm.services.acquire import AcquireRequest, acquire
 
-    request = AcquireRequest(
-        model,
-        options=chosen(**values),
-        reconvert=reconvert,
-        revision=revision,
-        file=file,
-        keep_checkpoint=keep_checkpoint,
+    flags = {name: values.pop(name) for name in OPTIONS}
+    request = RunRequest(
+        values={name: value for name, value in flags.items() if value not in (None, ())},
+        prompt=_prompt(app, values.pop("prompt"), values.pop("prompt_file")),
+        schema=_schema(values.pop("schema"), values.pop("format_")),
+        tools_file=values.pop("tools_file"),
+        yes=values.pop("yes"),
+        hide_thinking=values.pop("hide_thinking"),
+        raw=values.pop("raw"),
+        plain=values.pop("plain"),
+        stats=values.pop("stats"),
+        jsonl=values.pop("jsonl"),
+        history=not values.pop("no_history"),
     )
-    acquire(request, store=app.store, settings=app.settings, progress=app.output)
+    request.check(app.output.json_wanted)
+    installed = acquire(
+        AcquireRequest(
+            model,
+            options=chosen(**values),
+            reconvert=reconvert,
+            revision=revision,
+            file=file,
+            keep_checkpoint=keep_checkpoint,
+        ),
+        store=app.store,
+        settings=app.settings,
+        progress=app.output,
+    )
+    run(app, installed, request)
+
+
+def _schema(path: Path | None, format_: str | None) -> str | None:
+    """The JSON Schema as text; any object where only JSON is wanted."""
+    if path is None:
+        return '{"type": "object"}' if format_ else None
+    import json
+
+    text = _decoded(path.read_bytes(), str(path), warn=None)
+    try:
+        json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON.", why=str(error)) from error
+    return text
+
+
+def _prompt(app: App, text: str | None, path: Path | None) -> str | None:
+    """The prompt, a blank line, and what is piped in; None where there is none of these."""
+    if text is not None and path is not None:
+        raise UsageError("--prompt and --prompt-file exclude each other.")
+    parts = []
+    if text is not None:
+        parts.append(text)
+    if path is not None:
+        parts.append(_decoded(path.read_bytes(), str(path), warn=app.output.warn))
+    piped = _piped()
+    if piped is not None and (piped or not parts):
+        parts.append(_decoded(piped, "The input", warn=app.output.warn).rstrip("\r\n"))
+    if not parts:
+        return None
+    prompt = "\n\n".join(parts)
+    if not prompt.strip():
+        raise UsageError("The prompt is empty.")
+    return prompt
+
+
+def _piped() -> bytes | None:
+    """What is piped in; None on a terminal, nothing of a closed or a null input."""
+    if sys.stdin is None or sys.stdin.closed:
+        return b""
+    number = sys.stdin.fileno()
+    if os.isatty(number):
+        return None
+    if stat.S_ISCHR(os.fstat(number).st_mode):
+        return b""
+    return sys.stdin.buffer.read()
+
+
+def _decoded(data: bytes, where: str, *, warn: Callable[[str], None] | None) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        why = f"Byte {error.start:,} is {data[error.start]:#04x}."
+        if warn is None:
+            raise UsageError(f"{where} is not UTF-8.", why=why) from error
+        warn(f"{where} is not UTF-8: {why} What cannot be read becomes \N{REPLACEMENT CHARACTER}.")
+        return data.decode("utf-8", "replace")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 
-from litertlm.cli.repl.clipboard import copy_to_clipboard
+from litertlm.cli.answers import stats_line
+from litertlm.cli.repl.clipboard import copy_with_program, terminal_copy_sequence
 from litertlm.cli.repl.state import Repl
-from litertlm.cli.repl.stats import stats_line
 from litertlm.errors import UnsupportedModel, UsageError
 from litertlm.services.chat import Message
 from litertlm.services.config_options import OPTIONS, Value, find_option, parse_value
@@ -134,8 +135,7 @@ def _set(repl: Repl, argument: str) -> Next:
         value = parse_value(option, _unquoted(text) if option.kind != "text" else text)
         if option.name == "stop":
             known = repl.values.get("stop", ())
-            assert isinstance(known, tuple) and isinstance(value, tuple)
-            value = (*known, *value)
+            value = (*_texts(known), *_texts(value))
     repl.change(option.name, value)
     repl.output.note(f"{option.name}: {_shown(value)}")
     return Next.PROMPT
@@ -222,8 +222,11 @@ def _copy(repl: Repl, argument: str) -> Next:
     answer = repl.chat.last
     if answer is None:
         raise UsageError("There is no answer to copy.")
-    way = copy_to_clipboard(answer.text, repl.output)
-    repl.output.note(f"Copied {len(answer.text):,} characters {way}.")
+    program = copy_with_program(answer.text, os.environ)
+    if program is None:
+        repl.output.aside(terminal_copy_sequence(answer.text))
+    way = program or "the terminal"
+    repl.output.note(f"Copied {len(answer.text):,} characters ({way}).")
     return Next.PROMPT
 
 
@@ -248,6 +251,10 @@ def _tokens(repl: Repl, argument: str) -> Next:
         used, context = repl.chat.used_tokens(), repl.model.engine.info.context
         repl.output.note(f"{used:,} of {context:,} tokens are used ({used / context:.0%}).")
     return Next.PROMPT
+
+
+def _texts(value: Value) -> tuple[str, ...]:
+    return value if isinstance(value, tuple) else (str(value),)
 
 
 def _options_text(repl: Repl) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from litertlm.cli.output import Output
@@ -25,10 +25,11 @@ class Repl:
         values: options in force, by name; what is not here is the bundle's own.
         load: loads the model again with other values.
         toolbox: functions that the model may call, or None.
-        show_thinking: whether thinking is shown.
+        yes: call them without asking.
+        plain: show markdown as it is written.
+        hide_thinking: do not show thinking.
         stats: whether numbers follow every answer.
         prefill: text that the next prompt line begins with.
-        told: hints that were given already.
     """
 
     output: Output
@@ -38,10 +39,16 @@ class Repl:
     load: Callable[[Mapping[str, Value]], LoadedModel]
     cwd: Path
     toolbox: Toolbox | None = None
-    show_thinking: bool = True
+    yes: bool = False
+    plain: bool = False
+    hide_thinking: bool = False
     stats: bool = False
     prefill: str = ""
-    told: set[str] = field(default_factory=set)
+
+    def take_prefill(self) -> str:
+        """The prefill, once."""
+        text, self.prefill = self.prefill, ""
+        return text
 
     def change(self, name: str, value: Value | None) -> None:
         """Put an option in force, None for the bundle's own.

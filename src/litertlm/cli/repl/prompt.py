@@ -1,0 +1,153 @@
+"""The prompt line: keys, history, completion, pastes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from prompt_toolkit.filters import is_searching
+from prompt_toolkit.formatted_text import ANSI
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
+from prompt_toolkit.output import create_output
+
+from litertlm.cli.repl.commands import COMMANDS
+
+BLOCK = '"""'
+# A longer paste would make every key slow, so one word stands for it in the line.
+_LONG_PASTE = 2000
+_LONGEST_IN_HISTORY = 20_000
+
+
+class PromptLine:
+    """Asks for messages.
+
+    Args:
+        history: file of earlier messages, or None to keep none.
+        to_stderr: draw on stderr, because stdout is not the terminal.
+    """
+
+    def __init__(self, history: Path | None, *, to_stderr: bool) -> None:
+        self._pastes: dict[str, str] = {}
+        self._session: PromptSession[str] = PromptSession(
+            history=_history(history, self._expanded),
+            key_bindings=self._keys(),
+            completer=_CommandCompleter(),
+            complete_while_typing=False,
+            multiline=True,
+            prompt_continuation=lambda width, line, wraps: "" if wraps else "... ",
+            tempfile_suffix=".md",
+            output=create_output(stdout=sys.stderr) if to_stderr else None,
+        )
+
+    def ask(self, prompt: str, *, default: str = "") -> str:
+        """The next message; of a block between triple quotes, what is in it.
+
+        Raises:
+            EOFError: Ctrl-D on an empty line, or the terminal is gone.
+            KeyboardInterrupt: Ctrl-C on an empty line.
+        """
+        self._pastes.clear()
+        text = self._expanded(self._session.prompt(ANSI(prompt), default=default)).strip()
+        if text.startswith(BLOCK):
+            return text.removeprefix(BLOCK).removesuffix(BLOCK).strip("\n")
+        return text
+
+    def _expanded(self, text: str) -> str:
+        for label, pasted in self._pastes.items():
+            text = text.replace(label, pasted)
+        return text
+
+    def _keys(self) -> KeyBindings:
+        keys = KeyBindings()
+
+        @keys.add("enter", filter=~is_searching)
+        def _(event: KeyPressEvent) -> None:
+            buffer = event.current_buffer
+            text = buffer.text.strip()
+            if text.startswith(BLOCK) and (text.count(BLOCK) == 1 or not text.endswith(BLOCK)):
+                buffer.insert_text("\n")
+            elif text:
+                buffer.validate_and_handle()
+
+        @keys.add("c-j")
+        @keys.add("escape", "enter")
+        def _(event: KeyPressEvent) -> None:
+            event.current_buffer.insert_text("\n")
+
+        @keys.add("c-c", filter=~is_searching)
+        @keys.add("<sigint>")
+        def _(event: KeyPressEvent) -> None:
+            if event.current_buffer.text:
+                event.current_buffer.reset()
+            else:
+                event.app.exit(exception=KeyboardInterrupt, style="class:aborting")
+
+        @keys.add("c-g", filter=~is_searching)
+        def _(event: KeyPressEvent) -> None:
+            event.current_buffer.text = self._expanded(event.current_buffer.text)
+            event.current_buffer.open_in_editor()
+
+        @keys.add(Keys.BracketedPaste)
+        def _(event: KeyPressEvent) -> None:
+            text = event.data.replace("\r\n", "\n").replace("\r", "\n")
+            if len(text) > _LONG_PASTE:
+                lines = text.count("\n") + 1
+                label = (
+                    f"[paste {len(self._pastes) + 1}: {len(text):,} characters, {lines:,} lines]"
+                )
+                self._pastes[label] = text
+                text = label
+            event.current_buffer.insert_text(text)
+
+        return keys
+
+
+class _CommandCompleter(Completer):
+    """Completes slash commands and what follows them."""
+
+    def get_completions(self, document: Document, event: CompleteEvent) -> Iterable[Completion]:
+        text = document.text_before_cursor
+        if not text.startswith("/") or text.startswith("//") or "\n" in text:
+            return
+        name, space, argument = text[1:].partition(" ")
+        if space:
+            command = COMMANDS.get(name)
+            offered = command.complete(argument) if command else ()
+            written = argument
+        else:
+            offered = (f"{key} " if key_takes(key) else key for key in COMMANDS)
+            offered = (key for key in offered if key.startswith(name))
+            written = name
+        for choice in offered:
+            yield Completion(choice, start_position=-len(written), display=choice.split("/")[-1])
+
+
+def key_takes(name: str) -> bool:
+    """Whether a command takes an argument."""
+    return bool(COMMANDS[name].arguments)
+
+
+def _history(path: Path | None, expanded: Callable[[str], str]) -> History:
+    """Earlier messages: in the file where it can be written, else of this chat only."""
+
+    class Kept(FileHistory):
+        def append_string(self, string: str) -> None:
+            text = expanded(string)
+            if len(text) <= _LONGEST_IN_HISTORY:
+                super().append_string(text)
+
+    if path is None:
+        return InMemoryHistory()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Messages may be private.
+        path.touch(mode=0o600)
+    except OSError:
+        return InMemoryHistory()
+    return Kept(str(path))

@@ -1,0 +1,51 @@
+"""Keep the terminal sane, whatever happens."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+# Bracketed paste off, cursor shown, style plain.
+_SANE = "\x1b[?2004l\x1b[?25h\x1b[0m"
+
+
+@contextmanager
+def restored_terminal() -> Iterator[None]:
+    """Give the terminal back as it was, also when a signal ends the chat in the middle of input."""
+    try:
+        import termios
+    except ImportError:  # Windows, where prompt_toolkit cares for the console itself
+        yield
+        return
+    number = sys.stdin.fileno()
+    before = termios.tcgetattr(number)
+    try:
+        yield
+    finally:
+        # The terminal may be gone, which is why we are here.
+        with suppress(termios.error, OSError):
+            if termios.tcgetattr(number) != before:
+                termios.tcsetattr(number, termios.TCSADRAIN, before)
+                os.write(number, _SANE.encode())
+
+
+@contextmanager
+def no_echo() -> Iterator[None]:
+    """What is typed while an answer comes is not shown in it; it is the next prompt's input."""
+    try:
+        import termios
+    except ImportError:
+        yield
+        return
+    number = sys.stdin.fileno()
+    before = termios.tcgetattr(number)
+    changed = termios.tcgetattr(number)
+    changed[3] &= ~termios.ECHO
+    termios.tcsetattr(number, termios.TCSADRAIN, changed)
+    try:
+        yield
+    finally:
+        with suppress(termios.error, OSError):
+            termios.tcsetattr(number, termios.TCSADRAIN, before)

@@ -1,0 +1,176 @@
+"""What `run` does once the model is on disk: one answer, or a chat."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from litertlm.cli.answers import (
+    Shown,
+    answer_fields,
+    cut_off,
+    interruptible,
+    json_line,
+    stats_line,
+)
+from litertlm.cli.app import App
+from litertlm.errors import UsageError
+from litertlm.services.chat import Chat
+from litertlm.services.chat_stream import Piece
+from litertlm.services.config import read_config
+from litertlm.services.config_options import Value
+from litertlm.services.run import LoadedModel, load_model
+from litertlm.services.tools import Call, Toolbox, answer_with_tools, load_tools
+from litertlm.store import InstalledModel
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What the user asked `run` for.
+
+    Attributes:
+        values: options by name, as in `config_options.OPTIONS`.
+        prompt: what to answer, or None for a chat.
+        schema: JSON Schema that answers must match, as text, or None.
+        tools_file: Python file with functions that the model may call.
+        yes: call them without asking.
+        hide_thinking, raw, plain, stats, jsonl: the flags.
+        history: whether what is typed is kept.
+    """
+
+    values: Mapping[str, Value]
+    prompt: str | None
+    schema: str | None
+    tools_file: Path | None
+    yes: bool
+    hide_thinking: bool
+    raw: bool
+    plain: bool
+    stats: bool
+    jsonl: bool
+    history: bool
+
+    def check(self, json_wanted: bool) -> None:
+        """Refuse what cannot work, before anything is fetched.
+
+        Raises:
+            UsageError: options contradict each other.
+        """
+        if self.prompt is None and (json_wanted or self.jsonl):
+            raise UsageError("--json and --jsonl are for one answer.", hint="Give a --prompt.")
+        if json_wanted and self.jsonl:
+            raise UsageError("--json and --jsonl exclude each other.")
+        if self.raw and (self.values.get("system") or self.tools_file):
+            raise UsageError("--raw has no place for --system or --tools.")
+        if self.tools_file and self.schema:
+            raise UsageError("--tools and --schema or --format exclude each other.")
+
+
+def run(app: App, installed: InstalledModel, request: RunRequest) -> None:
+    """Answer the prompt, or chat."""
+    defaults = read_config(app.settings.config_file).get(installed.name, {})
+    values: dict[str, Any] = {**defaults, **request.values}
+    if request.schema is not None:
+        values["schema"] = request.schema
+    toolbox = load_tools(request.tools_file) if request.tools_file else None
+    if request.prompt is None:
+        from litertlm.cli.repl.loop import chat_on_terminal
+
+        chat_on_terminal(app, installed, request, values, toolbox)
+    else:
+        _answer_once(app, installed, request, values, toolbox)
+
+
+def loader(app: App, installed: InstalledModel, request: RunRequest) -> Callable[..., LoadedModel]:
+    """Loads the model with given option values."""
+
+    def load(
+        values: Mapping[str, Value], meanwhile: Callable[[], None] = lambda: None
+    ) -> LoadedModel:
+        return load_model(
+            installed.name,
+            installed.bundle,
+            installed.cache_dir,
+            values,
+            progress=app.output,
+            raw=request.raw,
+            meanwhile=meanwhile,
+        )
+
+    return load
+
+
+def pieces_of(
+    chat: Chat, toolbox: Toolbox | None, allow: Callable[[Call], bool]
+) -> Iterator[Piece]:
+    """The answer to the messages as they are."""
+    return chat.proceed() if toolbox is None else answer_with_tools(chat, toolbox, allow)
+
+
+def _answer_once(
+    app: App,
+    installed: InstalledModel,
+    request: RunRequest,
+    values: Mapping[str, Any],
+    toolbox: Toolbox | None,
+) -> None:
+    output = app.output
+    began = time.perf_counter()
+    model = loader(app, installed, request)(values)
+    load_s = time.perf_counter() - began
+    chat = model.chat(values, tools=toolbox.schemas if toolbox else (), notice=output.warn)
+    chat.say(request.prompt or "")
+    calls: list[Call] = []
+
+    def allow(call: Call) -> bool:
+        calls.append(call)
+        output.status(f"Calling {call}" if request.yes else f"Not calling {call} without --yes.")
+        if request.jsonl:
+            output.answer(json_line({"type": "tool_call", **call.fields}))
+        return request.yes
+
+    shown = Shown(
+        output,
+        width=None if request.plain else output.answer_width(),
+        thinking=not request.hide_thinking,
+    )
+    with interruptible(chat):
+        for piece in pieces_of(chat, toolbox, allow):
+            if request.jsonl:
+                output.answer(json_line({"type": piece.kind, "text": piece.text}))
+            elif not output.json_wanted:
+                shown.show(piece)
+    shown.end()
+    answer = chat.last
+    assert answer is not None
+    fields = answer_fields(
+        answer, model=installed.name, options=_options_in_force(model, chat, values), load_s=load_s
+    )
+    if toolbox is not None:
+        fields["tool_calls"] = [call.fields for call in calls]
+    if request.jsonl:
+        output.answer(json_line({"type": "done", **fields}))
+    elif output.json_wanted:
+        output.data(fields, "")
+    if request.stats:
+        output.note(stats_line(answer))
+    if answer.finish_reason == "interrupted":
+        raise KeyboardInterrupt
+    if answer.finish_reason == "context":
+        output.warn(cut_off(answer))
+
+
+def _options_in_force(model: LoadedModel, chat: Chat, values: Mapping[str, Any]) -> dict[str, Any]:
+    sampling = chat.options.decoding.sampling
+    return {
+        **{name: value for name, value in values.items() if name != "schema"},
+        "temperature": None if sampling is None else sampling.temperature,
+        "top_k": None if sampling is None else sampling.top_k,
+        "top_p": None if sampling is None else sampling.top_p,
+        "seed": None if sampling is None else sampling.seed,
+        "context": model.engine.info.context,
+        "backend": model.engine.info.backend,
+    }

@@ -1,0 +1,151 @@
+"""The real program in a pseudo-terminal, and what its screen shows."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pexpect
+import pyte
+
+from program import PROGRAM, isolated_environment
+
+COLUMNS, ROWS = 90, 40
+_PATIENCE = 60
+
+
+class _Screen(pyte.HistoryScreen):
+    """A screen that answers what the program asks of a terminal (the cursor's position)."""
+
+    child: pexpect.spawn[str]
+
+    def write_process_input(self, data: str) -> None:
+        self.child.send(data)
+
+
+class Terminal:
+    """A running program on a terminal of its own.
+
+    Attributes:
+        screen: what is shown.
+        received: everything that was sent to the terminal.
+    """
+
+    def __init__(
+        self, *arguments: str, home: Path, columns: int = COLUMNS, **environment: str
+    ) -> None:
+        variables = isolated_environment(home, TERM="xterm-256color", **environment)
+        variables.pop("COLUMNS")
+        self.screen = _Screen(columns, ROWS, history=5000)
+        self._stream = pyte.Stream(self.screen)
+        self.received = ""
+        self.child = pexpect.spawn(
+            PROGRAM[0],
+            [*PROGRAM[1:], *arguments],
+            env=variables,  # type: ignore[arg-type]
+            cwd=str(home),
+            dimensions=(ROWS, columns),
+            encoding="utf-8",
+            codec_errors="replace",
+            timeout=_PATIENCE,
+        )
+        self.child.delaybeforesend = None
+        self.screen.child = self.child
+
+    def send(self, keys: str) -> None:
+        """Type."""
+        self.child.send(keys)
+
+    def say(self, text: str) -> str:
+        """Send a line; returns the screen once the next prompt is there."""
+        self.wait_for_prompt()
+        before = self.received
+        self.send(text)
+        self.wait_until(lambda: len(self.received) > len(before), "an echo")
+        self.send("\r")
+        return self.wait_for_prompt(after=len(before))
+
+    def wait_for(self, text: str) -> str:
+        """Read until `text` is on the screen; returns the screen."""
+        self.wait_until(lambda: text in self.text, repr(text))
+        return self.text
+
+    def wait_for_prompt(self, after: int = 0) -> str:
+        """Read until the program waits for a line."""
+        start = "\x1b[?2004h"
+        self.wait_until(
+            lambda: (
+                start in self.received[after:]
+                and self.received.rfind(start) > self.received.rfind("\x1b[?2004l")
+                and self.cursor_line.rstrip().endswith(">")
+            ),
+            "a prompt",
+        )
+        return self.text
+
+    def wait_until(self, condition, what: str) -> None:  # type: ignore[no-untyped-def]
+        """Read until `condition` holds."""
+        end = time.monotonic() + _PATIENCE
+        while not condition():
+            assert time.monotonic() < end, f"{what} did not come:\n{self.text}"
+            self._read()
+
+    def wait_for_end(self) -> int:
+        """Read until the program has ended; returns its exit code, negative for a signal."""
+        while self._read():
+            pass
+        self.child.close()
+        code, signal = self.child.exitstatus, self.child.signalstatus
+        return code if code is not None else -(signal or 0)
+
+    @property
+    def cursor_line(self) -> str:
+        """The line that the cursor is on."""
+        return self.screen.display[self.screen.cursor.y]
+
+    @property
+    def text(self) -> str:
+        """The screen with what was scrolled off, without trailing blanks."""
+        scrolled = [
+            "".join(line[column].data for column in range(self.screen.columns))
+            for line in self.screen.history.top
+        ]
+        return "\n".join(line.rstrip() for line in [*scrolled, *self.screen.display]).rstrip()
+
+    def close(self) -> None:
+        """End the program."""
+        self.child.close(force=True)
+
+    def _read(self) -> bool:
+        try:
+            data = self.child.read_nonblocking(65536, timeout=0.05)
+        except pexpect.TIMEOUT:
+            return True
+        except pexpect.EOF:
+            return False
+        self.received += data
+        self._stream.feed(data)
+        return True
+
+    def settled(self, seconds: float = 0.3) -> str:
+        """The screen once nothing has come for a while."""
+        length = -1
+        while length != len(self.received):
+            length = len(self.received)
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                self._read()
+        return self.text
+
+
+def echo_is_on(terminal: Terminal) -> bool:
+    """Whether the terminal shows what is typed, as a shell expects it."""
+    import termios
+
+    return bool(termios.tcgetattr(terminal.child.child_fd)[3] & termios.ECHO)
+
+
+def file_mode(path: Path) -> int:
+    """Permission bits."""
+    return os.stat(path).st_mode & 0o777
