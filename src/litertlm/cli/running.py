@@ -33,7 +33,7 @@ class RunRequest:
 
     Attributes:
         values: options by name, as in `config_options.OPTIONS`.
-        prompt: what to answer, or None for a chat.
+        chats: whether to chat on the terminal; else there is one prompt to answer.
         schema: JSON Schema that answers must match, as text, or None.
         tools_file: Python file with functions that the model may call.
         yes: call them without asking.
@@ -42,7 +42,7 @@ class RunRequest:
     """
 
     values: Mapping[str, Value]
-    prompt: str | None
+    chats: bool
     schema: str | None
     tools_file: Path | None
     yes: bool
@@ -59,7 +59,7 @@ class RunRequest:
         Raises:
             UsageError: options contradict each other.
         """
-        if self.prompt is None and (json_wanted or self.jsonl):
+        if self.chats and (json_wanted or self.jsonl):
             raise UsageError("--json and --jsonl are for one answer.", hint="Give a --prompt.")
         if json_wanted and self.jsonl:
             raise UsageError("--json and --jsonl exclude each other.")
@@ -69,19 +69,23 @@ class RunRequest:
             raise UsageError("--tools and --schema or --format exclude each other.")
 
 
-def run(app: App, installed: InstalledModel, request: RunRequest) -> None:
-    """Answer the prompt, or chat."""
+def chat(app: App, installed: InstalledModel, request: RunRequest) -> None:
+    """Chat on the terminal until the user leaves."""
+    from litertlm.cli.repl.loop import chat_on_terminal
+
+    values, toolbox = _prepared(app, installed, request)
+    chat_on_terminal(app, installed, request, values, toolbox)
+
+
+def _prepared(
+    app: App, installed: InstalledModel, request: RunRequest
+) -> tuple[dict[str, Any], Toolbox | None]:
+    """Option values, defaults below flags; and the tools."""
     defaults = read_config(app.settings.config_file).get(installed.name, {})
     values: dict[str, Any] = {**defaults, **request.values}
     if request.schema is not None:
         values["schema"] = request.schema
-    toolbox = load_tools(request.tools_file) if request.tools_file else None
-    if request.prompt is None:
-        from litertlm.cli.repl.loop import chat_on_terminal
-
-        chat_on_terminal(app, installed, request, values, toolbox)
-    else:
-        _answer_once(app, installed, request, values, toolbox)
+    return values, load_tools(request.tools_file) if request.tools_file else None
 
 
 def loader(app: App, installed: InstalledModel, request: RunRequest) -> Callable[..., LoadedModel]:
@@ -110,19 +114,15 @@ def pieces_of(
     return chat.proceed() if toolbox is None else answer_with_tools(chat, toolbox, allow)
 
 
-def _answer_once(
-    app: App,
-    installed: InstalledModel,
-    request: RunRequest,
-    values: Mapping[str, Any],
-    toolbox: Toolbox | None,
-) -> None:
+def answer_once(app: App, installed: InstalledModel, request: RunRequest, prompt: str) -> None:
+    """Answer `prompt`."""
     output = app.output
+    values, toolbox = _prepared(app, installed, request)
     began = time.perf_counter()
     model = loader(app, installed, request)(values)
     load_s = time.perf_counter() - began
     chat = model.chat(values, tools=toolbox.schemas if toolbox else (), notice=output.warn)
-    chat.say(request.prompt or "")
+    chat.say(prompt)
     calls: list[Call] = []
 
     def allow(call: Call) -> bool:

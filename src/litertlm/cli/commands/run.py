@@ -92,13 +92,14 @@ def command(
 
     A model that is not on disk is downloaded, and converted if it needs to be.
     """
-    from litertlm.cli.running import RunRequest, run
+    from litertlm.cli.running import RunRequest, answer_once, chat
     from litertlm.services.acquire import AcquireRequest, acquire
 
     flags = {name: values.pop(name) for name in OPTIONS}
+    parts = _prompt_parts(app, values.pop("prompt"), values.pop("prompt_file"))
     request = RunRequest(
         values={name: value for name, value in flags.items() if value not in (None, ())},
-        prompt=_prompt(app, values.pop("prompt"), values.pop("prompt_file")),
+        chats=not parts and _stdin_is_terminal(),
         schema=_schema(values.pop("schema"), values.pop("format_")),
         tools_file=values.pop("tools_file"),
         yes=values.pop("yes"),
@@ -123,7 +124,10 @@ def command(
         settings=app.settings,
         progress=app.output,
     )
-    run(app, installed, request)
+    if request.chats:
+        chat(app, installed, request)
+    else:
+        answer_once(app, installed, request, _whole_prompt(app, parts))
 
 
 def _schema(path: Path | None, format_: str | None) -> str | None:
@@ -140,34 +144,33 @@ def _schema(path: Path | None, format_: str | None) -> str | None:
     return text
 
 
-def _prompt(app: App, text: str | None, path: Path | None) -> str | None:
-    """The prompt, a blank line, and what is piped in; None where there is none of these."""
+def _prompt_parts(app: App, text: str | None, path: Path | None) -> list[str]:
     if text is not None and path is not None:
         raise UsageError("--prompt and --prompt-file exclude each other.")
-    parts = []
-    if text is not None:
-        parts.append(text)
     if path is not None:
-        parts.append(_decoded(path.read_bytes(), str(path), warn=app.output.warn))
+        text = _decoded(path.read_bytes(), str(path), warn=app.output.warn)
+    return [] if text is None else [text]
+
+
+def _whole_prompt(app: App, parts: list[str]) -> str:
+    """The prompt, a blank line, and what is piped in."""
     piped = _piped()
-    if piped is not None and (piped or not parts):
-        parts.append(_decoded(piped, "The input", warn=app.output.warn).rstrip("\r\n"))
-    if not parts:
-        return None
+    if piped or not parts:
+        text = _decoded(piped, "The input", warn=app.output.warn).rstrip("\r\n")
+        parts = [*parts, text]
     prompt = "\n\n".join(parts)
     if not prompt.strip():
-        raise UsageError("The prompt is empty.")
+        raise UsageError("The prompt is empty.", hint="Give a --prompt, or pipe one in.")
     return prompt
 
 
-def _piped() -> bytes | None:
-    """What is piped in; None on a terminal, nothing of a closed or a null input."""
-    if sys.stdin is None or sys.stdin.closed:
-        return b""
-    number = sys.stdin.fileno()
-    if os.isatty(number):
-        return None
-    if stat.S_ISCHR(os.fstat(number).st_mode):
+def _stdin_is_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def _piped() -> bytes:
+    """What is piped in; nothing of a terminal, a null device or a closed input."""
+    if sys.stdin is None or stat.S_ISCHR(os.fstat(sys.stdin.fileno()).st_mode):
         return b""
     return sys.stdin.buffer.read()
 
