@@ -38,24 +38,21 @@ def translate_tokenizer(file: GgufFile) -> Tokenizer:
             "SentencePiece (llama) are.",
         )
     vocabulary = Vocabulary(file)
-    model = None
     if kind == "gpt2":
         pre = _pre_tokenizer(file)
         adds_bos = vocabulary.flag("add_bos_token", pre.bos)
         document = _byte_level_bpe(vocabulary, pre)
     else:
         adds_bos = vocabulary.flag("add_bos_token", True)
-        add_prefix = vocabulary.flag("add_space_prefix", True)
-        document = _sentencepiece_bpe(vocabulary, add_prefix)
-        model = sentencepiece.serialize(vocabulary, add_prefix=add_prefix)
+        document = _sentencepiece_bpe(vocabulary, vocabulary.flag("add_space_prefix", True))
     bos = vocabulary.special("bos")
     if adds_bos and bos is not None:
         document["post_processor"] = _bos_first(vocabulary, bos)
     template = file.values.get("tokenizer.chat_template")
     return Tokenizer(
         json=json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode(),
-        sentencepiece=model,
-        config=_tokenizer_config(vocabulary, adds_bos),
+        sentencepiece=None,
+        config=_tokenizer_config(vocabulary, adds_bos, document["added_tokens"]),
         chat_template=template if isinstance(template, str) else None,
         adds_bos=adds_bos and bos is not None,
         bos_token_id=bos,
@@ -133,10 +130,9 @@ def _sentencepiece_bpe(vocabulary: Vocabulary, add_prefix: bool) -> Json:
         "truncation": None,
         "padding": None,
         "added_tokens": _added_tokens(vocabulary, pieces),
-        "normalizer": {
-            "type": "Sequence",
-            "normalizers": [prepend, replace] if add_prefix else [replace],
-        },
+        "normalizer": (
+            {"type": "Sequence", "normalizers": [prepend, replace]} if add_prefix else replace
+        ),
         "pre_tokenizer": None,
         "post_processor": None,
         "decoder": {"type": "Sequence", "decoders": decoders},
@@ -203,8 +199,16 @@ def _bos_first(vocabulary: Vocabulary, bos: int) -> Json:
     }
 
 
-def _tokenizer_config(vocabulary: Vocabulary, adds_bos: bool) -> Mapping[str, Any]:
-    config: Json = {"add_bos_token": adds_bos}
+def _tokenizer_config(
+    vocabulary: Vocabulary, adds_bos: bool, added_tokens: list[Json]
+) -> Mapping[str, Any]:
+    config: Json = {
+        "add_bos_token": adds_bos,
+        "added_tokens_decoder": {
+            str(token["id"]): {key: value for key, value in token.items() if key != "id"}
+            for token in added_tokens
+        },
+    }
     for key, name in (("bos", "bos"), ("eos", "eos"), ("unknown", "unk"), ("padding", "pad")):
         number = vocabulary.special(key)
         if number is not None:

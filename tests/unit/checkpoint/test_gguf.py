@@ -134,6 +134,7 @@ def test_the_vocabulary_is_the_folders(tmp_path: Path) -> None:
             original.bos_token_id,
             original.eos_token_id,
         )
+        assert ours.config["added_tokens_decoder"] == original.config["added_tokens_decoder"]
         assert ours.json is not None
         assert original.json is not None
         text = "<|im_start|>user\nWhat's the capital,  then? 12<|im_end|>\n\n"
