@@ -18,6 +18,7 @@ SPECIAL_TOKENS: Mapping[str, Mapping[str, str]] = {
     "mistral": {"bos_token": "<s>", "eos_token": "</s>"},
     "phi3": {"eos_token": "<|endoftext|>"},
     "qwen3": {"eos_token": "<|im_end|>"},
+    "smollm2": {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>"},
 }
 
 

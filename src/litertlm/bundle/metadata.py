@@ -10,6 +10,8 @@ from litert_lm_builder.runtime.proto import (
 
 from litertlm.bundle.prompting import Prompting
 
+THOUGHT_CHANNEL = "thought"
+
 
 def llm_metadata(prompting: Prompting, *, max_num_tokens: int) -> bytes:
     """LlmMetadata. `max_num_tokens` is the default context length."""
@@ -29,6 +31,11 @@ def llm_metadata(prompting: Prompting, *, max_num_tokens: int) -> bytes:
     getattr(message.llm_model_type, prompting.model_type).SetInParent()
     if prompting.template.source is not None:
         message.jinja_prompt_template = prompting.template.source
+    if prompting.thinking_tags is not None:
+        start, end = prompting.thinking_tags
+        message.channels.add(
+            channel_name=THOUGHT_CHANNEL, start=start, end=end, is_reasoning_channel=True
+        )
     message.supports_thinking = prompting.supports_thinking
     message.supports_function_calling = prompting.supports_tools
     return bytes(message.SerializeToString(deterministic=True))

@@ -20,6 +20,9 @@ from litertlm.checkpoint import Checkpoint, Tokenizer
 
 CHAT_TEMPLATE_KEY = "chat_template"
 TEMPLATE_VARIABLES_KEY = "template_variables"
+TEMPLATE_KIND_KEY = "template_kind"
+TEMPLATE_REASONS_KEY = "template_reasons"
+SAMPLER_SOURCE_KEY = "sampler_source"
 
 THINKING_TAGS = ("<think>", "</think>")
 
@@ -75,6 +78,20 @@ def prompting(checkpoint: Checkpoint) -> Prompting:
         thinking_tags=THINKING_TAGS if thinks else None,
         supports_tools=template.supports_tools,
     )
+
+
+def system_items(prompts: Prompting) -> dict[str, str]:
+    """What a bundle's system metadata says of its prompts."""
+    items = {
+        TEMPLATE_KIND_KEY: prompts.template.kind,
+        SAMPLER_SOURCE_KEY: prompts.sampler.source,
+    }
+    if prompts.template.reasons:
+        items[TEMPLATE_REASONS_KEY] = "\n".join(prompts.template.reasons)
+    if prompts.original_template is not None:
+        items[CHAT_TEMPLATE_KEY] = prompts.original_template
+        items[TEMPLATE_VARIABLES_KEY] = json.dumps(dict(prompts.template_variables))
+    return items
 
 
 def stop_token_ids(checkpoint: Checkpoint, end_of_turn: str | None) -> tuple[int, ...]:

@@ -229,13 +229,18 @@ class _Own:
 
     def __init__(self, source: str, variables: Mapping[str, str]) -> None:
         self.bos = variables.get("bos_token", "")
-        self._variables = variables
+        self._variables = dict(variables)
         try:
             self._compiled = reference.environment(_now).from_string(source)
         except jinja2.TemplateSyntaxError as error:
             raise reference.TemplateError("Not valid Jinja.", why=str(error)) from error
 
-    def text(self, chat: Conversation, *, prompt: bool) -> str | None:
+    def writes_bos(self, chat: Conversation) -> bool:
+        """Whether the prompt begins with the variable `bos_token`, rather than with its text."""
+        text = self.text(chat, prompt=True, bos_token=_MARK) if self.bos else None
+        return text is not None and text.startswith(_MARK)
+
+    def text(self, chat: Conversation, *, prompt: bool, **more: str) -> str | None:
         """What the template gives, or None where it refuses the conversation."""
         try:
             return self._compiled.render(
@@ -243,7 +248,7 @@ class _Own:
                 tools=None if chat.tools is None else list(chat.tools),
                 documents=None,
                 add_generation_prompt=prompt,
-                **{**self._variables, **chat.arguments},
+                **{**self._variables, **chat.arguments, **more},
             )
         except (jinja2.TemplateError, TypeError, ValueError, KeyError, IndexError):
             return None
@@ -277,7 +282,7 @@ def _probe(own: _Own) -> _Facts:
         ),
         ends_with_token=end is not None and (answered or "").endswith(known.ANSWER + end),
         end_of_turn=end,
-        renders_bos=bool(own.bos) and asked.startswith(own.bos),
+        renders_bos=own.writes_bos(hello),
         supports_thinking=thinks,
         supports_tools=supports_tools,
         conversations=tuple(chats),

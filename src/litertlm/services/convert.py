@@ -14,7 +14,7 @@ from pathlib import Path
 
 from litertlm import __version__
 from litertlm.bundle import container, metadata
-from litertlm.bundle.prompting import CHAT_TEMPLATE_KEY, Prompting, prompting
+from litertlm.bundle.prompting import Prompting, prompting, system_items
 from litertlm.bundle.tokenizer import choose_tokenizer
 from litertlm.checkpoint import Checkpoint, open_checkpoint
 from litertlm.errors import ConversionFailed, NotEnoughResources, UsageError
@@ -228,8 +228,7 @@ def _plan_bundle(
         "shapes": options.shapes,
         "family": family.name,
     }
-    if prompts.original_template is not None:
-        system[CHAT_TEMPLATE_KEY] = prompts.original_template
+    system.update(system_items(prompts))
     sections = [
         container.Section(kind, nbytes if data is None else len(data), items)
         for kind, data, nbytes, items in contents

@@ -163,6 +163,8 @@ def test_what_a_template_can_do_is_found_by_rendering() -> None:
     )
     assert gemma.renders_bos
     assert not qwen.renders_bos
+    # SmolLM2's BOS is the token that begins every turn, which is no BOS to be added.
+    assert not adapted("smollm2").renders_bos
     assert not qwen.prefix_stable
     assert gemma.prefix_stable
 
