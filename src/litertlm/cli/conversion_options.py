@@ -8,9 +8,8 @@ from typing import Any
 
 import click
 
-from litertlm.services.options import DEFAULT_PREFILL_LENGTHS, ConvertOptions
+from litertlm.services.options import DEFAULT_PREFILL_LENGTHS, RECIPE_NAMES, ConvertOptions
 
-RECIPES = ("dynamic_int8",)
 _DEFAULTS = ConvertOptions()
 
 
@@ -44,7 +43,7 @@ def conversion_options(function: Callable[..., Any]) -> Callable[..., Any]:
         [
             click.option(
                 "--quantize",
-                type=click.Choice(RECIPES),
+                type=click.Choice(RECIPE_NAMES),
                 default=_DEFAULTS.recipe,
                 show_default=True,
                 help="How the weights are stored.",
