@@ -79,9 +79,14 @@ def read_bytes(path: Path, limit: int) -> bytes:
             why=f"It has {size:,} bytes; such a file has at most {limit:,}.",
         )
     try:
-        return path.read_bytes()
+        data = path.read_bytes()
     except OSError as error:
         raise _unreadable(path, error) from error
+    if data.startswith(LFS_POINTER):
+        raise DamagedCheckpoint(
+            f"{path} was not downloaded: it is a Git LFS pointer.", hint=DOWNLOAD_AGAIN
+        )
+    return data
 
 
 def read_json_object(path: Path, limit: int = 16_000_000) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from litertlm.checkpoint.tokenizer_files import read_tokenizer
 from litertlm.checkpoint.types import Checkpoint
 from litertlm.errors import ModelNotFound, UnsupportedModel
 
+# transformers, compressed-tensors and MLX write these.
+_QUANTIZED = ("quantization_config", "compression_config", "quantization")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -49,13 +51,13 @@ def refuse_quantized(source: str, config: Mapping[str, Any]) -> None:
     Raises:
         UnsupportedModel: the config says so; `source` names it.
     """
-    quantization = config.get("quantization_config") or config.get("compression_config")
-    if not quantization:
+    key = next((key for key in _QUANTIZED if config.get(key)), None)
+    if key is None:
         return
-    method = quantization.get("quant_method") if isinstance(quantization, dict) else None
+    method = config[key].get("quant_method") if isinstance(config[key], dict) else None
     raise UnsupportedModel(
         f"The weights are already quantized ({method or 'by an unnamed method'}).",
-        why=f"{source} has a quantization_config; only BF16, F16 and F32 weights are converted.",
+        why=f"{source} has the key {key}; only BF16, F16 and F32 weights are converted.",
         hint="Use the original checkpoint; --quantize makes it small.",
     )
 

@@ -61,7 +61,8 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
     outline = _outline(folder / "tokenizer.json", serialized)
     added = _added_tokens(folder / "tokenizer.json", outline)
     bos, eos = (_special_id(f"{name}_token", settings, config, added) for name in ("bos", "eos"))
-    _check_vocabulary(folder, config, added, {bos, eos}, template or "")
+    _check_added(folder, config, added, {bos, eos}, template or "")
+    _check_vocabulary(folder, config, serialized)
     return Tokenizer(
         json=serialized,
         sentencepiece=sentencepiece,
@@ -100,7 +101,22 @@ def _added_tokens(path: Path, outline: Mapping[str, Any]) -> dict[str, Mapping[s
     return {e["content"]: e for e in entries}
 
 
-def _check_vocabulary(
+def _check_vocabulary(folder: Path, config: Mapping[str, Any], serialized: bytes) -> None:
+    """Refuse a tokenizer with more tokens than the embedding has rows.
+
+    The library writes the vocabulary in the order of ids; the last one is in front of `merges`.
+    """
+    merges = re.search(rb'"merges"\s*:\s*\[', serialized)
+    if merges is None:
+        return
+    tail = serialized[max(0, merges.start() - 256) : merges.start()]
+    last = re.search(rb":\s*(\d+)\s*\}\s*,\s*\Z", tail)
+    size = _vocab_size(config)
+    if last is not None and size is not None and int(last[1]) >= size:
+        raise _too_large(folder, f"The tokenizer's last token has the id {int(last[1])}", size)
+
+
+def _check_added(
     folder: Path,
     config: Mapping[str, Any],
     added: Mapping[str, Mapping[str, Any]],
@@ -112,20 +128,27 @@ def _check_vocabulary(
     A special token beyond the embedding that nothing uses is harmless: the tokenizer of Gemma 3
     has one for images, which its text models lack.
     """
-    text_config = config.get("text_config")
-    owner = text_config if isinstance(text_config, dict) else config
-    size = owner.get("vocab_size")
-    if not isinstance(size, int):
+    size = _vocab_size(config)
+    if size is None:
         return
     for content, entry in added.items():
         used = entry["id"] in needed or not entry.get("special") or content in template
         if entry["id"] >= size and used:
-            raise DamagedCheckpoint(
-                f"Token {content!r} has the id {entry['id']}, and the model's vocabulary ends at "
-                f"{size - 1}.",
-                why=f"tokenizer.json and vocab_size of config.json in {folder} contradict.",
-                hint="Use the tokenizer files and the config.json of one and the same model.",
-            )
+            raise _too_large(folder, f"Token {content!r} has the id {entry['id']}", size)
+
+
+def _vocab_size(config: Mapping[str, Any]) -> int | None:
+    text_config = config.get("text_config")
+    size = (text_config if isinstance(text_config, dict) else config).get("vocab_size")
+    return size if isinstance(size, int) else None
+
+
+def _too_large(folder: Path, what: str, size: int) -> DamagedCheckpoint:
+    return DamagedCheckpoint(
+        f"{what}, and the model's vocabulary ends at {size - 1}.",
+        why=f"tokenizer.json and vocab_size of config.json in {folder} contradict.",
+        hint="Use the tokenizer files and the config.json of one and the same model.",
+    )
 
 
 def _adds_bos(

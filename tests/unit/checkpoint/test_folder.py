@@ -109,6 +109,18 @@ def added_token_beyond_the_vocabulary(folder: Path) -> None:
     update(folder / "config.json", vocab_size=4)
 
 
+def vocabulary_larger_than_the_embedding(folder: Path) -> None:
+    update(folder / "config.json", vocab_size=319)
+
+
+def tokenizer_is_an_lfs_pointer(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text("version https://git-lfs.github.com/spec/v1\n")
+
+
+def mlx_weights(folder: Path) -> None:
+    update(folder / "config.json", quantization={"group_size": 64, "bits": 4})
+
+
 def cut_off_tokenizer(folder: Path) -> None:
     content = (folder / "tokenizer.json").read_bytes()
     (folder / "tokenizer.json").write_bytes(content[: len(content) // 2])
@@ -141,6 +153,9 @@ def config_is_a_folder(folder: Path) -> None:
         (quantized, UnsupportedModel, "quantization_config"),
         (no_tokenizer, ModelNotFound, "has no tokenizer"),
         (added_token_beyond_the_vocabulary, DamagedCheckpoint, "'<|im_end|>' has the id 4"),
+        (vocabulary_larger_than_the_embedding, DamagedCheckpoint, "last token has the id 319"),
+        (tokenizer_is_an_lfs_pointer, DamagedCheckpoint, "Git LFS pointer"),
+        (mlx_weights, UnsupportedModel, "has the key quantization;"),
         (cut_off_tokenizer, DamagedCheckpoint, "tokenizer.json is cut off"),
         (added_tokens_of_a_wrong_type, DamagedCheckpoint, "malformed added_tokens"),
         (post_processor_of_nothing, DamagedCheckpoint, "post_processor that does not work"),
