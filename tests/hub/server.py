@@ -19,7 +19,8 @@ ordinary, `settings.json` (read again at every request):
         "sizes": {"f": 1}, "hashes": {"f": "00"},             metadata that lies
         "short": {"f": 10},                                   a file that ends early, cleanly
         "names": {"f": "../../f"},                            listed under another name
-        "endless": ["f"], "loop": ["f"]}}}                    a body, or redirects, without end
+        "endless": ["f"], "loop": ["f"],                      a body, or redirects, without end
+        "moved": "org/new"}}}                                 the repository has another name now
 
 Files of 1 MB and more, and weights, are stored as the Hub stores LFS files: `resolve` redirects to
 another host (here: other port, `localhost` instead of `127.0.0.1`), which refuses requests that
@@ -275,6 +276,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _api(self, rest: str, query: dict[str, list[str]], token: str | None) -> None:
         org, name, *tail = rest.split("/")
         repo = f"{org}/{name}"
+        if moved := self._options(repo).get("moved"):
+            self.send_response(307)
+            self.send_header("Location", self.path.replace(repo, moved))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         if self._failed(repo, "api") or not self._visible(repo, token):
             return
         revision = tail[1] if len(tail) > 1 else "main"

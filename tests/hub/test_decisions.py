@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 
+import gguf
 import pytest
 
 from hub.conftest import World, bundle_bytes
+from tiny import MODELS
+from tiny.gguf_file import write_gguf
 
 GEMMA = "litert-community/gemma-3-270m-it"
 QWEN = "litert-community/Qwen3-0.6B"
@@ -120,3 +123,51 @@ def test_addresses_and_revisions(world):
     wrong = world.run("pull", "o/x", "--revision", "v9")
     assert wrong.code == 3
     assert "o/x has no revision 'v9'" in wrong.err
+
+
+def publish_gguf(world: World, repo: str, *names: str, seed: str = "llama-gqa-tied") -> None:
+    for name in names:
+        path = world.hub.folder / repo / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kind = gguf.GGMLQuantizationType[name.rpartition("-")[2].removesuffix(".gguf")]
+        write_gguf(MODELS[seed], path, matrices=kind)
+
+
+def test_gguf_only_repository_is_converted_from_its_most_precise_file(world):
+    publish_gguf(world, "o/x-GGUF", "x-Q8_0.gguf", "x-F16.gguf", "x-Q4_0.gguf")
+    world.add("o/x-GGUF", {"mmproj-x-F32.gguf": b"GGUF", "README.md": "x"})
+    done = world.run("pull", "o/x-GGUF")
+    assert done.code == 0, done.err
+    assert "o/x-GGUF: x-F16.gguf, " in done.err
+    assert "Other files (--file NAME): x-Q8_0.gguf, x-Q4_0.gguf\n" in done.err
+    assert "✓ Model successfully converted!" in done.err
+    (bundle,) = world.bundles("o/x-GGUF")
+    assert bundle.name == "x-GGUF.litertlm"
+    names = {p.name for p in (world.folder("o/x-GGUF") / "checkpoint").iterdir()}
+    assert names == {"x-F16.gguf", ".hub.json"}
+
+    smaller = world.run("pull", "o/x-GGUF", "--file", "x-Q4_0.gguf", "--reconvert")
+    assert smaller.code == 0, smaller.err
+    assert "o/x-GGUF: x-Q4_0.gguf, " in smaller.err
+
+
+def test_gguf_of_another_architecture_is_refused_by_its_header(world):
+    publish_gguf(world, "o/x", "x-F16.gguf")
+    path = world.hub.folder / "o/x" / "x-F16.gguf"
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"llama", b"mamba", 1) + bytes(5_000_000))
+    done = world.run("pull", "o/x")
+    assert done.code == 7
+    assert "its architecture is 'mamba'" in done.err
+    assert "llama" in done.err
+    assert world.hub.bytes_sent < 100_000
+
+
+def test_repository_that_has_moved(world):
+    world.add("new/name", {"x.litertlm": bundle_bytes(900)})
+    world.hub.configure("old/name", moved="new/name")
+    done = world.run("pull", "old/name")
+    assert done.code == 0
+    assert "old/name is now new/name on the Hub." in done.err
+    (bundle,) = world.bundles("old/name")
+    assert world.is_published(bundle, "new/name")

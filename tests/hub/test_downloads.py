@@ -81,6 +81,8 @@ def test_resumed_after_a_kill(bundle):
     there = part.stat().st_size
     assert 0 < there < SIZE
     assert bundle.bundles("o/x") == []
+    (leftover,) = json.loads(bundle.run("prune", "--dry-run", "--json").out)
+    assert (leftover["reason"], leftover["size_bytes"]) == ("unfinished download", there)
     bundle.hub.configure("o/x")
     assert bundle.run("pull", "o/x").code == 0
     assert bundle.hub.of("cdn")[-1].range == f"bytes={there}-"

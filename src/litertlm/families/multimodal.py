@@ -25,7 +25,8 @@ _OTHER = tuple(
 
 def is_multimodal(config: Mapping[str, Any]) -> bool:
     """Whether the language model is one part among others."""
-    return config.get("model_type") in MULTIMODAL
+    model_type = config.get("model_type")
+    return isinstance(model_type, str) and model_type in MULTIMODAL
 
 
 def text_part(checkpoint: Checkpoint) -> Checkpoint:

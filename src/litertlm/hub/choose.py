@@ -143,7 +143,7 @@ def checkpoint_files(info: RepoInfo, shards: Iterable[str] | None) -> tuple[Repo
     elif shards is not None:
         names += [INDEX_FILE, *_checked_shards(info, shards)]
     else:
-        raise _no_weights(info)
+        raise no_weights(info)
     return tuple(file for name in names if (file := info.file(name)))
 
 
@@ -163,7 +163,8 @@ def _checked_shards(info: RepoInfo, shards: Iterable[str]) -> list[str]:
     return names
 
 
-def _no_weights(info: RepoInfo) -> UnsupportedModel:
+def no_weights(info: RepoInfo) -> UnsupportedModel:
+    """The error for a checkpoint without safetensors: what it has instead."""
     pickles = [f.path for f in info.files if f.name.endswith((".bin", ".pt", ".pth", ".ckpt"))]
     if pickles:
         why = f"Its weights are pickles ({pickles[0]}), which can run code: they are never loaded."

@@ -56,21 +56,23 @@ def download(
     if there:
         progress.detail(f"{there} bytes are here already.")
     to_fetch = sum(_to_fetch(info, file, folder) for file in files)
-    with progress.task(f"Downloading {info.repo}", to_fetch) as task:
-        for file in files:
-            target, part = folder / file.name, parts / _part_name(file)
-            if _matches(target, file):
-                continue
-            if _take_cached(info, file, part):
-                progress.detail(f"{file.path}: from the Hugging Face cache.")
-            elif client is None:
-                raise offline_error()
-            else:
-                _fetch(client, info, file, part, task)
-            _sync(part)
-            os.replace(part, target)
-            _sync(folder)
-    shutil.rmtree(parts)
+    try:
+        with progress.task(f"Downloading {info.repo}", to_fetch) as task:
+            for file in files:
+                target, part = folder / file.name, parts / _part_name(file)
+                if _matches(target, file):
+                    continue
+                if _take_cached(info, file, part):
+                    progress.detail(f"{file.path}: from the Hugging Face cache.")
+                elif client is None:
+                    raise offline_error()
+                else:
+                    _fetch(client, info, file, part, task)
+                _sync(part)
+                os.replace(part, target)
+                _sync(folder)
+    finally:
+        _remove_empty(parts)
     return [folder / file.name for file in files]
 
 
@@ -113,6 +115,15 @@ def _remove_foreign(parts: Path, files: Iterable[RepoFile]) -> None:
     for path in parts.iterdir():
         if path.name not in known:
             path.unlink()
+
+
+def _remove_empty(parts: Path) -> None:
+    """Keep what can be resumed, and nothing else."""
+    for part in parts.iterdir():
+        if part.is_symlink() or not _size(part):
+            part.unlink()
+    if not any(parts.iterdir()):
+        parts.rmdir()
 
 
 def _digest(file: RepoFile) -> _Digest:

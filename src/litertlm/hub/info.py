@@ -93,7 +93,7 @@ def _parse(answer: Mapping[str, Any], repo: str, revision: str | None) -> RepoIn
     tags = tuple(str(tag) for tag in answer.get("tags") or [])
     from_tags = [t.removeprefix("license:") for t in tags if t.startswith("license:")]
     return RepoInfo(
-        repo=real_name if re.fullmatch(r"[\w.-]+/[\w.-]+", real_name) else repo,
+        repo=real_name if re.fullmatch(r"[\w.-]+/[\w.-]+", real_name, re.ASCII) else repo,
         revision=revision,
         commit=commit,
         files=tuple(_file(entry, repo) for entry in answer["siblings"]),

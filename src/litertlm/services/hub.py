@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,6 +150,8 @@ def _checkpoint_plan(hub: Hub, info: RepoInfo, options: ConvertOptions) -> Plan:
     def read(path: str) -> dict[str, Any]:
         return parse_json_object(hub.read(info.repo, info.commit, path), f"{path} of {info.repo}")
 
+    if not (info.file(choose.WEIGHTS_FILE) or info.file(choose.INDEX_FILE)):
+        raise choose.no_weights(info)
     config = read("config.json")
     _check_config(info, config)
     shards = None
@@ -163,7 +165,11 @@ def _checkpoint_plan(hub: Hub, info: RepoInfo, options: ConvertOptions) -> Plan:
 
 
 def _check_config(info: RepoInfo, config: dict[str, Any]) -> None:
-    """Refuse what the config alone rules out."""
+    """Refuse what the config alone rules out: code, quantized weights, an unknown family, a key
+    that cannot be done right."""
+    from litertlm.checkpoint import Checkpoint, Tokenizer
+    from litertlm.families import identify
+
     if config.get("auto_map"):
         names = config["auto_map"].values() if isinstance(config["auto_map"], dict) else ()
         raise UnsupportedModel(
@@ -174,20 +180,13 @@ def _check_config(info: RepoInfo, config: dict[str, Any]) -> None:
             hint="`litert-lm-cli models` lists what can be run.",
         )
     refuse_quantized(f"config.json of {info.repo}", config)
-    text = config.get("text_config")
-    types = [config.get("model_type"), text.get("model_type") if isinstance(text, dict) else None]
-    _check_family(info, types)
-
-
-def _check_family(info: RepoInfo, model_types: Sequence[object]) -> None:
-    from litertlm.families import FAMILIES
-
-    if not any(isinstance(t, str) and t in FAMILIES for t in model_types):
-        raise UnsupportedModel(
-            f"{info.repo} cannot be converted: its model type is {model_types[0]!r}.",
-            why=f"These can be: {', '.join(sorted(FAMILIES))}.",
-            hint="`litert-lm-cli models` lists what can be run.",
-        )
+    # A checkpoint of which only the config is known.
+    tokenizer = Tokenizer(None, None, {}, None, False, None, None)
+    try:
+        identify(Checkpoint(Path(info.repo), "safetensors", config, {}, {}, tokenizer))
+    except UnsupportedModel as error:
+        error.what = f"{info.repo}: {error.what}"
+        raise
 
 
 def _check_architecture(hub: Hub, info: RepoInfo, file: RepoFile) -> None:
@@ -198,9 +197,12 @@ def _check_architecture(hub: Hub, info: RepoInfo, file: RepoFile) -> None:
     name = info.gguf_architecture
     if name is None:
         name = architecture(hub.read(info.repo, info.commit, file.path, first=HEAD_BYTES))
-    if name is not None:
-        known = ARCHITECTURES.get(name)
-        _check_family(info, [known.model_type if known else name])
+    if name is not None and name not in ARCHITECTURES:
+        raise UnsupportedModel(
+            f"{info.repo} cannot be converted: its architecture is {name!a}.",
+            why=f"These can be: {', '.join(sorted(ARCHITECTURES))}.",
+            hint="`litert-lm-cli models` lists what can be run.",
+        )
 
 
 def _nothing_usable(info: RepoInfo) -> UnsupportedModel:
@@ -327,7 +329,9 @@ def _download(
         (place / _KEPT_FILE).unlink(missing_ok=True)
     paths = download(client, info, plan.files, place, progress)
     if plan.kind == "bundle":
-        return FetchedBundle(paths[0], info.repo, info.commit, file.sha256 or "")
+        # The Hub tells no sha256 of files that it keeps in git itself; those are small.
+        sha256 = file.sha256 or hashlib.sha256(paths[0].read_bytes()).hexdigest()
+        return FetchedBundle(paths[0], info.repo, info.commit, sha256)
     kept = {"repo": info.repo, "revision": info.revision, "commit": info.commit}
     sizes = {f.name: f.size for f in plan.files}
     write_whole(place / _KEPT_FILE, json.dumps({**kept, "files": sizes}, indent=2).encode())

@@ -17,6 +17,7 @@ from litertlm.store.names import ModelName, is_name_part, safe_part
 from litertlm.store.provenance import Provenance, read_provenance
 
 BUNDLE_SUFFIX = ".litertlm"
+DOWNLOADS = ".download"  # inside a folder that is being downloaded to: parts to go on with
 LOCAL_ORG = "local"  # of models that were made from local folders and files
 OUTSIDE_CACHES = ".cache"  # of bundles that lie elsewhere
 
@@ -182,6 +183,8 @@ class Store:
             model = self.find(name)
             folder = self.folder(name)
             found += [_leftover(p, "unfinished", name) for p in _temporary_files(folder)]
+            parts = (folder / DOWNLOADS, folder / "checkpoint" / DOWNLOADS)
+            found += [_leftover(p, "unfinished download", name) for p in parts if p.is_dir()]
             cache, checkpoint = folder / "cache", folder / "checkpoint"
             if cache.is_dir() and model is None:
                 found.append(_leftover(cache, "cache without a model", name))
