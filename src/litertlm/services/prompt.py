@@ -6,12 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from litertlm.errors import UnsupportedModel
 from litertlm.runtime.bundle_info import BundleInfo
+from litertlm.services.catalog import lookup
 from litertlm.services.chat import Message, Render
 
 TEMPLATE_KEY = "chat_template"
 VARIABLES_KEY = "template_variables"
+KIND_KEY = "template_kind"
 
 
 def plain_render(
@@ -20,27 +21,38 @@ def plain_render(
     think: bool | None = None,
     tools: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """The messages' texts as they are, for `--raw`."""
+    """The messages' texts as they are, for base models and `--raw`."""
     return "".join(message["content"] for message in messages)
 
 
-def template_render(name: str, info: BundleInfo) -> Render:
+def is_base_model(info: BundleInfo) -> bool:
+    """Whether the model was not made for chats: it continues the text that it is given."""
+    if TEMPLATE_KEY in info.properties or info.affixes:
+        return False
+    return info.template is None or info.properties.get(KIND_KEY) == "none"
+
+
+def base_model_notice(name: str) -> str:
+    """What to say of a base model, with the one to chat with where the catalog knows it."""
+    entry = lookup(name)
+    notice = f"{name} is a base model: it continues your text, and does not answer or chat."
+    if entry and entry.instruct:
+        notice += f" To chat: litert-lm-cli run {entry.instruct}"
+    return notice
+
+
+def template_render(info: BundleInfo) -> Render:
     """What renders a bundle's chat template.
 
     The checkpoint's own template, where the bundle keeps it, gives the exact bytes of
-    `apply_chat_template`; the runtime's may be an adaptation.
-
-    Raises:
-        UnsupportedModel: the bundle has none.
+    `apply_chat_template`; the runtime's may be an adaptation. A base model has none: it gets
+    the texts as they are.
     """
+    if is_base_model(info):
+        return plain_render
     source = info.properties.get(TEMPLATE_KEY) or info.template
     if source is None:
-        if info.affixes:
-            return _affix_render(info.affixes)
-        raise UnsupportedModel(
-            f"{name} has no chat template.",
-            hint="`--raw` gives it your text as it is, for completion.",
-        )
+        return _affix_render(info.affixes)
     from litertlm.bundle import chat_template as jinja
 
     variables = json.loads(info.properties.get(VARIABLES_KEY, "{}"))

@@ -16,7 +16,13 @@ from litertlm.runtime.bundle_info import BundleInfo, read_bundle_info
 from litertlm.runtime.engine import Decoding, Engine, EngineOptions, Sampling
 from litertlm.services.chat import Chat, ChatOptions, Render
 from litertlm.services.config_options import Value
-from litertlm.services.prompt import TEMPLATE_KEY, plain_render, template_render
+from litertlm.services.prompt import (
+    TEMPLATE_KEY,
+    base_model_notice,
+    is_base_model,
+    plain_render,
+    template_render,
+)
 from litertlm.services.tools import CALL_MARKERS
 
 Values = Mapping[str, Value]
@@ -83,14 +89,15 @@ def load_model(
         load_engine: `runtime.litert.load_engine`, or a test's.
 
     Raises:
-        DamagedBundle, EngineFailed, UsageError (context too large), UnsupportedModel (a bundle
-        without a chat template).
+        DamagedBundle, EngineFailed, UsageError (context too large).
     """
     if load_engine is None:
         from litertlm.runtime.litert import load_engine as load_litert
 
         load_engine = load_litert
     info = read_bundle_info(bundle)
+    if is_base_model(info) and not raw:
+        progress.status(base_model_notice(name))
     context = _context(info, values.get("context"))
     backend = str(values.get("backend") or "cpu")
     threads = values.get("threads")
@@ -105,7 +112,7 @@ def load_model(
     made: list[Render] = []
 
     def prepare() -> None:
-        made.append(plain_render if raw else template_render(name, info))
+        made.append(plain_render if raw else template_render(info))
         meanwhile()
 
     engine = load_engine(bundle, info, options, meanwhile=prepare)
