@@ -13,16 +13,18 @@ Message: `ModelProto` of google/sentencepiece, src/sentencepiece_model.proto.
 from __future__ import annotations
 
 import struct
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
+
+from litertlm.bundle.tokenizer_json import TokenizerFile
 
 SPACE = "\u2581"
 
 _NORMAL, _UNKNOWN, _USER_DEFINED, _BYTE = 1, 2, 4, 6
 _BPE = 2
-_BYTES = {f"<0x{value:02X}>" for value in range(256)}
-_UNKNOWN_PIECE = "<unknown piece>"
+_BYTES = frozenset(b"<0x%02X>" % value for value in range(256))
+_UNKNOWN_PIECE = b"<unknown piece>"
 
 
 _SMALL = [bytes([value]) for value in range(128)]
@@ -32,29 +34,30 @@ class NotSentencePiece(Exception):
     """No SentencePiece model gives the same ids; the text says why."""
 
 
-def sentencepiece_model(tokenizer: Mapping[str, Any]) -> bytes:
-    """The bytes of a `tokenizer.model` with the ids of this parsed tokenizer.json.
+def sentencepiece_model(file: TokenizerFile) -> bytes:
+    """The bytes of a `tokenizer.model` with the ids of this tokenizer.json.
 
     Raises:
         NotSentencePiece: the two kinds of tokenizer cannot agree.
     """
-    _check_pipeline(tokenizer)
-    model = tokenizer["model"]
-    added = _added_tokens(tokenizer.get("added_tokens") or ())
-    vocabulary: dict[str, int] = {**model["vocab"], **added}
-    pieces = [""] * len(vocabulary)
+    _check_pipeline(file.outline)
+    if not file.is_walkable:
+        raise NotSentencePiece("it is laid out in a way of its own")
+    added = _added_tokens(file.outline.get("added_tokens") or ())
+    vocabulary = {**file.vocabulary(), **added}
+    pieces = [b""] * len(vocabulary)
     for piece, number in vocabulary.items():
         if number >= len(pieces) or pieces[number] or not piece:
             raise NotSentencePiece("the ids are not 0, 1, 2, ...")
         pieces[number] = piece
     if not vocabulary.keys() >= _BYTES:
         raise NotSentencePiece("not every byte has a token")
-    ranks = _ranks(vocabulary, model["merges"], added)
+    ranks = _ranks(vocabulary, file.merges(), added.keys() | _BYTES)
     return _serialize(pieces, ranks, added)
 
 
-def _check_pipeline(tokenizer: Mapping[str, Any]) -> None:
-    model = tokenizer.get("model") or {}
+def _check_pipeline(outline: Mapping[str, Any]) -> None:
+    model = outline.get("model") or {}
     plain = (
         model.get("type", "BPE") == "BPE"
         and model.get("byte_fallback")
@@ -66,51 +69,55 @@ def _check_pipeline(tokenizer: Mapping[str, Any]) -> None:
     if not plain:
         raise NotSentencePiece("it is not byte-pair encoding with a fallback to bytes")
     space = {"String": " "}
-    if tokenizer.get("normalizer") != {"type": "Replace", "pattern": space, "content": SPACE}:
+    if outline.get("normalizer") != {"type": "Replace", "pattern": space, "content": SPACE}:
         raise NotSentencePiece("it normalises more than spaces")
     # After the normaliser there is no space left to split at.
-    split = tokenizer.get("pre_tokenizer")
+    split = outline.get("pre_tokenizer")
     if split is not None and (split.get("type"), split.get("pattern")) != ("Split", space):
         raise NotSentencePiece("it splits words before it merges")
 
 
-def _added_tokens(tokens: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+def _added_tokens(tokens: Sequence[Mapping[str, Any]]) -> dict[bytes, int]:
     for token in tokens:
         if any(token.get(rule) for rule in ("normalized", "lstrip", "rstrip", "single_word")):
             raise NotSentencePiece(f"the added token {token['content']!r} has rules of its own")
-    return {token["content"]: int(token["id"]) for token in tokens}
+    return {token["content"].encode(): int(token["id"]) for token in tokens}
 
 
 def _ranks(
-    vocabulary: Mapping[str, int], merges: Sequence[Any], added: Mapping[str, int]
-) -> dict[str, int]:
+    vocabulary: Mapping[bytes, int],
+    merges: Iterable[tuple[bytes, bytes]],
+    unmerged: AbstractSet[bytes],
+) -> dict[bytes, int]:
     """The rank of each piece that merging makes: that of its first merge.
 
     One rank for all merges of a piece is enough where they lie together, and where SentencePiece
-    finds no further pair that makes up a piece.
+    finds no further pair that makes up a piece. Pieces in `unmerged` are matched as they are.
     """
-    if merges and isinstance(merges[0], str):
-        made = [merge.replace(" ", "", 1) for merge in merges]
-    else:
-        made = [left + right for left, right in merges]
-    last = dict(zip(made, range(len(made)), strict=True))
-    first = dict(zip(reversed(made), range(len(made) - 1, -1, -1), strict=True))
-    counts = Counter(made)
-    apart = (p for p, n in counts.items() if last[p] - first[p] + 1 != n and p not in added)
-    if piece := next(apart, None):
-        raise NotSentencePiece(f"the merges of {piece!r} lie apart")
-    pairs = 0
+    ranks: dict[bytes, int] = {}
+    latest, pairs = b"", 0
+    for rank, (left, right) in enumerate(merges):
+        piece = left + right
+        if piece not in unmerged:
+            pairs += 1
+            if piece != latest and piece in ranks:
+                raise NotSentencePiece(f"the merges of {piece.decode()!r} lie apart")
+            latest = piece
+        ranks.setdefault(piece, rank)
     for piece in vocabulary:
-        if piece not in _BYTES:
+        if piece not in unmerged:
+            # A cut inside of a character leaves no text, and so no piece of the vocabulary.
             for cut in range(1, len(piece)):
-                if piece[:cut] in vocabulary and piece[cut:] in vocabulary and piece not in added:
-                    pairs += 1
-    if pairs != sum(n for piece, n in counts.items() if piece not in added):
+                if piece[:cut] in vocabulary and piece[cut:] in vocabulary:
+                    pairs -= 1
+    if pairs:
         raise NotSentencePiece("some pairs that make up a token do not merge")
-    return first
+    return ranks
 
 
-def _serialize(pieces: Sequence[str], ranks: Mapping[str, int], added: Mapping[str, int]) -> bytes:
+def _serialize(
+    pieces: Sequence[bytes], ranks: Mapping[bytes, int], added: Mapping[bytes, int]
+) -> bytes:
     parts = []
     for piece in pieces:
         kind = _USER_DEFINED if piece in added else _BYTE if piece in _BYTES else _NORMAL
@@ -124,7 +131,7 @@ def _serialize(pieces: Sequence[str], ranks: Mapping[str, int], added: Mapping[s
         _number(35, 1),  # byte_fallback
         _number(40, len(pieces)),  # unk_id
         *(_number(field, -1) for field in (41, 42, 43)),
-        _field(45, _UNKNOWN_PIECE.encode()),
+        _field(45, _UNKNOWN_PIECE),
     )
     # No prefix, spaces kept as they are and written as U+2581.
     normalizer = _field(3, _field(1, b"identity"), _number(3, 0), _number(4, 0), _number(5, 1))
@@ -134,9 +141,8 @@ def _serialize(pieces: Sequence[str], ranks: Mapping[str, int], added: Mapping[s
 _SCORE = struct.Struct("<cfcB").pack
 
 
-def _piece(text: str, score: int, kind: int) -> bytes:
+def _piece(name: bytes, score: int, kind: int) -> bytes:
     """Field 1: piece (1), score (2), type (3)."""
-    name = text.encode()
     content = b"".join((b"\n", _varint(len(name)), name, _SCORE(b"\x15", score, b"\x18", kind)))
     return b"".join((b"\n", _varint(len(content)), content))
 

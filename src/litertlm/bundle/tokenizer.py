@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from litertlm.bundle.sentencepiece_bpe import (
     NotSentencePiece,
     match_control_pieces,
     sentencepiece_model,
 )
+from litertlm.bundle.tokenizer_json import TokenizerFile
 from litertlm.checkpoint import Tokenizer
 from litertlm.errors import DamagedCheckpoint, UnsupportedModel
 
@@ -55,27 +53,15 @@ def choose_tokenizer(tokenizer: Tokenizer) -> ChosenTokenizer:
                 "The checkpoint's tokenizer.model cannot be read.", why=str(error)
             ) from error
         return ChosenTokenizer("sentencepiece", model, "tokenizer.model of the checkpoint")
+    file = TokenizerFile(tokenizer.json)
     try:
-        return _from_json(json.loads(tokenizer.json))
+        try:
+            model = sentencepiece_model(file)
+        except NotSentencePiece:
+            why = "tokenizer.json of the checkpoint"
+            return ChosenTokenizer("huggingface", file.compact(), why)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedCheckpoint(
             "The checkpoint's tokenizer.json cannot be read.", why=f"{error!r}"
         ) from error
-
-
-def _from_json(parsed: Mapping[str, Any]) -> ChosenTokenizer:
-    try:
-        model = sentencepiece_model(parsed)
-    except NotSentencePiece:
-        return ChosenTokenizer("huggingface", compact(parsed), "tokenizer.json of the checkpoint")
     return ChosenTokenizer("sentencepiece", model, "tokenizer.json as SentencePiece, exactly")
-
-
-def compact(parsed: Mapping[str, Any]) -> bytes:
-    """tokenizer.json without white space, merges as texts where no token holds a space."""
-    model = dict(parsed.get("model") or {})
-    pairs = model.get("merges") or ()
-    if all(not isinstance(pair, str) and not any(" " in part for part in pair) for pair in pairs):
-        model["merges"] = [" ".join(pair) for pair in pairs]
-    text = json.dumps({**parsed, "model": model}, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "surrogatepass")

@@ -18,6 +18,7 @@ from litertlm.bundle.sentencepiece_bpe import (
     sentencepiece_model,
 )
 from litertlm.bundle.tokenizer import choose_tokenizer
+from litertlm.bundle.tokenizer_json import TokenizerFile
 from litertlm.checkpoint import Tokenizer
 from litertlm.errors import DamagedCheckpoint, UnsupportedModel
 from tiny.tokenizer import tokenizer_json as byte_level_json
@@ -34,7 +35,9 @@ def test_a_checkpoint_without_tokenizer_is_refused() -> None:
         choose_tokenizer(tokenizer(None))
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b'{"model": {"type": "BPE", "merges": [3]}}'])
+@pytest.mark.parametrize(
+    "content", [b"{", b"[]", b'{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": [3]}}']
+)
 def test_a_damaged_tokenizer_is_named(content: bytes) -> None:
     with pytest.raises(DamagedCheckpoint, match=r"tokenizer\.json"):
         choose_tokenizer(tokenizer(content))
@@ -81,7 +84,7 @@ def test_merges_that_scores_cannot_express_stay_as_they_are(
     found = copy.deepcopy(tokenizer_json())
     change(found)
     with pytest.raises(NotSentencePiece):
-        sentencepiece_model(found)
+        sentencepiece_model(TokenizerFile(json.dumps(found).encode()))
 
 
 @pytest.mark.parametrize(
