@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from litertlm.checkpoint.gguf_architectures import ARCHITECTURES
 from litertlm.checkpoint.gguf_config import (
-    ARCHITECTURES,
     Architecture,
     translate_config,
     translate_generation_config,
@@ -80,15 +80,15 @@ def open_gguf(path: Path) -> Checkpoint:
 
 
 @dataclass(frozen=True)
-class RopeRows:
-    """Query or key rows that llama.cpp interleaved, in Hugging Face's order.
+class _Translated:
+    """A tensor whose rows the converter changed; see `StoredTensor`.
 
-    Its row `h, 2 j + half` is Hugging Face's row `h, half * head_dim / 2 + j`.
+    Attributes:
+        stored: the tensor in the file.
     """
 
     stored: GgufTensor
     name: str
-    head_dim: int
 
     @property
     def dtype(self) -> str:
@@ -101,6 +101,16 @@ class RopeRows:
     @property
     def nbytes(self) -> int:
         return self.stored.nbytes
+
+
+@dataclass(frozen=True)
+class RopeRows(_Translated):
+    """Query or key rows that llama.cpp interleaved, in Hugging Face's order.
+
+    Its row `h, 2 j + half` is Hugging Face's row `h, half * head_dim / 2 + j`.
+    """
+
+    head_dim: int
 
     def rows(self, start: int, stop: int) -> NDArray[np.float32]:
         """Rows `[start, stop)` as float32; see `GgufTensor.rows`."""
@@ -115,23 +125,8 @@ class RopeRows:
 
 
 @dataclass(frozen=True)
-class ShiftedNorm:
+class ShiftedNorm(_Translated):
     """A norm weight stored as 1 + w, as w."""
-
-    stored: GgufTensor
-    name: str
-
-    @property
-    def dtype(self) -> str:
-        return self.stored.dtype
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.stored.shape
-
-    @property
-    def nbytes(self) -> int:
-        return self.stored.nbytes
 
     def rows(self, start: int, stop: int) -> NDArray[np.float32]:
         """Elements `[start, stop)` as float32."""

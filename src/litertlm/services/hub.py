@@ -191,7 +191,7 @@ def _check_config(info: RepoInfo, config: dict[str, Any]) -> None:
 
 def _check_architecture(hub: Hub, info: RepoInfo, file: RepoFile) -> None:
     """Refuse a GGUF file of a family that is not converted, told by the start of its header."""
-    from litertlm.checkpoint.gguf_config import ARCHITECTURES
+    from litertlm.checkpoint.gguf_architectures import ARCHITECTURES
     from litertlm.hub.gguf_head import HEAD_BYTES, architecture
 
     name = info.gguf_architecture
