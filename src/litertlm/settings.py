@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MODELS_VARIABLE = "LITERT_LM_MODELS"
-CONFIG_VARIABLE = "LITERT_LM_CONFIG"
 CLONE_VARIABLE = "LITERT_LM_CLI_CLONE"  # set by the launcher: the clone that it lies in
 
 
@@ -36,12 +35,8 @@ class Settings:
 
     @property
     def config_file(self) -> Path:
-        """The per-model defaults (`config set`)."""
-        if chosen := self.environment.get(CONFIG_VARIABLE):
-            return self.cwd / Path(chosen).expanduser()
-        from platformdirs import user_config_path
-
-        return user_config_path("litert-lm-cli", appauthor=False) / "config.toml"
+        """The per-model defaults (`config set`), beside the models."""
+        return self.models_dir / "config.toml"
 
     @property
     def history_file(self) -> Path:

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-
-from wcwidth import wcswidth, wcwidth
+from unicodedata import category, east_asian_width
 
 _RESET = "\x1b[0m"
 _SGR = {"bold": "1", "dim": "2", "italic": "3", "heading": "1;36", "code": "36", "quote": "2"}
@@ -203,7 +202,7 @@ class MarkdownStream:
         """Show plain text in the current style, wrapped between words."""
         for char in text:
             self._before = char
-            columns = max(0, wcwidth(char))
+            columns = _columns(char)
             styled = self._style_change() + char
             if char == " ":
                 self._flush_word()
@@ -220,7 +219,7 @@ class MarkdownStream:
     def _wrap(self, out: list[str]) -> None:
         """Move the word that does not fit to a new line, or break a word of a whole line."""
         indent = self._indent
-        indent_columns = max(0, wcswidth(indent))
+        indent_columns = len(indent)
         if 0 < self._word_columns < self._width - indent_columns:
             out.append(f"\x1b[{self._word_columns}D\x1b[K\n{indent}{self._word}")
             self._column = indent_columns + self._word_columns
@@ -248,3 +247,12 @@ class MarkdownStream:
         self._shown_styles = list(wanted)
         codes = ";".join(_SGR[name] for name in wanted)
         return _RESET + (f"\x1b[{codes}m" if codes else "")
+
+
+def _columns(char: str) -> int:
+    """Columns that a character takes: marks none, East Asian wide ones and most emoji two."""
+    if char.isascii():
+        return 1
+    if category(char) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if east_asian_width(char) in "WF" else 1

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litertlm.cli.answers import (
     Shown,
@@ -17,14 +17,17 @@ from litertlm.cli.answers import (
     stats_line,
 )
 from litertlm.cli.app import App
+from litertlm.cli.signals import Interrupted
 from litertlm.errors import UsageError
 from litertlm.services.chat import Chat
 from litertlm.services.chat_stream import Piece
 from litertlm.services.config import read_config
 from litertlm.services.config_options import Value
 from litertlm.services.run import LoadedModel, load_model
-from litertlm.services.tools import Call, Toolbox, answer_with_tools, load_tools
 from litertlm.store import InstalledModel
+
+if TYPE_CHECKING:
+    from litertlm.services.tools import Call, Toolbox
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,11 @@ def _prepared(
     values: dict[str, Any] = {**defaults, **request.values}
     if request.schema is not None:
         values["schema"] = request.schema
-    return values, load_tools(request.tools_file) if request.tools_file else None
+    if request.tools_file is None:
+        return values, None
+    from litertlm.services.tools import load_tools
+
+    return values, load_tools(request.tools_file)
 
 
 def loader(app: App, installed: InstalledModel, request: RunRequest) -> Callable[..., LoadedModel]:
@@ -111,7 +118,11 @@ def pieces_of(
     chat: Chat, toolbox: Toolbox | None, allow: Callable[[Call], bool]
 ) -> Iterator[Piece]:
     """The answer to the messages as they are."""
-    return chat.proceed() if toolbox is None else answer_with_tools(chat, toolbox, allow)
+    if toolbox is None:
+        return chat.proceed()
+    from litertlm.services.tools import answer_with_tools
+
+    return answer_with_tools(chat, toolbox, allow)
 
 
 def answer_once(app: App, installed: InstalledModel, request: RunRequest, prompt: str) -> None:
@@ -158,7 +169,7 @@ def answer_once(app: App, installed: InstalledModel, request: RunRequest, prompt
     if request.stats:
         output.note(stats_line(answer))
     if answer.finish_reason == "interrupted":
-        raise KeyboardInterrupt
+        raise Interrupted
     if answer.finish_reason == "context":
         output.warn(cut_off(answer))
 

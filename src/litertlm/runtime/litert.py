@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,19 @@ from litertlm.runtime.stderr_capture import captured_stderr
 _REASON_LINES = 8
 # What the runtime takes where neither the bundle nor the user says anything.
 _DEFAULT_CONTEXT = 4096
+
+
+def preload() -> None:
+    """Import and link the runtime in another thread, while the model is looked up on disk.
+
+    What goes wrong here goes wrong again, and is told, in `load_engine`.
+    """
+
+    def load() -> None:
+        with suppress(OSError, ImportError, RuntimeError):
+            _runtime()
+
+    threading.Thread(target=load, name="preload", daemon=True).start()
 
 
 def load_engine(
@@ -61,9 +75,7 @@ def load_engine(
 
 
 def _native_engine(bundle: Path, options: EngineOptions) -> Any:
-    import litert_lm
-
-    litert_lm.set_min_log_severity(litert_lm.LogSeverity.ERROR)
+    litert_lm = _runtime()
     backend = (
         litert_lm.Backend.GPU()
         if options.backend == "gpu"
@@ -77,6 +89,13 @@ def _native_engine(bundle: Path, options: EngineOptions) -> Any:
         max_num_tokens=options.context,
         cache_dir=str(options.cache_dir) if options.cache_dir else None,
     )
+
+
+def _runtime() -> Any:
+    import litert_lm
+
+    litert_lm.set_min_log_severity(litert_lm.LogSeverity.ERROR)
+    return litert_lm
 
 
 def _reason(printed: str, error: Exception) -> str:

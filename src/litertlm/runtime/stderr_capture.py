@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import IO
 
 
 @contextmanager
@@ -17,7 +17,7 @@ def captured_stderr() -> Iterator[Callable[[], str]]:
     the text, also after the context has ended.
     """
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as file:
+    with _anonymous_file() as file:
         text = ""
 
         def read() -> str:
@@ -34,3 +34,11 @@ def captured_stderr() -> Iterator[Callable[[], str]]:
             os.dup2(saved, 2)
             os.close(saved)
             text = read()
+
+
+def _anonymous_file() -> IO[bytes]:
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("stderr"), "w+b")
+    import tempfile  # 10 ms, for the random numbers in its names
+
+    return tempfile.TemporaryFile()

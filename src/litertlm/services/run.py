@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import random
-import subprocess
-import sys
+import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from litertlm.progress import Progress
 from litertlm.runtime.bundle_info import BundleInfo, read_bundle_info
 from litertlm.runtime.engine import Decoding, Engine, EngineOptions, Sampling
 from litertlm.services.chat import Chat, ChatOptions, Render
+from litertlm.services.chat_stream import CALL_MARKERS, THINKING_MARKERS
 from litertlm.services.config_options import Value
 from litertlm.services.prompt import (
     TEMPLATE_KEY,
@@ -23,12 +22,10 @@ from litertlm.services.prompt import (
     plain_render,
     template_render,
 )
-from litertlm.services.tools import CALL_MARKERS
 
 Values = Mapping[str, Value]
 LoadEngine = Callable[..., Engine]
 
-_THINKING_MARKERS = ("<think>", "</think>")
 _MAXIMUM_KEY = "max_position_embeddings"
 # As large as the runtime's sampler takes without slowing down; more tokens never matter.
 _TOP_K = 1000
@@ -108,7 +105,9 @@ def load_model(
         cache_dir=cache_dir,
     )
     if backend == "gpu":
-        options = _gpu_or_cpu(bundle, options, progress)
+        from litertlm.services.gpu import gpu_or_cpu
+
+        options = gpu_or_cpu(bundle, options, progress)
     made: list[Render] = []
 
     def prepare() -> None:
@@ -169,7 +168,7 @@ def _sampling(info: BundleInfo, values: Values) -> Sampling | None:
         top_k=int(top_k) if isinstance(top_k, int) else _TOP_K,
         top_p=float(top_p) if isinstance(top_p, float) else 1.0,
         # Chosen here and not by the runtime, so that it can be told (--json) and asked for again.
-        seed=int(seed) if isinstance(seed, int) else random.randrange(1 << 31),
+        seed=int(seed) if isinstance(seed, int) else int.from_bytes(os.urandom(4), "little") >> 1,
     )
 
 
@@ -179,8 +178,8 @@ def _markers(info: BundleInfo, tools: Sequence[object]) -> dict[str, tuple[str, 
     template = info.properties.get(TEMPLATE_KEY) or info.template or ""
     if info.channels:
         markers["thinking"] = info.channels[0]
-    elif info.thinking or _THINKING_MARKERS[1] in template:
-        markers["thinking"] = _THINKING_MARKERS
+    elif info.thinking or THINKING_MARKERS[1] in template:
+        markers["thinking"] = THINKING_MARKERS
     if tools:
         markers["tool"] = CALL_MARKERS
     return markers
@@ -206,23 +205,3 @@ def _maximum_context(info: BundleInfo) -> int | None:
         return info.context
     maximum = info.properties.get(_MAXIMUM_KEY, "")
     return int(maximum) if maximum.isdigit() else None
-
-
-def _gpu_or_cpu(bundle: Path, options: EngineOptions, progress: Progress) -> EngineOptions:
-    """`options` if a child process can load the bundle on the GPU, else the same for the CPU.
-
-    In a child: a driver that is missing or broken may well end the process.
-    """
-    command = [sys.executable, "-m", "litertlm.runtime.gpu_probe", str(bundle)]
-    if options.cache_dir is not None:
-        command.append(str(options.cache_dir))
-    probe = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
-    )
-    if probe.returncode == 0:
-        return options
-    lines = [line for line in (probe.stderr + probe.stdout).splitlines() if line.strip()]
-    reason = lines[-1] if lines else f"the probe ended with code {probe.returncode}"
-    progress.warn(f"No GPU can be used here, so the CPU is: {reason}")
-    progress.detail(probe.stderr)
-    return replace(options, backend="cpu")

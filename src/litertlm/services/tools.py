@@ -20,9 +20,8 @@ from typing import Any
 
 from litertlm.errors import UsageError
 from litertlm.services.chat import Chat
-from litertlm.services.chat_stream import Piece
+from litertlm.services.chat_stream import CALL_MARKERS, Piece
 
-CALL_MARKERS = ("<tool_call>", "</tool_call>")
 _CALL = re.compile(
     re.escape(CALL_MARKERS[0]) + r"(.*?)(?:" + re.escape(CALL_MARKERS[1]) + r"|\Z)", re.S
 )

@@ -92,6 +92,9 @@ def command(
 
     A model that is not on disk is downloaded, and converted if it needs to be.
     """
+    from litertlm.runtime.litert import preload
+
+    preload()
     from litertlm.cli.running import RunRequest, answer_once, chat
     from litertlm.services.acquire import AcquireRequest, acquire
 

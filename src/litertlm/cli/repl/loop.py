@@ -15,12 +15,13 @@ from litertlm.cli.app import App
 from litertlm.cli.errors import told
 from litertlm.cli.repl.terminal import no_echo, restored_terminal
 from litertlm.cli.running import RunRequest, loader, pieces_of
+from litertlm.cli.signals import Interrupted
 from litertlm.errors import LiteRtLmError
 from litertlm.services.tools import Call, Toolbox
 from litertlm.store import InstalledModel
 
 
-class _Closed(KeyboardInterrupt):
+class _Closed(Interrupted):
     """The process was told to end; Ctrl-C does not do that to a chat."""
 
 

@@ -1,0 +1,86 @@
+"""Whole-process time of one answer, beside Google's own `litert-lm run` on the same bundle.
+
+    python bench/oneshot.py [--peer PATH/TO/litert-lm] [--rounds 15]
+
+Both programs run in turn, in one run, on the demo model with everything on disk, with the same
+prompt and their own defaults. Without `--peer`, litert-lm 0.18.1 is installed into a virtual
+environment of its own first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from pathlib import Path
+
+PEER = "litert-lm==0.18.1"
+PROMPT = "What is the capital of France?"
+EXPECTED = "Paris"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peer", type=Path, help="the litert-lm program")
+    parser.add_argument("--rounds", type=int, default=15)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        environment = {
+            **os.environ,
+            "HOME": folder,
+            "LITERT_LM_MODELS": str(home / "models"),
+            "NO_COLOR": "1",
+        }
+        ours = [sys.executable, "-m", "litertlm"]
+        subprocess.run([*ours, "pull", "demo"], env=environment, check=True)
+        (bundle,) = home.glob("models/demo/*/*.litertlm")
+        peer = arguments.peer or install(home / "peer")
+        programs = {
+            "litert-lm-cli run": [*ours, "run", "demo", "--prompt", PROMPT],
+            f"litert-lm run ({PEER})": [str(peer), "run", str(bundle), "--prompt", PROMPT],
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in programs}
+        for number in range(arguments.rounds + 1):
+            for name, command in programs.items():
+                taken = run(command, environment)
+                # The first run of each makes its cache.
+                if number:
+                    seconds[name].append(taken)
+    report(seconds)
+
+
+def install(folder: Path) -> Path:
+    """Google's program, away from ours."""
+    venv.create(folder, with_pip=True)
+    subprocess.run([folder / "bin" / "pip", "install", "--quiet", PEER], check=True)
+    return folder / "bin" / "litert-lm"
+
+
+def run(command: list[str], environment: dict[str, str]) -> float:
+    """Seconds of a whole process that answers right."""
+    began = time.perf_counter()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    taken = time.perf_counter() - began
+    assert EXPECTED in done.stdout, done.stdout + done.stderr
+    return taken
+
+
+def report(seconds: dict[str, list[float]]) -> None:
+    """The table, and the ratio of the medians."""
+    print("| program | median s | fastest s |")
+    print("|---|---|---|")
+    for name, values in seconds.items():
+        print(f"| {name} | {statistics.median(values):.3f} | {min(values):.3f} |")
+    ours, theirs = seconds.values()
+    print(f"\nratio of medians {statistics.median(ours) / statistics.median(theirs):.2f}")
+    print(f"ratio of fastest {min(ours) / min(theirs):.2f}")
+
+
+if __name__ == "__main__":
+    main()
