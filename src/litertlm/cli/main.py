@@ -28,6 +28,7 @@ COMMANDS = {
     "rm": "Remove models from disk.",
     "prune": "Remove unfinished files, and caches or checkpoints on demand.",
     "models": "List the models that have a short name.",
+    "config": "Set, show and remove per-model defaults of run.",
 }
 
 

@@ -1,0 +1,95 @@
+"""`litert-lm-cli config`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from litertlm.cli.app import App
+from litertlm.cli.app import command as make_command
+from litertlm.errors import UsageError
+from litertlm.services.config_options import OPTIONS, Value
+
+_KEYS = "Keys: " + ", ".join(OPTIONS) + "."
+
+
+@click.group("config")
+def command() -> None:
+    """Per-model defaults of `run`: below flags, above the bundle's own.
+
+    They are kept in config.toml in the models folder.
+    """
+
+
+@make_command("set")
+@click.argument("model")
+@click.argument("key")
+@click.argument("values", nargs=-1, required=True, metavar="VALUE...")
+def _set(app: App, model: str, key: str, values: tuple[str, ...]) -> None:
+    """Set MODEL's default of KEY; several values for `stop`."""
+    from litertlm.services.config import set_default
+
+    name = _name(app, model)
+    value = set_default(app.settings.config_file, name, key, values)
+    app.output.data(
+        {"model": name, key: _plain(value)}, f"{name}: {key} = {json.dumps(_plain(value))}"
+    )
+
+
+@make_command("show")
+@click.argument("model", required=False)
+def _show(app: App, model: str | None) -> None:
+    """Show MODEL's defaults, or those of all models."""
+    from litertlm.services.config import read_config
+
+    config = read_config(app.settings.config_file)
+    names = [_name(app, model)] if model else list(config)
+    found = {name: config.get(name, {}) for name in names}
+    lines = [
+        f"{name}: {key} = {json.dumps(_plain(value), ensure_ascii=False)}"
+        for name, table in found.items()
+        for key, value in table.items()
+    ]
+    data = {
+        name: {key: _plain(value) for key, value in table.items()} for name, table in found.items()
+    }
+    if not lines:
+        app.output.status("No defaults are set.")
+        if not app.output.json_wanted:
+            return
+    app.output.data(data, "\n".join(lines))
+
+
+@make_command("unset")
+@click.argument("model")
+@click.argument("key", required=False)
+def _unset(app: App, model: str, key: str | None) -> None:
+    """Remove MODEL's default of KEY, or all of its defaults."""
+    from litertlm.services.config import unset_default
+
+    name = _name(app, model)
+    if not unset_default(app.settings.config_file, name, key):
+        raise UsageError(f"{name} has no default of {key}." if key else f"{name} has no defaults.")
+    app.output.status(f"✓ Removed {name}: {key or 'all defaults'}")
+
+
+_set.epilog = _KEYS
+for _subcommand in (_set, _show, _unset):
+    command.add_command(_subcommand)
+
+
+def _name(app: App, model: str) -> str:
+    """The name under which `run` looks for the model's defaults."""
+    from litertlm.services.acquire import installed_name
+    from litertlm.services.reference import BundleFile, resolve
+
+    reference = resolve(model, store=app.store, cwd=app.settings.cwd)
+    if isinstance(reference, BundleFile):
+        return reference.path.stem
+    return str(installed_name(reference, app.store))
+
+
+def _plain(value: Value) -> Any:
+    return list(value) if isinstance(value, tuple) else value
