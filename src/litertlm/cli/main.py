@@ -25,6 +25,7 @@ COMMANDS = {
     "pull": "Get a model ready to run, without running it.",
     "list": "List the models on disk.",
     "show": "Show what is known about a model on disk.",
+    "verify": "Check how close a bundle is to its checkpoint.",
     "rm": "Remove models from disk.",
     "prune": "Remove unfinished files, and caches or checkpoints on demand.",
     "models": "List the models that have a short name.",

@@ -11,7 +11,6 @@ import pytest
 from tokenizers import Tokenizer as Reference
 
 from fidelity.gemma_like import tokenizer_json
-from fidelity.strings import strings
 from litertlm.bundle.sentencepiece_bpe import (
     NotSentencePiece,
     match_control_pieces,
@@ -21,6 +20,7 @@ from litertlm.bundle.tokenizer import choose_tokenizer
 from litertlm.bundle.tokenizer_json import TokenizerFile
 from litertlm.checkpoint import Tokenizer
 from litertlm.errors import DamagedCheckpoint, UnsupportedModel
+from litertlm.services.verify.texts import texts as strings
 from tiny.tokenizer import tokenizer_json as byte_level_json
 
 

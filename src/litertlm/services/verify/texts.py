@@ -34,11 +34,11 @@ CODE = (
 WORDS = ("Donaudampfschifffahrtsgesellschaft", "pneumonoultramicroscopicsilicovolcanoconiosis")
 
 
-def strings(count: int, special_tokens: Sequence[str], seed: int = 20250309) -> list[str]:
+def texts(count: int, special_tokens: Sequence[str], seed: int = 20250309) -> list[str]:
     """`count` different texts, the same ones for the same arguments; none holds U+2581 or a
     surrogate (which no UTF-8 text can hold; broken ones are U+FFFD by then)."""
     rng = random.Random(seed)
-    texts = [
+    found = [
         *TEXTS,
         *CODE,
         "\ufffd\ufffd",
@@ -48,15 +48,15 @@ def strings(count: int, special_tokens: Sequence[str], seed: int = 20250309) -> 
         "\n" * 200,
         "\t" * 70,
     ]
-    texts += [word * n for word in WORDS for n in (1, 20)]
-    texts += [f"a{token}b {token} c" for token in special_tokens]
-    seen = set(texts)
-    while len(texts) < count:
+    found += [word * n for word in WORDS for n in (1, 20)]
+    found += [f"a{token}b {token} c" for token in special_tokens]
+    seen = set(found)
+    while len(found) < count:
         text = "".join(_piece(rng, special_tokens) for _ in range(rng.randrange(1, 30)))
         if text not in seen:
             seen.add(text)
-            texts.append(text)
-    return texts[:count]
+            found.append(text)
+    return found[:count]
 
 
 def _piece(rng: random.Random, special_tokens: Sequence[str]) -> str:

@@ -1,0 +1,79 @@
+"""What the runtime makes of messages and texts: the prompt it renders, the ids it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from litertlm.errors import EngineFailed
+from litertlm.runtime.stderr_capture import captured_stderr
+
+
+class RuntimeTexts:
+    """A loaded bundle, of which only the tokenizer and the template are used."""
+
+    def __init__(self, native: Any) -> None:
+        self._native = native
+
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids, without BOS."""
+        return list(self._native.tokenize(text)) if text else []
+
+    def render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]],
+        arguments: Mapping[str, Any],
+    ) -> str | None:
+        """The prompt for a conversation that ends in a request; None where it is refused."""
+        import litert_lm
+
+        class Schema(litert_lm.Tool):  # type: ignore[misc]
+            def __init__(self, schema: Mapping[str, Any]) -> None:
+                self._schema = dict(schema)
+
+            def get_tool_description(self) -> dict[str, Any]:
+                return self._schema
+
+            def execute(self, param: Mapping[str, Any]) -> str:
+                return ""
+
+        *history, last = (dict(message) for message in messages)
+        try:
+            with (
+                captured_stderr(),
+                self._native.create_conversation(
+                    messages=history or None,
+                    tools=[Schema(tool) for tool in tools] or None,
+                    extra_context=dict(arguments) or None,
+                ) as conversation,
+            ):
+                message = last["content"] if last["role"] == "user" else last
+                return str(conversation.render_message_to_string(message))
+        except RuntimeError:
+            return None
+
+
+@contextmanager
+def open_texts(bundle: Path, cache_dir: Path) -> Iterator[RuntimeTexts]:
+    """Load a bundle for its texts; `cache_dir` takes the runtime's files.
+
+    Raises:
+        EngineFailed: the runtime refused the bundle; what it printed is in `why`.
+    """
+    import litert_lm
+
+    litert_lm.set_min_log_severity(litert_lm.LogSeverity.ERROR)
+    try:
+        with captured_stderr() as printed:
+            native = litert_lm.Engine(
+                str(bundle), backend=litert_lm.Backend.CPU(), cache_dir=str(cache_dir)
+            )
+    except RuntimeError as error:
+        raise EngineFailed(
+            f"The runtime could not load {bundle}.", why=printed().strip() or str(error)
+        ) from error
+    with native:
+        yield RuntimeTexts(native)

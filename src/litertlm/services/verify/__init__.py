@@ -1,0 +1,22 @@
+"""How close a bundle is to its checkpoint: structure, prompts and ids, quality, behaviour."""
+
+from litertlm.services.verify.report import Check, Verdict
+from litertlm.services.verify.verify import (
+    PARTS,
+    Report,
+    checkpoint_of,
+    repair,
+    verify,
+    verify_converted,
+)
+
+__all__ = [
+    "PARTS",
+    "Check",
+    "Report",
+    "Verdict",
+    "checkpoint_of",
+    "repair",
+    "verify",
+    "verify_converted",
+]

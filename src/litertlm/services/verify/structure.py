@@ -1,0 +1,107 @@
+"""Whether a bundle's file is whole and holds together."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+from litertlm.bundle import container
+from litertlm.bundle.container import Header, PlacedSection
+from litertlm.bundle.model_section import weight_ranges
+from litertlm.errors import DamagedBundle
+from litertlm.services.verify.report import Check, Verdict, judged
+
+_ALIGNMENT = 1 << 14  # the runtime maps sections into memory
+_TOKENIZERS = (container.HF_TOKENIZER, container.SENTENCEPIECE)
+
+
+def check_structure(bundle: Path, *, sha256: str | None, size_bytes: int | None) -> Check:
+    """Sections, offsets, and the hash.
+
+    Args:
+        sha256, size_bytes: what the provenance says, or None.
+    """
+    try:
+        header = container.read_header(bundle)
+    except DamagedBundle as error:
+        return Check("structure", Verdict.FAILED, error.what, {}, (error.why,))
+    problems = [*_sections(header), *_model(bundle, header)]
+    size = bundle.stat().st_size
+    if size_bytes is not None and size != size_bytes:
+        problems.append(f"It has {size:,} bytes; {size_bytes:,} were written.")
+    if sha256 is not None and not problems and file_sha256(bundle) != sha256:
+        problems.append("Its sha256 is not the one that was written down when it was made.")
+    known = "sha256 as written down" if sha256 else "no sha256 to compare with"
+    return judged(
+        "structure",
+        problems,
+        f"{len(header.sections)} sections, {size / 1e6:,.1f} MB, {known}",
+        {
+            "size_bytes": size,
+            "sections": {s.kind: s.nbytes for s in header.sections},
+            "sha256_compared": sha256 is not None,
+        },
+    )
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal sha256 of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _sections(header: Header) -> list[str]:
+    problems = []
+    counts = Counter(section.kind for section in header.sections)
+    if counts[container.LLM_METADATA] != 1:
+        problems.append(f"There are {counts[container.LLM_METADATA]} LlmMetadata sections.")
+    tokenizers = sum(counts[kind] for kind in _TOKENIZERS)
+    if tokenizers != 1:
+        problems.append(f"There are {tokenizers} tokenizers.")
+    end = 0
+    for section in sorted(header.sections, key=lambda s: s.begin):
+        if section.begin < end:
+            problems.append(f"Section {section.kind} overlaps the one before it.")
+        if section.begin % _ALIGNMENT:
+            problems.append(f"Section {section.kind} begins at {section.begin:,}, not aligned.")
+        if not section.nbytes:
+            problems.append(f"Section {section.kind} is empty.")
+        end = section.end
+    return problems
+
+
+def _model(bundle: Path, header: Header) -> list[str]:
+    section = header.first(container.TFLITE_MODEL)
+    if section is None:
+        return ["There is no TFLite model."]
+    with bundle.open("rb") as file:
+        file.seek(section.begin + 4)
+        if file.read(4) != b"TFL3":
+            return ["The TFLite model does not begin like one."]
+    return _buffers(bundle, section)
+
+
+def _buffers(bundle: Path, section: PlacedSection) -> list[str]:
+    """Whether the weights, which lie behind the flatbuffer, lie inside of the section."""
+    # A copy of the section would be as large as the model.
+    with (
+        bundle.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+        memoryview(mapped) as view,
+        view[section.begin : section.end] as data,
+    ):
+        try:
+            ranges = weight_ranges(data)
+        except ValueError as error:
+            return [f"The TFLite model cannot be read: {error}."]
+    if any(end > section.nbytes for _, end in ranges):
+        return ["Weights lie beyond the end of the TFLite model."]
+    if any(second[0] < first[1] for first, second in pairwise(ranges)):
+        return ["Weights overlap each other."]
+    return []

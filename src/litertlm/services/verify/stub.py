@@ -1,0 +1,105 @@
+"""A bundle of a few kilobytes with another bundle's tokenizer and prompts.
+
+The runtime renders and tokenizes with it as with the real one, and starts without the weights.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litertlm.bundle import container, metadata
+from litertlm.bundle.container import Section
+from litertlm.checkpoint import Checkpoint, Tokenizer
+from litertlm.families import build, identify
+from litertlm.families.blocks import Signature
+from litertlm.graph import Dim
+from litertlm.quantize import RECIPES
+from litertlm.quantize import plan as plan_encodings
+from litertlm.tflite import plan as plan_tflite
+from litertlm.tflite import write as write_tflite
+
+_CONTEXT = 32  # tokens; nothing is ever prefilled
+_CONFIG = {
+    "model_type": "llama",
+    "vocab_size": 8,
+    "hidden_size": 8,
+    "intermediate_size": 8,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 1,
+    "num_key_value_heads": 1,
+    "max_position_embeddings": _CONTEXT,
+    "tie_word_embeddings": True,
+}
+_LAYER = "model.layers.0."
+_SHAPES = {
+    "model.embed_tokens.weight": (8, 8),
+    "model.norm.weight": (8,),
+    f"{_LAYER}input_layernorm.weight": (8,),
+    f"{_LAYER}post_attention_layernorm.weight": (8,),
+    **{f"{_LAYER}self_attn.{name}_proj.weight": (8, 8) for name in "qkvo"},
+    **{f"{_LAYER}mlp.{name}_proj.weight": (8, 8) for name in ("gate", "up", "down")},
+}
+
+
+@dataclass(frozen=True)
+class _Ones:
+    """A tensor of ones."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "F32"
+
+    @property
+    def nbytes(self) -> int:
+        return 4 * int(np.prod(self.shape))
+
+    def rows(self, start: int, stop: int) -> NDArray[np.float32]:
+        return np.ones((stop - start, *self.shape[1:]), np.float32)
+
+
+def write_stub(bundle: Path, target: Path) -> None:
+    """Write the stand-in of `bundle` to `target`.
+
+    Raises:
+        DamagedBundle: `bundle` is not whole.
+    """
+    tokenizer = Tokenizer(None, None, {}, None, False, bos_token_id=None, eos_token_id=None)
+    tensors = {name: _Ones(name, shape) for name, shape in _SHAPES.items()}
+    checkpoint = Checkpoint(target, "safetensors", _CONFIG, {}, tensors, tokenizer)
+    family = identify(checkpoint)
+    cache = Dim("C")
+    signatures = [
+        Signature("prefill", Dim("S"), cache, logits=False),
+        Signature("decode", 1, cache, logits=True),
+    ]
+    model = build(checkpoint, family, signatures)
+    encodings = plan_encodings(model, RECIPES["none"])
+    layout = plan_tflite(model, encodings, cache_length=_CONTEXT, description="stub")
+    header = container.read_header(bundle)
+    kinds = (container.LLM_METADATA, container.HF_TOKENIZER, container.SENTENCEPIECE)
+    contents = {
+        section.kind: container.read_section(bundle, section)
+        for section in header.sections
+        if section.kind in kinds
+    }
+    contents[container.EXECUTOR_METADATA] = metadata.executor_metadata(
+        1, cache_length=None, longest=_CONTEXT
+    )
+    sections = [Section(kind, len(data)) for kind, data in contents.items()]
+    items = {"model_type": "tf_lite_prefill_decode"}
+    sections.append(Section(container.TFLITE_MODEL, layout.nbytes, items))
+    placed = container.place(sections, {})
+    fd = os.open(target, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.ftruncate(fd, placed[-1].end)
+        os.pwrite(fd, container.encode_header(placed, {}), 0)
+        for section, data in zip(placed, contents.values(), strict=False):
+            os.pwrite(fd, data, section.begin)
+        write_tflite(fd, placed[-1].begin, layout, threads=1, advance=lambda nbytes: None)
+    finally:
+        os.close(fd)

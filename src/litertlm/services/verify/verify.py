@@ -1,0 +1,210 @@
+"""`verify`: all checks of one bundle, and the repair of its metadata."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from litertlm.bundle import container, metadata
+from litertlm.bundle.inspect import BundleFacts, read_bundle
+from litertlm.bundle.prompting import Prompting, prompting, system_items
+from litertlm.bundle.rewrite import rewrite
+from litertlm.checkpoint import Checkpoint, open_checkpoint
+from litertlm.errors import ModelNotFound
+from litertlm.progress import Progress
+from litertlm.runtime.interpreter import interpreter_is_there
+from litertlm.services.verify.behaviour import MAX_TOKENS, Answer, check_behaviour
+from litertlm.services.verify.prompts import (
+    check_prompts,
+    check_stored_prompts,
+)
+from litertlm.services.verify.report import Check, Verdict, judged, not_checked
+from litertlm.services.verify.structure import check_structure, file_sha256
+from litertlm.store import InstalledModel, Store, parse_name, provenance_path
+from litertlm.store.files import appearing
+
+PARTS = ("structure", "prompts", "quality", "behaviour")
+_NO_CHECKPOINT = "The checkpoint is not on disk; give it with --checkpoint."
+_DEFAULT_CONTEXT = 1280
+
+
+@dataclass(frozen=True)
+class Report:
+    """The checks of one bundle."""
+
+    model: str
+    bundle: Path
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing failed; warnings and what could not be checked do not count."""
+        return all(check.verdict is not Verdict.FAILED for check in self.checks)
+
+
+def verify(
+    model: InstalledModel,
+    checkpoint: Path | None,
+    *,
+    parts: Sequence[str] = (),
+    threads: int | None = None,
+    progress: Progress,
+) -> Report:
+    """Check a bundle.
+
+    Args:
+        checkpoint: the folder or `.gguf` file that it was made from, or None.
+        parts: of PARTS, which ones; none for all that can be done here.
+
+    Raises:
+        UsageError: the quality was asked for, and the LiteRT interpreter is not installed.
+        EngineFailed: the runtime does not load the bundle.
+    """
+    threads = threads or os.cpu_count() or 1
+    asked_for_quality = "quality" in parts
+    parts = parts or PARTS
+    known = model.provenance
+    structure = check_structure(
+        model.bundle,
+        sha256=known.sha256 if known else None,
+        size_bytes=known.size_bytes if known else None,
+    )
+    checks = [structure] if "structure" in parts else []
+    if structure.verdict is Verdict.FAILED:
+        why = "The file is not whole."
+        rest = [not_checked(part, why) for part in parts if part != "structure"]
+        return Report(model.name, model.bundle, (structure, *rest))
+    facts = read_bundle(model.bundle)
+    opened = open_checkpoint(checkpoint) if checkpoint is not None else None
+    if "prompts" in parts:
+        checks += _prompts(model, facts, opened, progress)
+    if "quality" in parts:
+        if asked_for_quality or interpreter_is_there():
+            checks.append(_quality(model, facts, opened, threads, progress))
+        else:
+            checks.append(not_checked("quality", "The package ai-edge-litert is not installed."))
+    if "behaviour" in parts:
+        progress.status("Asking the model a few questions...")
+        checks.append(_behaviour(model, threads, progress))
+    return Report(model.name, model.bundle, tuple(checks))
+
+
+def verify_converted(bundle: Path, checkpoint: Checkpoint, wanted: Prompting) -> Report:
+    """What every conversion checks before its bundle gets its name; takes no engine."""
+    structure = check_structure(bundle, sha256=None, size_bytes=None)
+    if structure.verdict is Verdict.FAILED:
+        return Report(bundle.stem, bundle, (structure,))
+    facts = read_bundle(bundle)
+    problems = check_stored_prompts(bundle, facts, wanted)
+    prompts = judged("prompts", problems, "the metadata is what the checkpoint says")
+    return Report(bundle.stem, bundle, (structure, prompts))
+
+
+def checkpoint_of(model: InstalledModel, store: Store) -> Path | None:
+    """The checkpoint that a bundle was made from, if it is on disk."""
+    known = model.provenance
+    if known is None or known.recipe is None:
+        return None
+    if known.source == "local":
+        path = Path(known.origin)
+        return path if path.exists() else None
+    folder = store.checkpoint_dir(parse_name(model.name))
+    if (folder / "config.json").is_file():
+        return folder
+    return next(iter(sorted(folder.glob("*.gguf"))), None)
+
+
+def repair(model: InstalledModel, checkpoint: Path | None, *, progress: Progress) -> list[str]:
+    """Rewrite a bundle's metadata to what its checkpoint says: template, stops, BOS, sampler.
+
+    The model and the tokenizer stay as they are. Returns what was wrong, one line each.
+
+    Raises:
+        ModelNotFound: there is no checkpoint.
+        DamagedBundle: the bundle is not whole.
+    """
+    if checkpoint is None:
+        raise ModelNotFound(
+            f"There is no checkpoint to repair {model.name} from.",
+            why=_NO_CHECKPOINT,
+            hint="litert-lm-cli verify MODEL --repair --checkpoint PATH",
+        )
+    facts = read_bundle(model.bundle)
+    wanted = prompting(open_checkpoint(checkpoint))
+    problems = check_stored_prompts(model.bundle, facts, wanted)
+    system = {**{k: str(v) for k, v in facts.header.system.items()}, **system_items(wanted)}
+    if not problems and system == dict(facts.header.system):
+        return []
+    context = facts.prompts.context or _DEFAULT_CONTEXT
+    section = metadata.llm_metadata(wanted, max_num_tokens=context)
+    progress.status(f"Rewriting the metadata of {model.bundle.name}...")
+    with appearing(model.bundle) as temporary:
+        rewrite(model.bundle, temporary, {container.LLM_METADATA: section}, system)
+        sha256, size = file_sha256(temporary), temporary.stat().st_size
+    if model.provenance is not None:
+        new = replace(model.provenance, sha256=sha256, size_bytes=size)
+        new.write(provenance_path(model.bundle))
+    return problems or ["The record of the checkpoint's own template was missing."]
+
+
+def _prompts(
+    model: InstalledModel, facts: BundleFacts, checkpoint: Checkpoint | None, progress: Progress
+) -> list[Check]:
+    if checkpoint is None:
+        return [not_checked("prompts", _NO_CHECKPOINT)]
+    progress.status("Comparing prompts and token ids...")
+    wanted = prompting(checkpoint)
+    return check_prompts(model.bundle, facts, wanted, checkpoint.tokenizer)
+
+
+def _quality(
+    model: InstalledModel,
+    facts: BundleFacts,
+    checkpoint: Checkpoint | None,
+    threads: int,
+    progress: Progress,
+) -> Check:
+    from litertlm.services.verify.quality import TEXT, TOKENS, check_quality
+
+    if checkpoint is None:
+        return not_checked("quality", _NO_CHECKPOINT)
+    if checkpoint.tokenizer.json is None:
+        return not_checked("quality", "The checkpoint has no tokenizer.json.")
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_str(checkpoint.tokenizer.json.decode("utf-8", "surrogatepass"))
+    bos = [i for i in facts.prompts.start_tokens if isinstance(i, int)]
+    ids = [*bos, *tokenizer.encode(TEXT, add_special_tokens=False).ids][:TOKENS]
+    if facts.header.system.get("shapes") == "static" and facts.prompts.context:
+        ids = ids[: facts.prompts.context]
+    return check_quality(
+        model.bundle, facts.header, checkpoint, ids, threads=threads, progress=progress
+    )
+
+
+def _behaviour(model: InstalledModel, threads: int, progress: Progress) -> Check:
+    from litertlm.runtime.engine import Decoding, Sampling
+    from litertlm.services.run import load_model
+
+    loaded = load_model(
+        model.name, model.bundle, model.cache_dir, {"threads": threads}, progress=progress
+    )
+    greedy = Decoding(
+        sampling=Sampling(temperature=0.0, top_k=1, top_p=1.0, seed=0), max_tokens=MAX_TOKENS
+    )
+
+    def ask(question: str) -> Answer:
+        session = loaded.engine.open_session(greedy)
+        try:
+            prompt = loaded.render([{"role": "user", "content": question}])
+            pieces = list(session.generate(prompt))
+        finally:
+            session.close()
+        return Answer(question, "".join(pieces).strip(), stopped=len(pieces) < MAX_TOKENS)
+
+    try:
+        return check_behaviour(ask)
+    finally:
+        loaded.engine.close()
