@@ -112,15 +112,14 @@ def test_order_of_token_sources(gated):
     }
     for source, write in reversed(places.items()):
         write(f"\ufeff  {SECRET} \r\n\n" if "file" in source else f" {SECRET}\n")
-        done = gated.run("pull", MODEL, "--verbose")
+        done = gated.run("pull", MODEL, "--verbose", "--reconvert")
         assert done.code == 0
         assert f"Token: from {source}." in done.err
         assert SECRET not in done.err + done.out
-        gated.run("rm", MODEL)
     # What is empty is passed over.
     gated.environment["HF_TOKEN"] = "  "
     (gated.cwd / "HF_TOKEN").write_text("\n \n")
-    done = gated.run("pull", MODEL, "--verbose")
+    done = gated.run("pull", MODEL, "--verbose", "--reconvert")
     assert f"Token: from the file {gated.cwd.parent / 'HF_TOKEN'}." in done.err
 
 

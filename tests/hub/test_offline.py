@@ -73,6 +73,7 @@ def test_name_that_does_not_resolve(one_on_disk):
 
 def test_server_that_never_answers(one_on_disk, silent_port):
     endpoint = f"http://127.0.0.1:{silent_port}"
+    one_on_disk.environment["HF_HUB_DOWNLOAD_TIMEOUT"] = "2"
     assert_unreachable(one_on_disk, "Cannot reach 127.0.0.1.", HF_ENDPOINT=endpoint)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from hub.conftest import NO_PROXIES, World, bundle_bytes
 from program import PROGRAM, isolated_environment
+from tiny import MODELS
 
 TERABYTE = 10**12
 
@@ -36,7 +37,7 @@ def test_not_enough_disk_for_a_bundle(world):
 
 
 def test_not_enough_disk_for_a_checkpoint(world):
-    config = {"model_type": "llama", "torch_dtype": "bfloat16"}
+    config = {**MODELS["llama-gqa-tied"].config, "torch_dtype": "bfloat16"}
     files = {"config.json": json.dumps(config), "model.safetensors": b"0" * 900}
     world.add("o/x", files, sizes={"model.safetensors": 8 * TERABYTE})
     done = world.run("run", "o/x")
@@ -54,7 +55,7 @@ def test_not_enough_memory(world, kind):
         files = {"x.litertlm": bundle_bytes(900)}
         world.add("o/x", files, sizes={"x.litertlm": size})
     else:
-        config = {"model_type": "llama", "torch_dtype": "float16"}
+        config = {**MODELS["llama-gqa-tied"].config, "torch_dtype": "float16"}
         files = {"config.json": json.dumps(config), "model.safetensors": b"0" * 900}
         world.add("o/x", files, sizes={"model.safetensors": 2 * size})
     assert shutil.disk_usage(world.home).free > 5 * size, "this test needs 10 GB of free disk"
