@@ -8,12 +8,12 @@ ordinary, `settings.json` (read again at every request):
 
     {"tokens": {"hf_abc": ["org/gated", "org/private"]},      what each good token may see
      "repos": {"org/name": {
-        "gated": "manual", "private": true, "disabled": true,
+        "gated": "manual", "gated_message": "...", "private": true, "disabled": true,
         "license": "gemma", "tags": ["x"], "base_model": "org/other", "gguf": {...},
         "branches": {"v1": "org/name.v1"},                    other revisions, as folders
         "push": {"after": 2, "folder": "org/name.next"},      main moves after 2 file requests
-        "fail": {"status": 503, "times": 2, "where": "cdn", "retry_after": 1},
-        "cut": {"after": 1000, "times": 3},                   connection dropped mid-body
+        "flaky": {"status": 503, "times": 2, "where": "cdn", "retry_after": 1},
+        "truncated": {"after": 1000, "times": 3},             connection dropped mid-body
         "slow": 100000,                                       bytes a second
         "ranges": false,                                      Range is ignored
         "sizes": {"f": 1}, "hashes": {"f": "00"},             metadata that lies
@@ -240,7 +240,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _failed(self, repo: str, where: str) -> bool:
         """Answer with the repository's configured failure, if one is due."""
-        fail = self._options(repo).get("fail")
+        fail = self._options(repo).get("flaky")
         if not fail or fail.get("where", "resolve") != where:
             return False
         if self.hub.count(f"fail {repo}") >= fail.get("times", 1 << 30):
@@ -356,6 +356,7 @@ class _Handler(BaseHTTPRequestHandler):
                 else f"Visit https://huggingface.co/{repo} to ask for access."
             )
             message = f"Access to model {repo} is restricted. {reason}"
+            message = options.get("gated_message", message)
             self._error(401 if anonymous else 403, "GatedRepo", message)
             return
         if not self._visible(repo, token):
@@ -445,7 +446,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_body(self, repo: str, path: Path, start: int, end: int) -> None:
         options = self._options(repo)
-        cut, slow = options.get("cut"), options.get("slow")
+        cut, slow = options.get("truncated"), options.get("slow")
         stop = end
         if cut and self.hub.count(f"cut {repo}") < cut.get("times", 1 << 30):
             stop = min(end, start + cut["after"])

@@ -50,6 +50,15 @@ def test_gated_and_no_token(gated):
     assert "https://huggingface.co/settings/tokens" in done.err
 
 
+def test_what_the_hub_says_beyond_the_usual_is_passed_on(gated):
+    message = f"Your request to access model {MODEL} is awaiting a review from the repo authors."
+    gated.hub.allow("hf_other")
+    gated.hub.configure(MODEL, gated="manual", gated_message=message)
+    done = gated.run("pull", MODEL, HF_TOKEN="hf_other")
+    assert done.code == 4
+    assert done.err == f"{GATED_TEXT}\nThe Hub says: {message}\n"
+
+
 def test_gated_checkpoint_is_told_before_anything_large(gated):
     gated.add("google/gemma-3-1b-it", {"config.json": "{}", "model.safetensors": b"0" * 5_000_000})
     gated.hub.configure("google/gemma-3-1b-it", gated="auto")
@@ -168,7 +177,7 @@ def test_token_is_in_no_traceback(gated):
     """Failures at every stage, with --verbose and as JSON."""
     faults = [
         {"gated": "manual", "disabled": True},
-        {"gated": "manual", "fail": {"status": 404, "where": "cdn"}},
+        {"gated": "manual", "flaky": {"status": 404, "where": "cdn"}},
         {"gated": "manual", "endless": ["api"]},
         {"gated": "manual", "loop": ["x.litertlm"]},
         {"gated": "manual", "hashes": {"x.litertlm": "0" * 64}},

@@ -90,7 +90,7 @@ def test_resumed_after_a_kill(bundle):
 
 
 def test_dropped_connections_are_continued(bundle):
-    bundle.hub.configure("o/x", cut={"after": SIZE // 4 + 1})
+    bundle.hub.configure("o/x", truncated={"after": SIZE // 4 + 1})
     done = bundle.run("pull", "o/x", "--verbose")
     assert done.code == 0
     assert "Trying again" in done.err
@@ -100,15 +100,15 @@ def test_dropped_connections_are_continued(bundle):
 
 
 def test_server_without_ranges(bundle):
-    bundle.hub.configure("o/x", cut={"after": SIZE // 2, "times": 1}, ranges=False)
+    bundle.hub.configure("o/x", truncated={"after": SIZE // 2, "times": 1}, ranges=False)
     assert bundle.run("pull", "o/x").code == 0
     pulled(bundle)
 
 
 @pytest.mark.parametrize(("status", "where"), [(429, "api"), (503, "resolve"), (429, "cdn")])
 def test_busy_hub_is_asked_again(bundle, status, where):
-    fail = {"status": status, "times": 2, "where": where, "retry_after": 1}
-    bundle.hub.configure("o/x", fail=fail)
+    flaky = {"status": status, "times": 2, "where": where, "retry_after": 1}
+    bundle.hub.configure("o/x", flaky=flaky)
     done = bundle.run("pull", "o/x")
     assert done.code == 0, done.err
     assert f"answers {status}" in done.err
@@ -117,12 +117,12 @@ def test_busy_hub_is_asked_again(bundle, status, where):
 
 
 def test_hub_that_stays_out_of_order(bundle):
-    bundle.hub.configure("o/x", fail={"status": 500, "where": "cdn", "retry_after": 0})
+    bundle.hub.configure("o/x", flaky={"status": 500, "where": "cdn", "retry_after": 0})
     done = bundle.run("pull", "o/x")
     assert done.code == 5
     assert "answers 500" in done.err
     assert len(bundle.hub.of("cdn")) == 5
-    bundle.hub.configure("o/x", fail={"status": 429, "where": "api", "retry_after": 9000})
+    bundle.hub.configure("o/x", flaky={"status": 429, "where": "api", "retry_after": 9000})
     done = bundle.run("pull", "o/x")
     assert done.code == 5
     assert "answers 429" in done.err

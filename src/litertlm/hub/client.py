@@ -72,7 +72,7 @@ class HubClient:
             return json.loads(body)
         except ValueError as error:
             raise NetworkError(
-                f"{self.endpoint} does not answer like a Hugging Face Hub.",
+                f"{_host(self.endpoint)} does not answer like a Hugging Face Hub.",
                 hint="Check HF_ENDPOINT, and proxies that ask for a login.",
             ) from error
 
@@ -255,7 +255,7 @@ def open_client(environment: Mapping[str, str], cwd: Path, progress: Progress) -
         "No Hugging Face token found." if token is None else f"Token: from {token.source}."
     )
     if environment.get("HF_ENDPOINT"):
-        progress.detail(f"Hub: {constants.ENDPOINT} (HF_ENDPOINT).")
+        progress.detail(f"Hub: {_host(constants.ENDPOINT)} (HF_ENDPOINT).")
     return HubClient(token, progress)
 
 
@@ -265,7 +265,7 @@ def _timeout() -> httpx2.Timeout:
 
 def _host(url: str) -> str:
     """The host in `url`; not the rest, where a signature or a password may be."""
-    return urlsplit(url).hostname or "The Hub"
+    return urlsplit(url).hostname or "the Hub"
 
 
 def _seconds_to_wait(headers: Mapping[str, str]) -> float | None:
@@ -314,7 +314,8 @@ def _network_errors(endpoint: str) -> Iterator[None]:
             NetworkError(
                 f"Cannot reach {host}.",
                 why=str(error) or "No answer in time.",
-                hint="Check the network. Models that are on disk run without it.",
+                hint="Check the network, and the proxy variables (HTTPS_PROXY, ...) if there are any.\n"
+                "Models that are on disk run without it.",
             )
         ) from error
     except (httpx2.NetworkError, httpx2.RemoteProtocolError) as error:
@@ -323,4 +324,6 @@ def _network_errors(endpoint: str) -> Iterator[None]:
     except httpx2.HTTPError as error:
         raise NetworkError(f"The request to {host} failed.", why=str(error)) from error
     except httpx2.InvalidURL as error:
-        raise UsageError(f"Not a usable address: {endpoint}.", why=str(error)) from error
+        raise UsageError(
+            "HF_ENDPOINT is not a usable address.", why=str(error).replace(endpoint, "...")
+        ) from error

@@ -19,6 +19,7 @@ from litertlm.hub.token import HOW_TO_SET_TOKEN, TOKEN_PAGE, Token
 
 RETRIED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 HUB_PAGE = "https://huggingface.co"
+_USUAL_GATED = "Access to model "  # others: a request under review or rejected, a token's limits
 
 
 class Transient(Exception):
@@ -65,8 +66,8 @@ def gated_error(repo: str, token: Token | None, message: str = "") -> GatedModel
         "  4. Try the conversion again"
     )
     if token is None:
-        hint += f"\n\nNo Hugging Face token was found. {HOW_TO_SET_TOKEN}"
-    elif "awaiting a review" in message or "rejected" in message:
+        hint += f"\n\nNo Hugging Face token was found.\n{HOW_TO_SET_TOKEN}"
+    elif not message.startswith(_USUAL_GATED):
         hint += f"\n\nThe Hub says: {message}"
     return GatedModel(
         f"Cannot access gated model {repo}.",
@@ -100,7 +101,7 @@ def refusal_error(
             return ModelNotFound(
                 f"No model {repo} on the Hub.",
                 why="It does not exist, or it is private and no token was found.",
-                hint=f"Check the name. {HOW_TO_SET_TOKEN}",
+                hint=f"Check the name. For a private model:\n{HOW_TO_SET_TOKEN}",
             )
         return ModelNotFound(
             f"No model {repo} on the Hub.",

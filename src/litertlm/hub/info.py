@@ -77,7 +77,7 @@ def repo_info(client: HubClient, repo: str, revision: str | None = None) -> Repo
         return _parse(answer, repo, revision)
     except (KeyError, TypeError, ValueError) as error:
         raise NetworkError(
-            f"{client.endpoint} describes {repo} in a way that cannot be understood.",
+            f"The Hub describes {repo} in a way that cannot be understood.",
             why=f"{type(error).__name__}: {error}",
             hint="Check HF_ENDPOINT.",
         ) from error

@@ -10,8 +10,8 @@ from litertlm.errors import AccessDenied
 
 TOKEN_PAGE = "https://huggingface.co/settings/tokens"
 HOW_TO_SET_TOKEN = (
-    f"Create a token at {TOKEN_PAGE} and set HF_TOKEN to it, or save it in a file named\n"
-    "HF_TOKEN in this folder."
+    f"A token comes from {TOKEN_PAGE}: set HF_TOKEN to it, or save it\n"
+    "in a file HF_TOKEN in this folder."
 )
 
 
