@@ -314,7 +314,7 @@ def _network_errors(endpoint: str) -> Iterator[None]:
             NetworkError(
                 f"Cannot reach {host}.",
                 why=str(error) or "No answer in time.",
-                hint="Check the network, and the proxy variables (HTTPS_PROXY, ...) if there are any.\n"
+                hint="Check the network, and HTTPS_PROXY and the like if they are set.\n"
                 "Models that are on disk run without it.",
             )
         ) from error
