@@ -17,7 +17,12 @@ from litertlm.bundle import container, metadata
 from litertlm.bundle.prompting import Prompting, prompting, system_items
 from litertlm.bundle.tokenizer import choose_tokenizer
 from litertlm.checkpoint import Checkpoint, open_checkpoint
-from litertlm.errors import ConversionFailed, NotEnoughResources, UsageError
+from litertlm.errors import (
+    ConversionFailed,
+    NotEnoughResources,
+    QualityCheckFailed,
+    UsageError,
+)
 from litertlm.families import Family, build, identify
 from litertlm.families.blocks import Signature
 from litertlm.graph import Dim, Model
@@ -26,6 +31,7 @@ from litertlm.progress import Progress
 from litertlm.quantize import RECIPES, Recipe
 from litertlm.quantize import plan as plan_encodings
 from litertlm.services.options import ConvertOptions
+from litertlm.services.verify import verify_converted
 from litertlm.store.files import appearing
 from litertlm.tflite import Layout
 from litertlm.tflite import plan as plan_tflite
@@ -83,6 +89,8 @@ def convert(
 ) -> Conversion:
     """Convert the checkpoint at `source` and put the bundle at `target`, whole or not at all.
 
+    A bundle that does not hold together is kept beside `target`, for inspection, and not there.
+
     Args:
         source: a checkpoint folder or a `.gguf` file.
         target: the bundle's final name; an existing one is replaced.
@@ -92,6 +100,7 @@ def convert(
         UnsupportedModel, DamagedCheckpoint: before any weight is read.
         NotEnoughResources: the disk cannot hold the bundle.
         ConversionFailed: a weight cannot be encoded, or the output cannot be written.
+        QualityCheckFailed: the bundle is not what it was to be (a fault of this program).
     """
     started = time.perf_counter()
     plan = plan_conversion(source, options)
@@ -100,6 +109,7 @@ def convert(
         with appearing(target) as temporary:
             _write(plan, temporary, progress)
             sha256 = _sha256(temporary)
+            _check(temporary, target, plan)
     except OSError as error:
         raise ConversionFailed(
             f"The bundle could not be written to {target.parent}.",
@@ -255,6 +265,19 @@ def _check_disk(target: Path, nbytes: int) -> None:
             f"in {target.parent}.",
             hint="Free some space (litert-lm-cli list, rm), or choose another --models-dir.",
         )
+
+
+def _check(written: Path, target: Path, plan: Plan) -> None:
+    report = verify_converted(written, plan.checkpoint, plan.prompting)
+    if report.passed:
+        return
+    aside = target.with_name(f"{target.name}.rejected")
+    os.replace(written, aside)
+    raise QualityCheckFailed(
+        f"{target.name} was written, but failed its checks.",
+        why="\n".join(problem for check in report.checks for problem in check.problems),
+        hint=f"It was kept as {aside}. Please report this.",
+    )
 
 
 def _write(plan: Plan, path: Path, progress: Progress) -> None:

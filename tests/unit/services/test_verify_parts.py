@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from litertlm.bundle import container
+from litertlm.bundle import container, metadata
 from litertlm.bundle.inspect import read_bundle, read_tokenizer
-from litertlm.bundle.prompting import prompting
+from litertlm.bundle.prompting import Prompting, prompting
 from litertlm.bundle.rewrite import rewrite
 from litertlm.checkpoint import open_checkpoint
+from litertlm.errors import QualityCheckFailed
 from litertlm.services.convert import convert
 from litertlm.services.options import ConvertOptions
 from litertlm.services.verify import Verdict, verify_converted
@@ -48,6 +50,25 @@ def test_a_fresh_bundle_is_whole_and_says_what_its_checkpoint_says(made: tuple[P
     assert check_stored_prompts(bundle, facts, prompting(checkpoint)) == []
     assert check_stored_tokenizer(bundle, facts, checkpoint.tokenizer) == []
     assert verify_converted(bundle, checkpoint, prompting(checkpoint)).passed
+
+
+def test_a_conversion_that_went_wrong_is_kept_aside(
+    made: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, _ = made
+    right = metadata.llm_metadata
+    target = tmp_path / "new.litertlm"
+
+    def wrong(prompts: Prompting, *, max_num_tokens: int) -> bytes:
+        other = dataclasses.replace(prompts, stop_token_ids=(7,))
+        return right(other, max_num_tokens=max_num_tokens)
+
+    monkeypatch.setattr(metadata, "llm_metadata", wrong)
+    with pytest.raises(QualityCheckFailed) as failure:
+        convert(source, target, OPTIONS, progress=Recorder())
+    assert "stop tokens should be (2, 4), but the bundle has (7,)" in failure.value.why
+    assert [path.name for path in tmp_path.iterdir()] == ["new.litertlm.rejected"]
+    assert "new.litertlm.rejected" in failure.value.hint
 
 
 def changed(bundle: Path, target: Path, at: int, data: bytes) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,12 @@ from litertlm.cli.app import command as make_command
 from litertlm.cli.conversion_options import chosen, conversion_options
 from litertlm.cli.describe import described
 from litertlm.cli.hub_options import hub_options
+from litertlm.cli.verification import described_report, failed_checks, report_lines
+from litertlm.errors import QualityCheckFailed
+
+if TYPE_CHECKING:
+    from litertlm.services.verify import Report
+    from litertlm.store import InstalledModel, Store
 
 
 @make_command("convert")
@@ -25,11 +31,13 @@ from litertlm.cli.hub_options import hub_options
     help="Where ORG/NAME/NAME.litertlm is put.  [default: the models folder]",
 )
 @click.option("--force", is_flag=True, help="Convert although a bundle is there.")
+@click.option("--verify", is_flag=True, help="Then check the bundle as `verify` does.")
 def command(
     app: App,
     model: str,
     output_dir: Path | None,
     force: bool,
+    verify: bool,
     revision: str | None,
     file: str | None,
     keep_checkpoint: bool,
@@ -49,5 +57,27 @@ def command(
         keep_checkpoint=keep_checkpoint,
     )
     installed = acquire(request, store=store, settings=app.settings, progress=app.output)
-    if app.output.json_wanted:
-        app.output.data(described(installed, store), "")
+    fields = described(installed, store)
+    lines: list[str] = []
+    if verify:
+        report = _verified(app, installed, store)
+        fields["verified"] = described_report(report)
+        lines = report_lines(report)
+    if app.output.json_wanted or lines:
+        app.output.data(fields, "\n".join(lines))
+
+
+def _verified(app: App, installed: InstalledModel, store: Store) -> Report:
+    """All checks; a bundle that fails one is not left where `run` finds it."""
+    from litertlm.services import verify as service
+
+    source = service.checkpoint_of(installed, store)
+    report = service.verify(installed, source, progress=app.output)
+    if not report.passed:
+        aside = service.set_aside(installed)
+        raise QualityCheckFailed(
+            f"{report.model} did not pass: {', '.join(failed_checks(report))}.",
+            why="\n".join(report_lines(report)),
+            hint=f"The bundle was kept as {aside}.",
+        )
+    return report

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from litertlm.cli.app import App
 from litertlm.cli.app import command as make_command
+from litertlm.cli.verification import described_report, failed_checks, report_lines
 from litertlm.errors import QualityCheckFailed
 
-if TYPE_CHECKING:
-    from litertlm.services.verify import Report
-
 _PARTS = ("structure", "prompts", "quality", "behaviour")
-_MARKS = {"passed": "✓", "warned": "!", "failed": "✗", "not checked": "-"}
 
 
 @make_command("verify")
@@ -60,37 +56,12 @@ def command(
         repaired = service.repair(installed, source, progress=app.output)
         installed = find_installed(model, store=app.store, settings=app.settings)
     report = service.verify(installed, source, parts=only, threads=threads, progress=app.output)
-    app.output.data(
-        {
-            "model": report.model,
-            "path": str(report.bundle),
-            "passed": report.passed,
-            "repaired": repaired,
-            "checks": [
-                {
-                    "name": check.name,
-                    "verdict": check.verdict.value,
-                    "summary": check.summary,
-                    "problems": list(check.problems),
-                    **check.values,
-                }
-                for check in report.checks
-            ],
-        },
-        "\n".join([*(f"repaired: {line}" for line in repaired), *_lines(report)]),
-    )
+    fields = {"repaired": repaired, **described_report(report)}
+    lines = [*(f"repaired: {line}" for line in repaired), *report_lines(report)]
+    app.output.data(fields, "\n".join(lines))
     if not report.passed:
-        failed = [check.name for check in report.checks if check.verdict.value == "failed"]
         raise QualityCheckFailed(
-            f"{report.model} did not pass: {', '.join(failed)}.",
+            f"{report.model} did not pass: {', '.join(failed_checks(report))}.",
             hint="`verify --repair` rewrites prompts and stop tokens; `run --reconvert` "
             "converts again.",
         )
-
-
-def _lines(report: Report) -> list[str]:
-    lines = []
-    for check in report.checks:
-        lines.append(f"{_MARKS[check.verdict.value]} {check.name:<10} {check.summary}")
-        lines += [f"    {problem}" for problem in check.problems]
-    return lines

@@ -6,6 +6,7 @@ from litertlm.services.verify.verify import (
     Report,
     checkpoint_of,
     repair,
+    set_aside,
     verify,
     verify_converted,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "Verdict",
     "checkpoint_of",
     "repair",
+    "set_aside",
     "verify",
     "verify_converted",
 ]

@@ -116,6 +116,14 @@ def checkpoint_of(model: InstalledModel, store: Store) -> Path | None:
     return next(iter(sorted(folder.glob("*.gguf"))), None)
 
 
+def set_aside(model: InstalledModel) -> Path:
+    """Rename a bundle that failed, so that it is not run, and return where it is."""
+    aside = model.bundle.with_name(f"{model.bundle.name}.rejected")
+    os.replace(model.bundle, aside)
+    provenance_path(model.bundle).unlink(missing_ok=True)
+    return aside
+
+
 def repair(model: InstalledModel, checkpoint: Path | None, *, progress: Progress) -> list[str]:
     """Rewrite a bundle's metadata to what its checkpoint says: template, stops, BOS, sampler.
 
