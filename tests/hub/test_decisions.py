@@ -52,6 +52,14 @@ def test_the_right_one_of_several_and_the_others_named(world):
     assert "licence apache-2.0" in done.err
 
 
+def test_bundle_for_the_backend_that_is_asked_for(world):
+    files = ("x_int8.litertlm", "x_int8_gpu.litertlm")
+    world.add("o/x", {name: bundle_bytes(900) for name in files})
+    # It is no real bundle, so that it is downloaded and then refused.
+    assert world.run("run", "o/x", "--prompt", "hi", "--backend", "gpu").code == 10
+    assert [p.name for p in world.bundles("o/x")] == ["x_int8_gpu.litertlm"]
+
+
 def test_file_option_picks(world):
     publish_qwen(world)
     done = world.run("pull", QWEN, "--file", "qwen3_0_6b_mixed_int4.litertlm")

@@ -69,7 +69,7 @@ def choose_bundle(
 
     Args:
         wanted: a file name that the user asked for (`--file`), in any letter case.
-        backend: `cpu` or `gpu`; a file that names the other one comes last.
+        backend: `cpu` or `gpu`; a file that names it comes first, one that names the other last.
 
     Returns:
         None when no file is usable here; a wanted file is taken whatever it is made for.
@@ -115,15 +115,16 @@ def _made_elsewhere(file: RepoFile, info: RepoInfo) -> bool:
     return "web" in marks or bool(marks & _NPU_WORDS) or any(map(_NPU_CHIP.fullmatch, marks))
 
 
-def _rank(file: RepoFile, info: RepoInfo, backend: str) -> tuple[bool, int, int, int, str]:
+def _rank(file: RepoFile, info: RepoInfo, backend: str) -> tuple[int, int, int, int, str]:
     """Sorts the best bundle first."""
     marks = _marks(file, info)
     precision = next(
         (r for r, words in _PRECISION_WORDS if any(map(words.fullmatch, marks))), _UNMARKED
     )
     contexts = [int(m[3:]) for m in marks if re.fullmatch(r"ekv\d+", m)]
-    other = "gpu" if backend == "cpu" else "cpu"
-    return (other in marks, precision, -max(contexts, default=0), len(file.path), file.path)
+    made_for = marks & {"cpu", "gpu"}
+    fit = 1 if not made_for else 0 if backend in made_for else 2
+    return (fit, precision, -max(contexts, default=0), len(file.path), file.path)
 
 
 def checkpoint_files(info: RepoInfo, shards: Iterable[str] | None) -> tuple[RepoFile, ...]:

@@ -50,6 +50,7 @@ class AcquireRequest:
         revision: branch, tag or commit on the Hub; overrides one in `model`.
         file: the `.litertlm` or `.gguf` file of a Hub repository to use.
         keep_checkpoint: leave the downloaded checkpoint on disk after the conversion.
+        backend: `cpu` or `gpu`, which the choice of a ready bundle prefers.
     """
 
     model: str
@@ -58,6 +59,7 @@ class AcquireRequest:
     revision: str | None = None
     file: str | None = None
     keep_checkpoint: bool = True
+    backend: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def acquire(
         if installed := store.find(reference.name):
             return _existing(installed, request.options, settings, progress)
         raise not_found(request.model)
-    source = _source(reference, request.options, store, settings, progress)
+    source = _source(reference, request, store, settings, progress)
     if installed := _usable(source, request, store):
         return _existing(installed, request.options, settings, progress)
     with store.lock(source.name, progress):
@@ -174,7 +176,7 @@ def installed_name(
 
 def _source(
     reference: HubModel | CatalogPackage | LocalCheckpoint,
-    options: ConvertOptions,
+    request: AcquireRequest,
     store: Store,
     settings: Settings,
     progress: Progress,
@@ -189,9 +191,10 @@ def _source(
                 return fetch_from_hub(
                     reference,
                     store.folder(name),
-                    options=options,
+                    options=request.options,
                     settings=settings,
                     progress=progress,
+                    backend=request.backend,
                 )
 
             return _Source(

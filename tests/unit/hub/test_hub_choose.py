@@ -89,7 +89,7 @@ def test_others_are_told_apart_by_hardware():
 
 def test_gpu_prefers_the_gpu_file():
     repo = repository("litert-community/x", *LISTINGS["granite-4.0-h-350m"])
-    assert choose_bundle(repo, backend="gpu").file.path.endswith("int8.litertlm")
+    assert choose_bundle(repo, backend="gpu").file.path == "granite-4.0-h-350m_int8_gpu.litertlm"
     repo = repository("o/x", "x_int8_cpu.litertlm", "x_int8_gpu.litertlm")
     assert choose_bundle(repo, backend="gpu").file.path == "x_int8_gpu.litertlm"
     assert choose_bundle(repo, backend="cpu").file.path == "x_int8_cpu.litertlm"

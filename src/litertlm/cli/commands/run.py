@@ -122,6 +122,7 @@ def command(
             revision=revision,
             file=file,
             keep_checkpoint=keep_checkpoint,
+            backend=flags["backend"] or "cpu",
         ),
         store=app.store,
         settings=app.settings,
