@@ -1,0 +1,109 @@
+"""Random checkpoints of real models' sizes, written as safetensors without any framework."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# Sizes from the models' own config.json on the Hugging Face Hub.
+_QWEN3: dict[str, Any] = {
+    "model_type": "qwen3", "vocab_size": 151936, "head_dim": 128, "num_key_value_heads": 8,
+    "rms_norm_eps": 1e-6, "rope_theta": 1e6, "max_position_embeddings": 40960,
+    "hidden_act": "silu", "tie_word_embeddings": True,
+}  # fmt: skip
+_GEMMA3: dict[str, Any] = {
+    "model_type": "gemma3_text", "vocab_size": 262144, "head_dim": 256, "num_key_value_heads": 1,
+    "rms_norm_eps": 1e-6, "rope_theta": 1e6, "rope_local_base_freq": 1e4,
+    "max_position_embeddings": 32768, "hidden_activation": "gelu_pytorch_tanh",
+    "query_pre_attn_scalar": 256, "sliding_window": 512,
+}  # fmt: skip
+
+
+def _config(
+    base: dict[str, Any], hidden: int, inner: int, layers: int, heads: int
+) -> dict[str, Any]:
+    return {
+        **base, "hidden_size": hidden, "intermediate_size": inner,
+        "num_hidden_layers": layers, "num_attention_heads": heads,
+    }  # fmt: skip
+
+
+SIZES: dict[str, dict[str, Any]] = {
+    "llama-0.6b": {
+        **_config(_QWEN3, 1024, 3072, 28, 16), "model_type": "llama",
+    },
+    "qwen3-0.6b": _config(_QWEN3, 1024, 3072, 28, 16),
+    "qwen3-1.7b": _config(_QWEN3, 2048, 6144, 28, 16),
+    "qwen3-4b": _config(_QWEN3, 2560, 9728, 36, 32),
+    "gemma-3-270m": _config(_GEMMA3, 640, 2048, 18, 4),
+    "gemma-3-1b": _config(_GEMMA3, 1152, 6912, 26, 4),
+}  # fmt: skip
+
+
+def shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Tensor names and shapes of a Llama, Qwen3 or Gemma 3 checkpoint."""
+    hidden, inner, hd = config["hidden_size"], config["intermediate_size"], config["head_dim"]
+    q, kv = config["num_attention_heads"] * hd, config["num_key_value_heads"] * hd
+    family = config["model_type"]
+    found: dict[str, tuple[int, ...]] = {
+        "model.embed_tokens.weight": (config["vocab_size"], hidden),
+        "model.norm.weight": (hidden,),
+    }
+    for i in range(config["num_hidden_layers"]):
+        p = f"model.layers.{i}."
+        found |= {
+            p + "self_attn.q_proj.weight": (q, hidden),
+            p + "self_attn.k_proj.weight": (kv, hidden),
+            p + "self_attn.v_proj.weight": (kv, hidden),
+            p + "self_attn.o_proj.weight": (hidden, q),
+            p + "mlp.gate_proj.weight": (inner, hidden),
+            p + "mlp.up_proj.weight": (inner, hidden),
+            p + "mlp.down_proj.weight": (hidden, inner),
+            p + "input_layernorm.weight": (hidden,),
+            p + "post_attention_layernorm.weight": (hidden,),
+        }
+        if family != "llama":
+            found |= {p + f"self_attn.{x}_norm.weight": (hd,) for x in "qk"}
+        if family == "gemma3_text":
+            found |= {p + f"{x}_feedforward_layernorm.weight": (hidden,) for x in ("pre", "post")}
+    return found
+
+
+def write_random_checkpoint(folder: Path, config: dict[str, Any], seed: int = 0) -> None:
+    """A checkpoint folder of normal(0, 0.02) BF16 values (a repeated pattern of 16 Mi values)."""
+    folder.mkdir(parents=True)
+    values = np.random.default_rng(seed).standard_normal(1 << 24, dtype=np.float32) * 0.02
+    pattern = memoryview((values.view(np.uint32) >> 16).astype(np.uint16).view(np.uint8)).cast("B")
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name, shape in shapes(config).items():
+        begin, end = end, end + 2 * math.prod(shape)
+        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with (folder / "model.safetensors").open("wb") as f:
+        f.write(len(text).to_bytes(8, "little") + text)
+        left = end
+        while left:
+            left -= f.write(pattern[: min(left, len(pattern))])
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer.json").write_text(json.dumps(_tokenizer()))
+    (folder / "tokenizer_config.json").write_text("{}")
+
+
+def _tokenizer() -> dict[str, Any]:
+    """The smallest tokenizer.json: one token per letter. Conversion does not depend on it."""
+    vocab = {chr(97 + i): i for i in range(26)}
+    return {
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": [],
+        "normalizer": None, "pre_tokenizer": None, "post_processor": None, "decoder": None,
+        "model": {
+            "type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
+            "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False,
+            "vocab": vocab, "merges": [],
+        },
+    }  # fmt: skip

@@ -1,0 +1,137 @@
+"""Conversion of random checkpoints of real sizes: time, memory, and the floor of both.
+
+    python bench/convert.py [SIZE...] [--runs N] [--shapes static] [--peers]
+
+For each size it makes a random BF16 checkpoint in a temporary folder and prints, from one run:
+our whole process, from start to exit; the floor, which is reading the checkpoint's bytes and
+writing as many bytes as the bundle has, synced, with nothing in between; their ratio; and the
+peak anonymous and total memory of our process. `--peers` also runs litert-torch 0.9.4
+`export_hf` at the same parameters, in an environment of its own (gigabytes of packages).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import peers
+from checkpoints import SIZES, write_random_checkpoint
+from memory import run_measured
+
+ROOT = Path(__file__).resolve().parent.parent
+BLOCK = 8 << 20
+
+
+@dataclass(frozen=True)
+class Row:
+    """One size's measurements: seconds and bytes."""
+
+    size: str
+    checkpoint: int
+    bundle: int
+    ours: float
+    floor: float
+    anonymous: int
+    total: int
+    peer: float | None
+
+    def cells(self) -> list[str]:
+        cells = [
+            self.size,
+            f"{self.checkpoint / 1e9:.2f} GB",
+            f"{self.bundle / 1e9:.2f} GB",
+            f"{self.ours:.2f} s",
+            f"{self.floor:.2f} s",
+            f"{self.ours / self.floor:.1f}",
+            f"{self.anonymous / 1e6:.0f} MB",
+            f"{self.total / 1e6:.0f} MB",
+        ]
+        if self.peer is not None:
+            cells += [f"{self.peer:.0f} s", f"{self.peer / self.ours:.0f}"]
+        return cells
+
+
+HEAD = [
+    "size", "checkpoint", "bundle", "ours", "floor", "ours / floor", "anonymous RSS", "total RSS",
+]  # fmt: skip
+PEER_HEAD = ["litert-torch", "litert-torch / ours"]
+
+
+def convert(checkpoint: Path, output: Path, shapes: str) -> tuple[float, int, int, int]:
+    """Seconds, bundle bytes, peak anonymous and total bytes of one conversion."""
+    shutil.rmtree(output, ignore_errors=True)
+    command = [
+        sys.executable, "-m", "litertlm", "convert", str(checkpoint),
+        "--output-dir", str(output), "--shapes", shapes, "--json", "--quiet",
+    ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    result = run_measured(command, environment)
+    return result.seconds, json.loads(result.stdout)["size_bytes"], result.anonymous, result.total
+
+
+def floor(checkpoint: Path, folder: Path, nbytes: int) -> float:
+    """Seconds to read the checkpoint and to write and sync `nbytes`."""
+    target = folder / "floor.bin"
+    buffer = memoryview(bytearray(BLOCK))
+    started = time.perf_counter()
+    for path in sorted(checkpoint.glob("*.safetensors")):
+        with path.open("rb", buffering=0) as source:
+            while source.readinto(buffer):
+                pass
+    with target.open("wb", buffering=0) as out:
+        for start in range(0, nbytes, BLOCK):
+            out.write(buffer[: min(BLOCK, nbytes - start)])
+        os.fsync(out.fileno())
+    seconds = time.perf_counter() - started
+    target.unlink()
+    return seconds
+
+
+def measure(size: str, runs: int, shapes: str, with_peers: bool) -> Row:
+    """The best of `runs` for ours and for the floor, taken in turns."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        checkpoint = folder / "checkpoint"
+        write_random_checkpoint(checkpoint, SIZES[size])
+        nbytes = sum(p.stat().st_size for p in checkpoint.glob("*.safetensors"))
+        best, best_floor, anonymous, total, bundle = float("inf"), float("inf"), 0, 0, 0
+        for _ in range(runs):
+            seconds, bundle, anon, rss = convert(checkpoint, folder / "out", shapes)
+            best, anonymous, total = min(best, seconds), max(anonymous, anon), max(total, rss)
+            best_floor = min(best_floor, floor(checkpoint, folder, bundle))
+        shutil.rmtree(folder / "out")
+        peer = peers.litert_torch(checkpoint, folder / "peer") if with_peers else None
+    return Row(size, nbytes, bundle, best, best_floor, anonymous, total, peer)
+
+
+def table(rows: list[Row], with_peers: bool) -> str:
+    """A Markdown table."""
+    lines = [HEAD + PEER_HEAD * with_peers, ["---"] * (len(HEAD) + 2 * with_peers)]
+    lines += [row.cells() for row in rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "sizes", nargs="*", default=["qwen3-0.6b"], metavar="SIZE", help=f"of {', '.join(SIZES)}"
+    )
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--shapes", choices=["dynamic", "static"], default="dynamic")
+    parser.add_argument("--peers", action="store_true")
+    arguments = parser.parse_args()
+    rows = [
+        measure(size, arguments.runs, arguments.shapes, arguments.peers) for size in arguments.sizes
+    ]
+    print(table(rows, arguments.peers))
+
+
+if __name__ == "__main__":
+    main()

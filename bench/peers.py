@@ -1,0 +1,45 @@
+"""Other programs at the same work, each in a virtual environment of its own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ENVIRONMENTS = Path(__file__).resolve().parent.parent / ".venv-peers"
+
+# 0.10.0 cannot be imported without TensorFlow. torch is pinned so that a CPU build is taken
+# where one is offered.
+LITERT_TORCH = ("litert-torch==0.9.4", "torch==2.13.0", "transformers==5.14.1")
+
+
+def environment(name: str, *packages: str) -> Path:
+    """The Python of a virtual environment that has `packages`."""
+    folder = ENVIRONMENTS / name
+    python = folder / "bin" / "python"
+    if not (folder / "made").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *packages], check=True)
+        (folder / "made").touch()
+    return python
+
+
+def litert_torch(checkpoint: Path, output: Path) -> float:
+    """Seconds of `litert-torch export_hf` at our default parameters, whole process."""
+    python = environment("litert-torch", *LITERT_TORCH)
+    output.mkdir(parents=True)
+    command = [
+        str(python), "-m", "litert_torch.cli", "export_hf",
+        f"--model={checkpoint}", f"--output_dir={output}",
+        "--prefill_lengths=[8,64,128,256,512,1024]", "--cache_length=1280",
+        "--quantization_recipe=dynamic_wi8_afp32",
+    ]  # fmt: skip
+    started = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    seconds = time.perf_counter() - started
+    if not any(output.rglob("*.litertlm")) and not any(output.rglob("*.tflite")):
+        raise SystemExit("litert-torch wrote no model")
+    return seconds
