@@ -2,6 +2,6 @@
 
 from litertlm.graph.encoding import Encoding
 from litertlm.quantize.kernels import NotFinite
-from litertlm.quantize.recipes import RECIPES, Recipe, plan
+from litertlm.quantize.recipes import RECIPES, Recipe, apply
 
-__all__ = ["RECIPES", "Encoding", "NotFinite", "Recipe", "plan"]
+__all__ = ["RECIPES", "Encoding", "NotFinite", "Recipe", "apply"]

@@ -37,3 +37,88 @@ def int8_rows(x: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.floa
     np.divide(x, scale[:, None], out=x)
     np.rint(x, out=x)
     return x.astype(np.int8), scale
+
+
+def float16_rows(x: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Rounded to float16.
+
+    Raises:
+        NotFinite: a value is NaN, infinite, or beyond float16's 65504.
+    """
+    with np.errstate(over="ignore"):
+        y = x.astype(np.float16)
+    if not np.isfinite(y).all():
+        raise NotFinite
+    return y
+
+
+# What a block's largest magnitude is divided by to try a scale: 8 uses the lone level -8, 7 is
+# plain min-max, smaller ones clip the largest value and spend the levels on the others.
+_DIVISORS = (8.0, 7.5, 7.0, 6.5, 6.0)
+
+
+def int4_blocks(
+    x: NDArray[np.float32], block: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
+    """Symmetric int4, levels -8..7, each block of a row with the scale of least squared error.
+
+    Tried are the block's largest magnitude over each of `_DIVISORS`, and for the levels of the
+    best of them the least-squares scale sum(x q) / sum(q q). Scales are positive, since XNNPACK
+    takes no others, and are rounded to float16 before they are used. A block of zeros has
+    scale 1.
+
+    Args:
+        x: [rows, cols], cols a multiple of `block`.
+
+    Returns:
+        uint8 [rows, cols / 2], two values a byte, the first in the low four bits; and the
+        scales, [rows, cols / block].
+
+    Raises:
+        NotFinite: x has a NaN or an infinity, or values that no float16 scale reaches.
+    """
+    rows, cols = x.shape
+    w = x.reshape(rows * cols // block, block)
+    largest = np.maximum(w.max(axis=1), -w.min(axis=1))
+    scales = [_half(largest / np.float32(divisor)) for divisor in _DIVISORS]
+    best = scales[0]
+    error = _int4_error(w, best)
+    for scale in scales[1:]:
+        candidate = _int4_error(w, scale)
+        better = candidate < error
+        best, error = np.where(better, scale, best), np.where(better, candidate, error)
+    levels = _int4_levels(w, best)
+    squares = np.einsum("ij,ij->i", levels, levels)
+    products = np.einsum("ij,ij->i", levels, w)
+    fitted = _half(np.where(products > 0, products / np.maximum(squares, 1), best))
+    best = np.where(_int4_error(w, fitted) < error, fitted, best)
+    pairs: NDArray[np.uint8] = _int4_levels(w, best).astype(np.int8).view(np.uint8)
+    pairs = pairs.reshape(rows, cols // 2, 2)
+    packed = (pairs[..., 0] & 15) | (pairs[..., 1] << 4)
+    return packed.view(np.uint8), best.astype(np.float16).reshape(rows, cols // block)
+
+
+def _half(scale: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rounded to float16; zeros, and what float16 would make zero, become 1."""
+    with np.errstate(over="ignore"):
+        rounded = scale.astype(np.float16).astype(np.float32)
+    if not np.isfinite(rounded).all():
+        raise NotFinite
+    rounded[rounded == 0] = 1
+    return rounded
+
+
+def _int4_levels(w: NDArray[np.float32], scale: NDArray[np.float32]) -> NDArray[np.float32]:
+    """round_half_even(w / scale) within -8..7, as float32."""
+    levels = w / scale[:, None]
+    np.rint(levels, out=levels)
+    return np.clip(levels, -8, 7, out=levels)
+
+
+def _int4_error(w: NDArray[np.float32], scale: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Squared error of each block at a scale."""
+    levels = _int4_levels(w, scale)
+    levels *= scale[:, None]
+    levels -= w
+    error: NDArray[np.float32] = np.einsum("ij,ij->i", levels, levels)
+    return error

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from litertlm.graph import Constant, Model
 from litertlm.graph.encoding import Encoding
-from litertlm.quantize.encodings import FLOAT32, INT8
+from litertlm.quantize.encodings import FLOAT16, FLOAT32, INT4, INT8, INT8_WEIGHTS
+from litertlm.quantize.rotate import rotate
 
 
 @dataclass(frozen=True)
@@ -31,19 +32,46 @@ RECIPES = {
     r.name: r
     for r in (
         Recipe("dynamic_int8", "8-bit weights, activations quantized per token", INT8, INT8),
+        Recipe("int8", "8-bit weights, float activations", INT8_WEIGHTS, INT8_WEIGHTS),
+        Recipe("fp16", "16-bit float weights", FLOAT16, FLOAT16),
         Recipe("none", "float32 weights, as exact as the checkpoint", FLOAT32, FLOAT32),
+        Recipe("dynamic_int4", "4-bit weights in blocks of 32, 8-bit embeddings", INT4, INT8),
     )
 }
 
 
-def plan(model: Model, recipe: Recipe) -> Callable[[Constant], Encoding]:
-    """How each constant of the model is stored: decided by its use, never by its name."""
-    encodings: dict[int, Encoding] = {}
+def apply(model: Model, recipe: Recipe) -> Callable[[Constant], Encoding]:
+    """Prepare the graph for a recipe, in place, and say how each of its constants is stored.
+
+    How is decided by the use of a constant, never by its name.
+    """
+    if recipe.linear.dynamic:
+        rotate(model, _weights(model)[0])
+    linear, embedding = _weights(model)
+
+    def encoding(constant: Constant) -> Encoding:
+        if id(constant) in embedding:
+            return recipe.embedding
+        if id(constant) not in linear:
+            return FLOAT32
+        # Rows that are no whole number of blocks are stored as int8.
+        block = recipe.linear.block
+        return INT8 if block and constant.shape[1] % block else recipe.linear
+
+    return encoding
+
+
+def _weights(model: Model) -> tuple[set[int], set[int]]:
+    """Ids of the weights of linear layers, and of embedding tables and heads (a tied head is the
+    embedding table)."""
+    linear: set[int] = set()
+    embedding: set[int] = set()
     for graph in model.graphs:
         for op in graph.ops:
             if op.kind == "embedding_lookup" or op.attrs.get("head"):
-                encodings[id(op.inputs[1].constant)] = recipe.embedding
+                embedding.add(id(op.inputs[1].constant))
             elif op.kind == "fully_connected":
-                # A tied head is the embedding table; that use comes first and wins.
-                encodings.setdefault(id(op.inputs[1].constant), recipe.linear)
-    return lambda constant: encodings.get(id(constant), FLOAT32)
+                constant = op.inputs[1].constant
+                if constant is not None and constant.weight:
+                    linear.add(id(constant))
+    return linear - embedding, embedding

@@ -28,8 +28,7 @@ from litertlm.families.blocks import Signature
 from litertlm.graph import Dim, Model
 from litertlm.graph.verify import verify
 from litertlm.progress import Progress
-from litertlm.quantize import RECIPES, Recipe
-from litertlm.quantize import plan as plan_encodings
+from litertlm.quantize import RECIPES, Recipe, apply
 from litertlm.services.options import ConvertOptions
 from litertlm.services.verify import verify_converted
 from litertlm.store.files import appearing
@@ -134,10 +133,11 @@ def plan_conversion(source: Path, options: ConvertOptions) -> Plan:
     family = identify(checkpoint)
     recipe = check_options(options, family.config.max_context)
     model = build(checkpoint, family, signatures(options))
+    encoding_of = apply(model, recipe)
     verify(model)
     layout = plan_tflite(
         model,
-        plan_encodings(model, recipe),
+        encoding_of,
         cache_length=options.kv_cache_max_len,
         description=f"litert-lm-cli {__version__}",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # Names of quantize.RECIPES, which is too heavy for --help; a test compares them.
-RECIPE_NAMES = ("dynamic_int8", "none")
+RECIPE_NAMES = ("dynamic_int8", "int8", "fp16", "none", "dynamic_int4")
 
 DEFAULT_PREFILL_LENGTHS = (8, 64, 128, 256, 512, 1024)
 

@@ -196,11 +196,23 @@ class _Subgraph:
         return inputs, outputs
 
     def _op(self, op: Op) -> None:
+        if op.kind == "embedding_lookup" and self._half(op.inputs[1]):
+            self._half_lookup(op)
+            return
         encoded = {"fully_connected": 1, "embedding_lookup": 1}.get(op.kind)
-        inputs = [
-            self._operand(t, keep_encoded=(i == encoded), op=op) for i, t in enumerate(op.inputs)
-        ]
+        inputs = [self._operand(t, i == encoded, op) for i, t in enumerate(op.inputs)]
         self._emit(op.kind, inputs, self._variable(op.output), self._options(op))
+
+    def _half(self, tensor: Tensor) -> bool:
+        return tensor.constant is not None and self.p.store(tensor.constant).encoding.bits == 16
+
+    def _half_lookup(self, op: Op) -> None:
+        """EMBEDDING_LOOKUP takes no FLOAT16 table: GATHER the rows, then make them float32."""
+        ids, weight = op.inputs
+        rows = self._append(op.output.name + "_f16", op.output.shape, schema.FLOAT16)
+        operands = [self._encoded(weight), self._operand(ids, False, op)]
+        self._emit("gather", operands, rows, self.p.b.table())
+        self._emit("dequantize", [rows], self._variable(op.output), 0)
 
     def _emit(self, kind: str, inputs: list[int], output: int, options: Ref) -> None:
         code = self.p.code(kind)
@@ -209,19 +221,24 @@ class _Subgraph:
             schema.operator(self.p.b, code, inputs, [output], options_type, options)
         )
 
-    def _operand(self, tensor: Tensor, *, keep_encoded: bool, op: Op) -> int:
+    def _operand(self, tensor: Tensor, keep_encoded: bool, op: Op) -> int:
         if tensor.constant is None:
             return self.index[id(tensor)]
-        stored = self.p.store(tensor.constant)
-        index = self.index.get(id(tensor))
-        if index is None:
-            index = self._constant(tensor, stored)
-            self.index[id(tensor)] = index
-        encoding = stored.encoding
+        index = self._encoded(tensor)
+        encoding = self.p.store(tensor.constant).encoding
         integer = encoding.dynamic or op.kind == "embedding_lookup"
         if encoding.bits == 32 or (keep_encoded and integer):
             return index
         return self._dequantized(tensor, index)
+
+    def _encoded(self, tensor: Tensor) -> int:
+        """The index of a constant as it is stored."""
+        index = self.index.get(id(tensor))
+        if index is None:
+            assert tensor.constant is not None
+            index = self._constant(tensor, self.p.store(tensor.constant))
+            self.index[id(tensor)] = index
+        return index
 
     def _dequantized(self, tensor: Tensor, index: int) -> int:
         found = self.floats.get(index)

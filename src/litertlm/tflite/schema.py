@@ -28,6 +28,7 @@ OPERATORS = {
     "dynamic_update_slice": (151, 1, 0),
     "embedding_lookup": (7, 1, 0),
     "fully_connected": (9, 5, 8),
+    "gather": (36, 1, 23),
     "gelu": (150, 1, 116),
     "greater_equal": (62, 1, 0),
     "logistic": (14, 1, 0),

@@ -18,8 +18,7 @@ from litertlm.checkpoint import Checkpoint, Tokenizer
 from litertlm.families import build, identify
 from litertlm.families.blocks import Signature
 from litertlm.graph import Dim
-from litertlm.quantize import RECIPES
-from litertlm.quantize import plan as plan_encodings
+from litertlm.quantize import RECIPES, apply
 from litertlm.tflite import plan as plan_tflite
 from litertlm.tflite import write as write_tflite
 
@@ -78,7 +77,7 @@ def write_stub(bundle: Path, target: Path) -> None:
         Signature("decode", 1, cache, logits=True),
     ]
     model = build(checkpoint, family, signatures)
-    encodings = plan_encodings(model, RECIPES["none"])
+    encodings = apply(model, RECIPES["none"])
     layout = plan_tflite(model, encodings, cache_length=_CONTEXT, description="stub")
     header = container.read_header(bundle)
     kinds = (container.LLM_METADATA, container.HF_TOKENIZER, container.SENTENCEPIECE)

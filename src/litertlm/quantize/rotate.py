@@ -1,0 +1,97 @@
+"""Rotate what linear layers read, so that activations quantize well; exact, and free of data.
+
+Most of the error of dynamic int8 comes from quantizing activations: a few outlier channels take
+the whole range of a token. With H the Hadamard matrix of order 32, H H^T = 32 I, so
+
+    x W^T = (x H) (W H / 32)^T
+
+holds exactly, and x H spreads every outlier over the 32 channels of its block (the idea of
+QuaRot, Ashkboos et al. 2024, in blocks and without touching the residual stream). The model
+pays one small float matmul for each tensor that linear layers read; the weights are rotated
+while they are streamed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litertlm.graph import Constant, DType, Graph, Model, Tensor, ops, table
+
+BLOCK = 32
+
+# Weights are rounded to this many levels of their row's absmax before they are rotated. Sums of
+# 32 such integers are below 2**24, hence exact in float32 in any order: the same bytes whatever
+# BLAS numpy has.
+_LEVELS = np.float32(1 << 18)
+
+# Rows of one small matmul. Larger ones make OpenBLAS start threads of its own, which fight with
+# ours and take five times as long.
+_TILE = 128
+
+
+def hadamard(order: int) -> NDArray[np.float32]:
+    """Sylvester's matrix of +1 and -1, [order, order]; order a power of two."""
+    matrix = np.ones((1, 1), np.float32)
+    while len(matrix) < order:
+        matrix = np.block([[matrix, matrix], [matrix, -matrix]])
+    return matrix
+
+
+def rotate(model: Model, chosen: Collection[int]) -> None:
+    """Rotate, in place, the linear layers whose weight has an id in `chosen` and whole blocks."""
+    matrix = table(f"hadamard{BLOCK}", hadamard(BLOCK))
+    rotated: dict[int, Constant] = {}
+    for graph in model.graphs:
+        _rotate_graph(graph, matrix, chosen, rotated)
+
+
+def _rotate_graph(
+    graph: Graph,
+    matrix: Constant,
+    chosen: Collection[int],
+    rotated: dict[int, Constant],
+) -> None:
+    before, graph.ops = graph.ops, []
+    inputs: dict[int, Tensor] = {}
+    for op in before:
+        weight = op.inputs[1].constant if op.kind == "fully_connected" else None
+        if weight is not None and id(weight) in chosen and weight.shape[1] % BLOCK == 0:
+            x = op.inputs[0]
+            if id(x) not in inputs:
+                inputs[id(x)] = _rotate_input(x, graph.constant(matrix))
+            if id(weight) not in rotated:
+                rotated[id(weight)] = rotated_weight(weight)
+            del graph.constants[id(weight)]
+            replacement = graph.constant(rotated[id(weight)])
+            op.inputs = (inputs[id(x)], replacement, *op.inputs[2:])
+        op.output.name = f"t{len(graph.ops)}"
+        graph.ops.append(op)
+
+
+def _rotate_input(x: Tensor, matrix: Tensor) -> Tensor:
+    """x [1, S, n] H: [1, S, n]."""
+    _, s, width = x.shape
+    assert isinstance(width, int)
+    blocks = ops.reshape(x, (1, s * (width // BLOCK), BLOCK))
+    return ops.reshape(ops.fully_connected(blocks, matrix), x.shape)
+
+
+def rotated_weight(weight: Constant) -> Constant:
+    """W H / 32, [out, in], computed block of rows by block of rows."""
+    matrix = hadamard(BLOCK)
+
+    def rows(start: int, stop: int) -> NDArray[np.float32]:
+        x = weight.rows(start, stop)
+        step = np.maximum(x.max(axis=1), -x.min(axis=1))[:, None] / _LEVELS
+        step[step == 0] = 1
+        np.rint(np.divide(x, step, out=x), out=x)
+        tile = math.gcd(x.size // BLOCK, _TILE)
+        y: NDArray[np.float32] = (x.reshape(-1, tile, BLOCK) @ matrix).reshape(x.shape)
+        y *= step / np.float32(BLOCK)
+        return y
+
+    return Constant(weight.name, weight.shape, DType.FLOAT32, rows)
