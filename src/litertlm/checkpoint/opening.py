@@ -8,14 +8,19 @@ from litertlm.checkpoint.files import read_magic, regular_file_size
 from litertlm.checkpoint.folder import open_folder
 from litertlm.checkpoint.gguf_file import MAGIC
 from litertlm.checkpoint.gguf_model import open_gguf
+from litertlm.checkpoint.lora import merge_adapter
+from litertlm.checkpoint.lora_config import is_adapter
 from litertlm.checkpoint.types import Checkpoint
 from litertlm.errors import DamagedCheckpoint, ModelNotFound
 
 
-def open_checkpoint(path: Path) -> Checkpoint:
+def open_checkpoint(path: Path, *, base: Path | None = None) -> Checkpoint:
     """Open a checkpoint folder, a GGUF file, or a folder with one GGUF file and no config.json.
 
     Reads and checks headers, tokenizer and config; weights are read later, by rows.
+
+    Args:
+        base: the checkpoint that `path`, a folder with a LoRA adapter, is merged into.
 
     Raises:
         ModelNotFound: nothing is there, or it is not a checkpoint.
@@ -23,13 +28,18 @@ def open_checkpoint(path: Path) -> Checkpoint:
         DamagedCheckpoint: files that are cut off or contradict themselves.
     """
     try:
-        return _open(path)
+        return _open(path) if base is None else merge_adapter(_open(base), path)
     except OSError as error:  # permissions, mostly
         raise DamagedCheckpoint(f"Cannot read {path}.", why=str(error)) from error
 
 
 def _open(path: Path) -> Checkpoint:
     if path.is_dir():
+        if is_adapter(path):
+            raise ModelNotFound(
+                f"{path} holds an adapter, and no model that it could be merged into.",
+                hint="Name the model with --base MODEL.",
+            )
         gguf_files = sorted(path.glob("*.gguf"))
         if not gguf_files or (path / "config.json").exists():
             return open_folder(path)

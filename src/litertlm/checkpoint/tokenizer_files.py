@@ -74,6 +74,15 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
     )
 
 
+def read_chat_template(folder: Path) -> str | None:
+    """The default chat template of a folder that need not have a tokenizer.
+
+    Raises:
+        DamagedCheckpoint: a file is damaged.
+    """
+    return _chat_template(folder, optional_json_object(folder / "tokenizer_config.json"))
+
+
 def _outline(path: Path, serialized: bytes) -> dict[str, Any]:
     """All of tokenizer.json but `model`, which makes up nearly all of it and comes last.
 
