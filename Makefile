@@ -39,7 +39,7 @@ check: setup
 	$(DEV)/bin/python bench/install_size.py .venv
 
 parity: $(PARITY)/made
-	for script in tests/*/make_goldens.py; do \
+	for script in tests/*/make_*goldens.py; do \
 	  PYTHONPATH=src:tests $(PARITY)/bin/python $$script --check || exit 1; \
 	done
 

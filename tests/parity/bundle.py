@@ -26,13 +26,15 @@ def convert_tiny(
     return convert_folder(source, recipe, shapes)
 
 
-def convert_folder(source: Path, recipe: str = "none", shapes: str = "dynamic") -> Path:
-    """Convert a checkpoint folder to a bundle next to it."""
+def convert_folder(
+    source: Path, recipe: str = "none", shapes: str = "dynamic", *, base: Path | None = None
+) -> Path:
+    """Convert a checkpoint folder, or an adapter of `base`, to a bundle next to it."""
     options = ConvertOptions(
         recipe=recipe, shapes=shapes, kv_cache_max_len=CACHE, prefill_lengths=PREFILL
     )
     target = source.with_suffix(".litertlm")
-    convert(source, target, options, progress=Recorder())
+    convert(source, target, options, progress=Recorder(), base=base)
     return target
 
 

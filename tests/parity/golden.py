@@ -23,6 +23,8 @@ FOLDER = Path(__file__).parent / "goldens"
 PROMPT_LENGTHS = (1, 7, 8, 33, 70)
 DECODED = 3
 POSITIONS = tuple(sorted({n - 1 + i for n in PROMPT_LENGTHS for i in range(DECODED + 1)}))
+LORA_FILE = Path(__file__).parent / "lora_goldens.npz"  # by make_lora_goldens.py
+LORA_PROMPT = 33  # tokens
 GREEDY_PROMPT = "What is the capital of the valley? The river"
 
 

@@ -84,15 +84,21 @@ class Plan:
 
 
 def convert(
-    source: Path, target: Path, options: ConvertOptions, *, progress: Progress
+    source: Path,
+    target: Path,
+    options: ConvertOptions,
+    *,
+    progress: Progress,
+    base: Path | None = None,
 ) -> Conversion:
     """Convert the checkpoint at `source` and put the bundle at `target`, whole or not at all.
 
     A bundle that does not hold together is kept beside `target`, for inspection, and not there.
 
     Args:
-        source: a checkpoint folder or a `.gguf` file.
+        source: a checkpoint folder, a `.gguf` file, or a folder with a LoRA adapter.
         target: the bundle's final name; an existing one is replaced.
+        base: the checkpoint that an adapter is merged into.
 
     Raises:
         UsageError: options that this model does not allow.
@@ -102,7 +108,7 @@ def convert(
         QualityCheckFailed: the bundle is not what it was to be (a fault of this program).
     """
     started = time.perf_counter()
-    plan = plan_conversion(source, options)
+    plan = plan_conversion(source, options, base=base)
     try:
         _check_disk(target, plan.nbytes)
         with appearing(target) as temporary:
@@ -127,9 +133,9 @@ def convert(
     )
 
 
-def plan_conversion(source: Path, options: ConvertOptions) -> Plan:
+def plan_conversion(source: Path, options: ConvertOptions, *, base: Path | None = None) -> Plan:
     """Read headers, build and check the graph, and lay out the bundle. Reads no weight."""
-    checkpoint = open_checkpoint(source)
+    checkpoint = open_checkpoint(source, base=base)
     family = identify(checkpoint)
     recipe = check_options(options, family.config.max_context)
     model = build(checkpoint, family, signatures(options))
