@@ -24,6 +24,8 @@ def described(model: InstalledModel, store: Store) -> dict[str, Any]:
         "source": provenance.source if provenance else None,
         "origin": provenance.origin if provenance else None,
         "commit": provenance.commit if provenance else None,
+        "base": provenance.base if provenance else None,
+        "base_commit": provenance.base_commit if provenance else None,
         "sha256": provenance.sha256 if provenance else None,
         "created": provenance.created if provenance else None,
         "versions": dict(provenance.versions) if provenance else {},

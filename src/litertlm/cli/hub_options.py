@@ -23,6 +23,11 @@ def hub_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 help="The .litertlm or .gguf file to use, where a repository has several.",
             ),
             click.option(
+                "--base",
+                metavar="MODEL",
+                help="What a LoRA adapter is merged into.  [default: what the adapter names]",
+            ),
+            click.option(
                 "--keep-checkpoint/--no-keep-checkpoint",
                 default=True,
                 show_default=True,

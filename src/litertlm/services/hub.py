@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from litertlm.checkpoint.files import parse_json_object
+from litertlm.checkpoint.files import parse_json_object, read_json_object
 from litertlm.checkpoint.folder import refuse_quantized
+from litertlm.checkpoint.lora_config import CONFIG_FILE, LoraConfig, is_adapter, read_lora_config
 from litertlm.errors import LiteRtLmError, ModelNotFound, NetworkError, UnsupportedModel
 from litertlm.progress import Progress
-from litertlm.services.catalog import lookup, suggestions
+from litertlm.services.catalog import suggestions
 from litertlm.services.fetch import FetchedBundle, FetchedCheckpoint
+from litertlm.services.hub_report import announce
 from litertlm.services.hub_space import (
     Sizes,
     bundle_sizes,
@@ -21,10 +24,9 @@ from litertlm.services.hub_space import (
     check_memory,
     checkpoint_sizes,
     gguf_sizes,
-    in_words,
 )
 from litertlm.services.options import ConvertOptions
-from litertlm.services.reference import HubModel
+from litertlm.services.reference import HubModel, not_an_adapter
 from litertlm.settings import Settings
 from litertlm.store import provenance_path
 from litertlm.store.files import write_whole
@@ -36,7 +38,6 @@ if TYPE_CHECKING:  # 200 ms that a model on disk need not pay
 
     Hub = HubClient | CachedHub
 
-READY_ORG = "litert-community"  # publishes ready bundles of other organisations' checkpoints
 _KEPT_FILE = ".hub.json"  # in a checkpoint folder: it is whole, and this is where it came from
 
 
@@ -45,10 +46,11 @@ class Plan:
     """What will be downloaded.
 
     Attributes:
-        kind: `bundle`, `checkpoint` or `gguf`.
+        kind: `bundle`, `checkpoint`, `gguf` or `adapter`.
         files: to download.
         others: usable files that were passed over, and files for other hardware.
         sizes: what it takes on disk and in memory.
+        adapter: what an adapter says of itself.
     """
 
     info: RepoInfo
@@ -57,6 +59,7 @@ class Plan:
     sizes: Sizes
     others: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
+    adapter: LoraConfig | None = None
 
 
 def fetch_from_hub(
@@ -67,11 +70,17 @@ def fetch_from_hub(
     settings: Settings,
     progress: Progress,
     backend: str = "cpu",
+    base_of: Callable[[LoraConfig], FetchedCheckpoint] | None = None,
+    adapter_wanted: bool = False,
 ) -> FetchedBundle | FetchedCheckpoint:
     """Download what the repository has into `folder` (the model's folder; its lock is held):
     a ready bundle beside the provenance file, or a checkpoint into `folder/checkpoint`.
 
     A checkpoint that an earlier run left whole is used without the network.
+
+    Args:
+        base_of: fetches the base of an adapter; without it neither adapters nor bundles will do.
+        adapter_wanted: nothing but an adapter will do.
 
     Raises:
         ModelNotFound, AccessDenied, GatedModel, NetworkError, NotEnoughResources,
@@ -79,14 +88,19 @@ def fetch_from_hub(
     """
     kept = None if model.file else _kept_checkpoint(folder / "checkpoint", model.revision)
     if kept is not None:
-        return kept
+        return _with_base(kept, base_of)
     if model.called:
         progress.status(f"{model.called} is called {model.name} on the Hub.")
-    client, plan = _plan(model, options, backend, settings, progress)
+    client, plan = _plan(model, options, backend, settings, progress, as_base=base_of is None)
+    if adapter_wanted and plan.adapter is None:
+        raise not_an_adapter(plan.info.repo)
     place = folder if plan.kind == "bundle" else folder / "checkpoint"
-    _announce(client, plan, progress)
+    announce(client, plan, progress, as_base=base_of is None)
+    # Before the adapter, so that nothing is downloaded in vain when the base cannot be had.
+    base = base_of(plan.adapter) if base_of and plan.adapter else None
     _check_room(plan, place)
-    return _download(client, plan, place, progress)
+    fetched = _download(client, plan, place, progress)
+    return replace(fetched, base=base) if isinstance(fetched, FetchedCheckpoint) else fetched
 
 
 def decide(
@@ -96,11 +110,13 @@ def decide(
     options: ConvertOptions,
     wanted: str | None = None,
     backend: str = "cpu",
+    as_base: bool = False,
 ) -> Plan:
     """Which files of the repository to use and how; nothing large is downloaded.
 
     Args:
         wanted: a `.litertlm` or `.gguf` file that the user asked for.
+        as_base: an adapter is to be merged into it, which takes a checkpoint.
 
     Raises:
         UnsupportedModel: nothing here can be run or converted.
@@ -109,8 +125,13 @@ def decide(
     from litertlm.hub import choose
 
     want_gguf = wanted is not None and wanted.lower().endswith(".gguf")
-    if not want_gguf and (bundle := choose.choose_bundle(info, wanted=wanted, backend=backend)):
+    bundle = None
+    if not want_gguf and not as_base:
+        bundle = choose.choose_bundle(info, wanted=wanted, backend=backend)
+    if bundle:
         plan = _one_file(info, "bundle", bundle, bundle_sizes(bundle.file.size))
+    elif not want_gguf and choose.is_adapter(info):
+        return _adapter_plan(hub, info, as_base=as_base)
     elif not want_gguf and info.file("config.json") and _has_weights(info):
         return _checkpoint_plan(hub, info, options)
     elif gguf := choose.choose_gguf(info, wanted=wanted):
@@ -162,6 +183,30 @@ def _checkpoint_plan(hub: Hub, info: RepoInfo, options: ConvertOptions) -> Plan:
         shards = [str(name) for name in weight_map.values()]
     files = choose.checkpoint_files(info, shards)
     return Plan(info, "checkpoint", files, checkpoint_sizes(files, config, options))
+
+
+def _adapter_plan(hub: Hub, info: RepoInfo, *, as_base: bool) -> Plan:
+    from litertlm.hub import choose
+
+    if as_base:
+        raise UnsupportedModel(
+            f"{info.repo} is an adapter itself.", why="Adapters are merged into whole models."
+        )
+    source = f"{CONFIG_FILE} of {info.repo}"
+    values = parse_json_object(hub.read(info.repo, info.commit, CONFIG_FILE), source)
+    adapter = read_lora_config(values, source)
+    files = choose.adapter_files(info)
+    return Plan(info, "adapter", files, Sizes(0, 0, 0), adapter=adapter)
+
+
+def _with_base(
+    kept: FetchedCheckpoint, base_of: Callable[[LoraConfig], FetchedCheckpoint] | None
+) -> FetchedCheckpoint:
+    """A checkpoint that is on disk, with the base that it needs when it is an adapter."""
+    if base_of is None or not is_adapter(kept.path):
+        return kept
+    file = kept.path / CONFIG_FILE
+    return replace(kept, base=base_of(read_lora_config(read_json_object(file), str(file))))
 
 
 def _check_config(info: RepoInfo, config: dict[str, Any]) -> None:
@@ -232,6 +277,8 @@ def _plan(
     backend: str,
     settings: Settings,
     progress: Progress,
+    *,
+    as_base: bool,
 ) -> tuple[HubClient | None, Plan]:
     """The decision with what the Hub says; without a network, with huggingface_hub's cache (the
     client is None then)."""
@@ -239,6 +286,12 @@ def _plan(
     from litertlm.hub.client import open_client
 
     repo = str(model.name)
+
+    def choice(hub: Hub, info: RepoInfo) -> Plan:
+        return decide(
+            hub, info, options=options, wanted=model.file, backend=backend, as_base=as_base
+        )
+
     try:
         client = open_client(settings.environment, settings.cwd, progress)
         info = _look_up(client, model, progress)
@@ -248,12 +301,12 @@ def _plan(
         if cached is None:
             raise
         try:
-            plan = decide(cache, cached, options=options, wanted=model.file, backend=backend)
+            plan = choice(cache, cached)
         except LiteRtLmError:  # the cache holds only a part of the repository
             raise error from None
         progress.warn(f"{error.what} Using the files in the Hugging Face cache.")
         return None, plan
-    return client, decide(client, info, options=options, wanted=model.file, backend=backend)
+    return client, choice(client, info)
 
 
 def _look_up(client: HubClient, model: HubModel, progress: Progress) -> RepoInfo:
@@ -269,43 +322,6 @@ def _look_up(client: HubClient, model: HubModel, progress: Progress) -> RepoInfo
     if info.repo.lower() != repo.lower():
         progress.status(f"{repo} is now {info.repo} on the Hub.")
     return info
-
-
-def _announce(client: HubClient | None, plan: Plan, progress: Progress) -> None:
-    info = plan.info
-    total = in_words(sum(f.size for f in plan.files))
-    licence = f", licence {info.licence}" if info.licence else ""
-    if plan.kind == "bundle":
-        progress.status("Model not found locally. Downloading from HuggingFace...")
-    else:
-        progress.status("Model not found locally. Converting from HuggingFace...")
-    what = plan.files[0].path if len(plan.files) == 1 else f"{len(plan.files)} files"
-    progress.status(f"{info.repo}: {what}, {total}{licence}")
-    progress.detail(f"Commit {info.commit}.")
-    if plan.others:
-        progress.status(f"Other files (--file NAME): {', '.join(plan.others)}")
-    if plan.elsewhere:
-        progress.detail(f"Not for this machine: {', '.join(plan.elsewhere)}")
-    if plan.kind != "bundle" and client and (ready := _ready_bundle(client, info)):
-        progress.status(f"A ready bundle of this model exists {ready}")
-
-
-def _ready_bundle(client: HubClient, info: RepoInfo) -> str | None:
-    """Size and command of the litert-community bundle of this checkpoint, if there is one."""
-    from litertlm.hub.choose import choose_bundle
-    from litertlm.hub.info import repo_info
-
-    entry = lookup(info.repo)
-    name = (entry.ready if entry else None) or f"{READY_ORG}/{info.repo.partition('/')[2]}"
-    try:
-        found = repo_info(client, name)
-        bundle = choose_bundle(found)
-    except LiteRtLmError:  # a courtesy: its failure changes nothing
-        return None
-    bases = {base.lower() for base in found.base_models}
-    if bundle is None or (bases and info.repo.lower() not in bases):
-        return None
-    return f"({in_words(bundle.file.size)}): litert-lm-cli run {found.repo}"
 
 
 def _check_room(plan: Plan, place: Path) -> None:

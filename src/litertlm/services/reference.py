@@ -101,6 +101,13 @@ def not_found(text: str) -> ModelNotFound:
     )
 
 
+def not_an_adapter(model: str) -> UsageError:
+    """The error for `--base` with a whole model."""
+    return UsageError(
+        f"{model} is not an adapter.", hint="--base is for LoRA adapters: leave it out."
+    )
+
+
 def size_from_name(name: str) -> str | None:
     """The model's size as its makers say it in its name: `270m` of `gemma-3-270m-it`."""
     match = re.search(r"(?:^|[-_ ])(\d+(?:\.\d+)?[mb])(?:$|[-_ .])", name.lower())
@@ -123,7 +130,7 @@ def _from_path(path: Path) -> Reference:
         raise UnsupportedModel(
             f"Not a model: {path}.", why="It is not a .gguf or .litertlm file or a folder."
         )
-    if (path / "config.json").exists():
+    if (path / "config.json").exists() or (path / "adapter_config.json").exists():
         return LocalCheckpoint(path)
     bundles, ggufs = sorted(path.glob(f"*{BUNDLE_SUFFIX}")), sorted(path.glob("*.gguf"))
     if len(bundles) == 1:
@@ -137,7 +144,8 @@ def _from_path(path: Path) -> Reference:
             hint="Name the file.",
         )
     raise ModelNotFound(
-        f"No model in {path}.", why="The folder has no config.json, .gguf or .litertlm file."
+        f"No model in {path}.",
+        why="The folder has no config.json, adapter_config.json, .gguf or .litertlm file.",
     )
 
 

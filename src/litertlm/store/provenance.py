@@ -24,6 +24,7 @@ class Provenance:
         recipe: the quantization recipe, None for a bundle that was downloaded ready.
         options: the other conversion options.
         parameters: the model's size in words, such as `270m`.
+        base, base_commit: of a LoRA adapter: what it was merged into, as `origin` and `commit`.
         fingerprint: of a local checkpoint's files, to notice that they changed.
         sha256, size_bytes: of the bundle.
         created: ISO 8601 in UTC.
@@ -41,6 +42,8 @@ class Provenance:
     recipe: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     parameters: str | None = None
+    base: str | None = None
+    base_commit: str | None = None
     fingerprint: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
 

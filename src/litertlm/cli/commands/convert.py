@@ -40,11 +40,13 @@ def command(
     verify: bool,
     revision: str | None,
     file: str | None,
+    base: str | None,
     keep_checkpoint: bool,
     **values: Any,
 ) -> None:
     """Convert MODEL's checkpoint to a .litertlm bundle."""
-    from litertlm.services.acquire import AcquireRequest, acquire
+    from litertlm.services.acquire import acquire
+    from litertlm.services.sources import AcquireRequest
     from litertlm.store import Store
 
     store = Store(app.settings.cwd / output_dir) if output_dir else app.store
@@ -54,6 +56,7 @@ def command(
         reconvert=force,
         revision=revision,
         file=file,
+        base=base,
         keep_checkpoint=keep_checkpoint,
     )
     installed = acquire(request, store=store, settings=app.settings, progress=app.output)

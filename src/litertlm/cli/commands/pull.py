@@ -24,11 +24,13 @@ def command(
     reconvert: bool,
     revision: str | None,
     file: str | None,
+    base: str | None,
     keep_checkpoint: bool,
     **values: Any,
 ) -> None:
     """Get MODEL ready to run: download it, and convert it if it needs to be."""
-    from litertlm.services.acquire import AcquireRequest, acquire
+    from litertlm.services.acquire import acquire
+    from litertlm.services.sources import AcquireRequest
 
     request = AcquireRequest(
         model,
@@ -36,6 +38,7 @@ def command(
         reconvert=reconvert,
         revision=revision,
         file=file,
+        base=base,
         keep_checkpoint=keep_checkpoint,
     )
     installed = acquire(request, store=app.store, settings=app.settings, progress=app.output)

@@ -85,6 +85,7 @@ def command(
     reconvert: bool,
     revision: str | None,
     file: str | None,
+    base: str | None,
     keep_checkpoint: bool,
     **values: Any,
 ) -> None:
@@ -96,7 +97,8 @@ def command(
 
     preload()
     from litertlm.cli.running import RunRequest, answer_once, chat
-    from litertlm.services.acquire import AcquireRequest, acquire
+    from litertlm.services.acquire import acquire
+    from litertlm.services.sources import AcquireRequest
 
     flags = {name: values.pop(name) for name in OPTIONS}
     parts = _prompt_parts(app, values.pop("prompt"), values.pop("prompt_file"))
@@ -121,6 +123,7 @@ def command(
             reconvert=reconvert,
             revision=revision,
             file=file,
+            base=base,
             keep_checkpoint=keep_checkpoint,
             backend=flags["backend"] or "cpu",
         ),

@@ -1,0 +1,147 @@
+"""The model that a LoRA adapter is merged into: which one, and how it gets here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from litertlm.checkpoint.lora_config import LoraConfig
+from litertlm.errors import ModelNotFound, UnsupportedModel, UsageError
+from litertlm.progress import Progress
+from litertlm.services.catalog import lookup
+from litertlm.services.fetch import FetchedBundle, FetchedCheckpoint
+from litertlm.services.options import ConvertOptions
+from litertlm.services.reference import CatalogPackage, HubModel, LocalCheckpoint, resolve
+from litertlm.settings import Settings
+from litertlm.store import ModelName, Store, parse_name
+
+_HINT = "Name the model that the adapter was trained on with --base MODEL."
+
+Base = LocalCheckpoint | HubModel | CatalogPackage
+
+
+@dataclass(frozen=True)
+class BaseFinder:
+    """Finds bases for one run of the program.
+
+    Attributes:
+        wanted: what the user calls the base; None for what the adapter names.
+        folder: of a local adapter; None for one from the Hub, whose base cannot be a path.
+        options: of the conversion, to tell whether there is room.
+    """
+
+    wanted: str | None
+    folder: Path | None
+    options: ConvertOptions
+    store: Store
+    settings: Settings
+    progress: Progress
+
+    def find(self, adapter: LoraConfig) -> Base:
+        """Which model it is.
+
+        Raises:
+            UsageError, ModelNotFound, UnsupportedModel: none that can be a base.
+        """
+        if self.wanted is not None:
+            return resolve_base(self.wanted, self.store, self.settings)
+        if adapter.base is None:
+            raise UsageError("The adapter does not say what its base is.", hint=_HINT)
+        if self.folder is not None and (path := self._local(self.folder, adapter.base)):
+            return LocalCheckpoint(path)
+        return _on_hub(adapter)
+
+    def _local(self, folder: Path, text: str) -> Path | None:
+        for start in (folder, self.settings.cwd):
+            path = start / Path(text).expanduser()
+            if (path / "config.json").exists() or (path.suffix == ".gguf" and path.is_file()):
+                return path.resolve()
+        return None
+
+    def fetch(self, adapter: LoraConfig) -> FetchedCheckpoint:
+        """Its checkpoint on disk; one from the Hub stays with the models, for other adapters.
+
+        Raises:
+            LiteRtLmError: as for any checkpoint.
+        """
+        base = self.find(adapter)
+        if isinstance(base, LocalCheckpoint):
+            return FetchedCheckpoint(base.path.resolve(), origin_of(base), None)
+        name = base.name if isinstance(base, HubModel) else _package_name(base)
+        passing = not self.store.checkpoint_dir(name).exists()
+        with self.store.lock(name, self.progress):
+            fetched = self._download(base, name)
+        assert not isinstance(fetched, FetchedBundle), "a base is asked for as a checkpoint"
+        return replace(fetched, passing=passing)
+
+    def _download(
+        self, base: HubModel | CatalogPackage, name: ModelName
+    ) -> FetchedCheckpoint | FetchedBundle:
+        if isinstance(base, HubModel):
+            from litertlm.services.hub import fetch_from_hub
+
+            return fetch_from_hub(
+                base,
+                self.store.folder(name),
+                options=self.options,
+                settings=self.settings,
+                progress=self.progress,
+            )
+        from litertlm.services.packages import fetch_package
+
+        assert base.entry.package is not None
+        return fetch_package(
+            base.entry.package,
+            self.store.checkpoint_dir(name),
+            settings=self.settings,
+            progress=self.progress,
+        )
+
+
+def resolve_base(text: str, store: Store, settings: Settings) -> Base:
+    """The checkpoint that a user calls `text`.
+
+    Raises:
+        UsageError: it is a bundle. ModelNotFound and others: as `resolve`.
+    """
+    found = resolve(text, store=store, cwd=settings.cwd)
+    if isinstance(found, LocalCheckpoint | HubModel | CatalogPackage):
+        return found
+    raise UsageError(
+        f"{text} is a converted bundle: nothing can be merged into it.",
+        hint="Give the checkpoint that it was made from.",
+    )
+
+
+def origin_of(base: Base) -> str:
+    """What the provenance calls a base."""
+    match base:
+        case LocalCheckpoint(path):
+            return str(path.resolve())
+        case HubModel(name):
+            return str(name)
+        case CatalogPackage(entry):
+            assert entry.package is not None
+            return f"{entry.package.project} (package)"
+
+
+def _package_name(base: CatalogPackage) -> ModelName:
+    return ModelName(*base.entry.model.split("/"))
+
+
+def _on_hub(adapter: LoraConfig) -> HubModel:
+    assert adapter.base is not None
+    try:
+        name = parse_name(adapter.base)
+    except UsageError as error:
+        problem = ModelNotFound if adapter.base.startswith(("/", ".", "~")) else UnsupportedModel
+        raise problem(
+            f"The adapter's base is not here: {adapter.base}.",
+            why="adapter_config.json names it so (base_model_name_or_path), which is neither a "
+            "checkpoint on this machine nor a name on the Hub.",
+            hint=_HINT,
+        ) from error
+    entry = lookup(adapter.base)
+    if entry and entry.called and entry.package is None:
+        name = parse_name(entry.model)
+    return HubModel(name, adapter.revision)
