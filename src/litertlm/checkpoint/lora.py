@@ -24,7 +24,6 @@ from litertlm.checkpoint.lora_config import (
     CONFIG_FILE,
     WEIGHTS_FILE,
     LoraConfig,
-    is_adapter,
     read_lora_config,
 )
 from litertlm.checkpoint.safetensors import SafetensorsTensor, read_header
@@ -91,10 +90,6 @@ def merge_adapter(base: Checkpoint, folder: Path) -> Checkpoint:
         UnsupportedModel: an adapter that cannot be merged; the key is named.
         DamagedCheckpoint: tensors that do not fit the base, or one another; they are named.
     """
-    if is_adapter(base.path):
-        raise UnsupportedModel(
-            f"{base.path} is an adapter itself.", why="Adapters are merged into whole models."
-        )
     config = read_lora_config(read_json_object(folder / CONFIG_FILE), str(folder / CONFIG_FILE))
     adapter = _Adapter(folder, config, base)
     adapter.sort_tensors(_read_weights(folder))

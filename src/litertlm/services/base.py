@@ -15,7 +15,7 @@ from litertlm.services.reference import CatalogPackage, HubModel, LocalCheckpoin
 from litertlm.settings import Settings
 from litertlm.store import ModelName, Store, parse_name
 
-_HINT = "Name the model that the adapter was trained on with --base MODEL."
+_HINT = "--base MODEL names the model that the adapter was trained on."
 
 Base = LocalCheckpoint | HubModel | CatalogPackage
 
@@ -70,7 +70,11 @@ class BaseFinder:
         name = base.name if isinstance(base, HubModel) else _package_name(base)
         passing = not self.store.checkpoint_dir(name).exists()
         with self.store.lock(name, self.progress):
-            fetched = self._download(base, name)
+            try:
+                fetched = self._download(base, name)
+            except UnsupportedModel as error:  # a quantized copy of the base, mostly
+                error.hint = f"{error.hint}\n{_HINT}".lstrip()
+                raise
         assert not isinstance(fetched, FetchedBundle), "a base is asked for as a checkpoint"
         return replace(fetched, passing=passing)
 
