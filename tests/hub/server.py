@@ -20,7 +20,8 @@ ordinary, `settings.json` (read again at every request):
         "short": {"f": 10},                                   a file that ends early, cleanly
         "names": {"f": "../../f"},                            listed under another name
         "endless": ["f"], "loop": ["f"],                      a body, or redirects, without end
-        "moved": "org/new"}}}                                 the repository has another name now
+        "moved": "org/new",                                   the repository has another name now
+        "answer": "<html>..."}}}                              said instead of the description
 
 Files of 1 MB and more, and weights, are stored as the Hub stores LFS files: `resolve` redirects to
 another host (here: other port, `localhost` instead of `127.0.0.1`), which refuses requests that
@@ -212,7 +213,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _json(self, value: Any, status: int = 200) -> None:
-        body = json.dumps(value).encode()
+        self._body(json.dumps(value).encode(), status)
+
+    def _body(self, body: bytes, status: int) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
@@ -281,6 +284,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Location", self.path.replace(repo, moved))
             self.send_header("Content-Length", "0")
             self.end_headers()
+            return
+        if "answer" in self._options(repo):
+            self._body(self._options(repo)["answer"].encode(), 200)
             return
         if self._failed(repo, "api") or not self._visible(repo, token):
             return

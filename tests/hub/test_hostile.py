@@ -119,6 +119,24 @@ def test_body_that_never_ends(world):
     assert on_disk <= 900
 
 
+@pytest.mark.parametrize(
+    "answer", ["[]", '{"sha": 5}', '{"sha": "' + "a" * 40 + '", "siblings": [5]}', "[" * 100_000]
+)
+def test_description_that_makes_no_sense(world, answer):
+    world.hub.configure("o/x", answer=answer)
+    assert_refused(world, "o/x", "The Hub describes o/x" if answer[1] != "[" else "", code=5)
+
+
+def test_texts_of_the_hub_do_not_reach_the_terminal_raw(world):
+    files = {"x.litertlm": bundle_bytes(900)}
+    world.add("o/x", files, license="evil\x1b[2J", gated="manual", gated_message="a\x1b[2Jb")
+    assert_refused(world, "o/x", "Cannot access gated model o/x.", code=4)
+    world.hub.configure("o/x", license="evil\x1b[2J")
+    done = world.run("pull", "o/x", "--verbose")
+    assert done.code == 0
+    assert "\x1b" not in done.err
+
+
 def test_description_that_never_ends(world):
     world.add("o/x", {"x.litertlm": bundle_bytes(900)}, endless=["api"])
     assert_refused(world, "o/x", "Refused a description of o/x that does not end", code=5)

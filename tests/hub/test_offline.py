@@ -85,12 +85,11 @@ def test_proxy_that_refuses(one_on_disk, closed_port):
     assert "pAsSwOrD" not in done.err
 
 
-def test_proxy_that_answers_with_a_page(one_on_disk):
-    """A login page in place of the Hub."""
-    one_on_disk.add("portal", {"api/models/x": "<html>log in</html>"})
-    done = one_on_disk.run("pull", NOT_ON_DISK, HF_ENDPOINT=f"{one_on_disk.hub.cdn_url}/a/b/c")
-    assert done.code in (3, 5)
-    assert "Traceback" not in done.err
+def test_login_page_in_place_of_the_hub(one_on_disk):
+    one_on_disk.hub.configure(NOT_ON_DISK, answer="<html>Please log in.</html>")
+    done = one_on_disk.run("pull", NOT_ON_DISK)
+    assert done.code == 5
+    assert "127.0.0.1 does not answer like a Hugging Face Hub." in done.err
 
 
 @pytest.mark.parametrize("endpoint", ["not an address", "ftp://x"])

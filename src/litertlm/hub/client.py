@@ -70,7 +70,7 @@ class HubClient:
         body = self._small(repo, revision, f"{self.endpoint}{path}?blobs=true")
         try:
             return json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise NetworkError(
                 f"{_host(self.endpoint)} does not answer like a Hugging Face Hub.",
                 hint="Check HF_ENDPOINT, and proxies that ask for a login.",
@@ -211,7 +211,7 @@ class HubClient:
         refusal = Refusal(
             status,
             response.headers.get("X-Error-Code", ""),
-            response.headers.get("X-Error-Message", "") or _body_message(response),
+            _one_line(response.headers.get("X-Error-Message", "") or _body_message(response)),
             str(response.url.copy_with(query=None)),
         )
         if status in RETRIED_STATUS:
@@ -288,9 +288,14 @@ def _body_message(response: httpx2.Response) -> str:
             return ""
     try:
         message = json.loads(body).get("error", "")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return ""
     return message if isinstance(message, str) else ""
+
+
+def _one_line(text: str) -> str:
+    """Text of a server, fit for a terminal."""
+    return "".join(c if c.isprintable() else " " for c in text[:500]).strip()
 
 
 @contextlib.contextmanager

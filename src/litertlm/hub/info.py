@@ -75,10 +75,10 @@ def repo_info(client: HubClient, repo: str, revision: str | None = None) -> Repo
     answer = client.info_json(repo, revision)
     try:
         return _parse(answer, repo, revision)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise NetworkError(
             f"The Hub describes {repo} in a way that cannot be understood.",
-            why=f"{type(error).__name__}: {error}",
+            why=f"{type(error).__name__}: {ascii(str(error))[:200]}",
             hint="Check HF_ENDPOINT.",
         ) from error
 
@@ -99,7 +99,7 @@ def _parse(answer: Mapping[str, Any], repo: str, revision: str | None) -> RepoIn
         files=tuple(_file(entry, repo) for entry in answer["siblings"]),
         gated=bool(answer.get("gated")),
         private=bool(answer.get("private")),
-        licence=_text(card.get("license")) or next(iter(from_tags), None),
+        licence=_text(card.get("license")) or _text(next(iter(from_tags), None)),
         tags=tags,
         base_models=tuple(str(b) for b in ([bases] if isinstance(bases, str) else bases)),
         gguf_architecture=_text((answer.get("gguf") or {}).get("architecture")),
@@ -107,7 +107,8 @@ def _parse(answer: Mapping[str, Any], repo: str, revision: str | None) -> RepoIn
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+    """`value` if it is a short text that a terminal may be given."""
+    return value if isinstance(value, str) and value.isprintable() and len(value) < 100 else None
 
 
 def _file(entry: Mapping[str, Any], repo: str) -> RepoFile:
@@ -115,7 +116,7 @@ def _file(entry: Mapping[str, Any], repo: str) -> RepoFile:
     check_path(path, repo)
     large = entry.get("lfs") or {}
     size = large.get("size", entry.get("size"))
-    if not isinstance(size, int) or size < 0:
+    if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size < 1 << 60:
         raise ValueError(f"no size for {path}")
     sha256, blob_id = large.get("sha256"), entry.get("blobId")
     if sha256 is not None and not _SHA256.fullmatch(sha256):

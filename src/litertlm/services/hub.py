@@ -220,7 +220,7 @@ def _check_config(info: RepoInfo, config: dict[str, Any]) -> None:
         raise UnsupportedModel(
             f"Refused {info.repo}: its config asks for code from the repository.",
             why="config.json has auto_map"
-            + "".join(f", {name}" for name in list(names)[:1])
+            + "".join(f", {ascii(name)[:100]}" for name in list(names)[:1])
             + ". Code of a model is never run.",
             hint="`litert-lm-cli models` lists what can be run.",
         )

@@ -69,14 +69,18 @@ def _converted(parameters: float, kv_cache: int, options: ConvertOptions) -> Siz
 
 def _cache_bytes(config: Mapping[str, Any], length: int) -> int:
     """Of the float32 keys and values of `length` tokens; 0 if the config does not say."""
-    heads = config.get("num_attention_heads")
+    heads: Any = config.get("num_attention_heads")
     kv_heads = config.get("num_key_value_heads", heads)
     width, layers = config.get("hidden_size"), config.get("num_hidden_layers")
-    numbers = [n for n in (heads, kv_heads, width, layers) if isinstance(n, int) and n > 0]
-    if len(numbers) < 4:
+    if not all(map(_is_size, (heads, kv_heads, width, layers))):
         return 0
-    head_dim = config.get("head_dim") or numbers[2] // numbers[0]
-    return int(numbers[3] * numbers[1] * head_dim * length * 2 * 4)
+    head_dim = config.get("head_dim")
+    head_dim = head_dim if _is_size(head_dim) else width // heads
+    return int(layers * kv_heads * head_dim * length * 2 * 4)
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and 0 < value < 1 << 20
 
 
 def check_disk(title: str, folder: Path, download: int, sizes: Sizes) -> None:
