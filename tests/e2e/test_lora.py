@@ -84,3 +84,19 @@ def test_base_option_with_a_whole_model_is_a_usage_error(base: Path, tmp_path: P
     ended = run_program("pull", base, "--base", base, home=tmp_path)
     assert ended.code == 2
     assert "is not an adapter" in ended.err
+
+
+def test_adapter_passes_verify(base: Path, tmp_path: Path) -> None:
+    adapter = write_adapter(ATTENTION, tmp_path / "tuned", base)
+    ended = run_program("convert", adapter, *FLOAT, "--verify", "--json", home=tmp_path)
+    checks = {c["name"]: c for c in json.loads(ended.out)["verified"]["checks"]}
+    for name in ("structure", "prompts", "tokens", "quality"):
+        assert checks[name]["verdict"] == "passed", checks[name]
+    assert checks["quality"]["kl_divergence"] < 1e-4
+
+    # Against the base alone it is another model.
+    ended = run_program(
+        "verify", adapter, "--only", "quality", "--checkpoint", base, "--json", home=tmp_path
+    )
+    (quality,) = json.loads(ended.out)["checks"]
+    assert quality["kl_divergence"] > 1e-2

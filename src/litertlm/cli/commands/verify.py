@@ -50,7 +50,7 @@ def command(
     from litertlm.services.acquire import find_installed
 
     installed = find_installed(model, store=app.store, settings=app.settings)
-    source = checkpoint or service.checkpoint_of(installed, app.store)
+    source = service.checkpoint_of(installed, app.store, given=checkpoint)
     repaired: list[str] = []
     if repair:
         repaired = service.repair(installed, source, progress=app.output)

@@ -12,9 +12,11 @@ from litertlm.bundle.inspect import BundleFacts, read_bundle
 from litertlm.bundle.prompting import Prompting, prompting, system_items
 from litertlm.bundle.rewrite import rewrite
 from litertlm.checkpoint import Checkpoint, open_checkpoint
+from litertlm.checkpoint.lora_config import is_adapter
 from litertlm.errors import ModelNotFound
 from litertlm.progress import Progress
 from litertlm.runtime.interpreter import interpreter_is_there
+from litertlm.services.catalog import CATALOG
 from litertlm.services.verify.behaviour import MAX_TOKENS, Answer, check_behaviour
 from litertlm.services.verify.prompts import (
     check_prompts,
@@ -28,6 +30,23 @@ from litertlm.store.files import appearing
 PARTS = ("structure", "prompts", "quality", "behaviour")
 _NO_CHECKPOINT = "The checkpoint is not on disk; give it with --checkpoint."
 _DEFAULT_CONTEXT = 1280
+
+
+@dataclass(frozen=True)
+class Original:
+    """What a bundle was made from.
+
+    Attributes:
+        path: the folder or `.gguf` file.
+        base: what it is merged into, when it is a LoRA adapter.
+    """
+
+    path: Path
+    base: Path | None = None
+
+    def open(self) -> Checkpoint:
+        """Raises DamagedCheckpoint and others, as `open_checkpoint`."""
+        return open_checkpoint(self.path, base=self.base)
 
 
 @dataclass(frozen=True)
@@ -46,7 +65,7 @@ class Report:
 
 def verify(
     model: InstalledModel,
-    checkpoint: Path | None,
+    checkpoint: Original | None,
     *,
     parts: Sequence[str] = (),
     threads: int | None = None,
@@ -55,7 +74,7 @@ def verify(
     """Check a bundle.
 
     Args:
-        checkpoint: the folder or `.gguf` file that it was made from, or None.
+        checkpoint: what it was made from, or None.
         parts: of PARTS, which ones; none for all that can be done here.
 
     Raises:
@@ -77,7 +96,7 @@ def verify(
         rest = [not_checked(part, why) for part in parts if part != "structure"]
         return Report(model.name, model.bundle, (structure, *rest))
     facts = read_bundle(model.bundle)
-    opened = open_checkpoint(checkpoint) if checkpoint is not None else None
+    opened = checkpoint.open() if checkpoint is not None else None
     if "prompts" in parts:
         checks += _prompts(model, facts, opened, progress)
     if "quality" in parts:
@@ -102,16 +121,33 @@ def verify_converted(bundle: Path, checkpoint: Checkpoint, wanted: Prompting) ->
     return Report(bundle.stem, bundle, (structure, prompts))
 
 
-def checkpoint_of(model: InstalledModel, store: Store) -> Path | None:
-    """The checkpoint that a bundle was made from, if it is on disk."""
+def checkpoint_of(
+    model: InstalledModel, store: Store, *, given: Path | None = None
+) -> Original | None:
+    """The checkpoint that a bundle was made from, if it is on disk.
+
+    Args:
+        given: where the user says that it is.
+    """
     known = model.provenance
-    if known is None or known.recipe is None:
-        return None
-    if known.source == "local":
-        path = Path(known.origin)
-        return path if path.exists() else None
-    folder = store.checkpoint_dir(parse_name(model.name))
-    if (folder / "config.json").is_file():
+    path = given
+    if path is None:
+        if known is None or known.recipe is None:
+            return None
+        path = _on_disk(known.origin, model.name, store)
+    if path is None or not is_adapter(path):
+        return None if path is None else Original(path)
+    base = _on_disk(known.base, known.base, store) if known and known.base else None
+    return None if base is None else Original(path, base)
+
+
+def _on_disk(origin: str, name: str, store: Store) -> Path | None:
+    """The checkpoint of a provenance's `origin`: a path, or that of the model `name` here."""
+    if Path(origin).is_absolute():
+        return Path(origin) if Path(origin).exists() else None
+    package = next((e for e in CATALOG if e.package and origin.startswith(e.package.project)), None)
+    folder = store.checkpoint_dir(parse_name(package.model if package else name))
+    if (folder / "config.json").is_file() or is_adapter(folder):
         return folder
     return next(iter(sorted(folder.glob("*.gguf"))), None)
 
@@ -124,7 +160,7 @@ def set_aside(model: InstalledModel) -> Path:
     return aside
 
 
-def repair(model: InstalledModel, checkpoint: Path | None, *, progress: Progress) -> list[str]:
+def repair(model: InstalledModel, checkpoint: Original | None, *, progress: Progress) -> list[str]:
     """Rewrite a bundle's metadata to what its checkpoint says: template, stops, BOS, sampler.
 
     The model and the tokenizer stay as they are. Returns what was wrong, one line each.
@@ -140,7 +176,7 @@ def repair(model: InstalledModel, checkpoint: Path | None, *, progress: Progress
             hint="litert-lm-cli verify MODEL --repair --checkpoint PATH",
         )
     facts = read_bundle(model.bundle)
-    wanted = prompting(open_checkpoint(checkpoint))
+    wanted = prompting(checkpoint.open())
     problems = check_stored_prompts(model.bundle, facts, wanted)
     system = {**{k: str(v) for k, v in facts.header.system.items()}, **system_items(wanted)}
     if not problems and system == dict(facts.header.system):
