@@ -11,10 +11,10 @@ import pytest
 from tokenizers import Tokenizer
 
 from fidelity import gemma_like
+from litertlm.bundle.sample_texts import texts as strings
 from litertlm.checkpoint import open_checkpoint
 from litertlm.services.convert import convert
 from litertlm.services.options import ConvertOptions
-from litertlm.services.verify.texts import texts as strings
 from recorder import Recorder
 from tiny.checkpoint import write_checkpoint
 from tiny.models import MODELS

@@ -7,7 +7,7 @@ from typing import Any
 
 from tokenizers import Tokenizer, models, normalizers, trainers
 
-from litertlm.services.verify.texts import CODE
+from litertlm.bundle.sample_texts import CODE
 
 SPACE = "\u2581"
 SPECIAL = ("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>", "<table>")

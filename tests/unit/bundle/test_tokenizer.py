@@ -11,6 +11,7 @@ import pytest
 from tokenizers import Tokenizer as Reference
 
 from fidelity.gemma_like import tokenizer_json
+from litertlm.bundle.sample_texts import texts as strings
 from litertlm.bundle.sentencepiece_bpe import (
     NotSentencePiece,
     match_control_pieces,
@@ -20,7 +21,6 @@ from litertlm.bundle.tokenizer import choose_tokenizer
 from litertlm.bundle.tokenizer_json import TokenizerFile
 from litertlm.checkpoint import Tokenizer
 from litertlm.errors import DamagedCheckpoint, UnsupportedModel
-from litertlm.services.verify.texts import texts as strings
 from tiny.tokenizer import tokenizer_json as byte_level_json
 
 

@@ -11,12 +11,12 @@ from litertlm.bundle import conversations as known
 from litertlm.bundle.chat_template import TemplateError, render
 from litertlm.bundle.inspect import BundleFacts, read_tokenizer
 from litertlm.bundle.prompting import Prompting
+from litertlm.bundle.sample_texts import texts
 from litertlm.bundle.tokenizer import choose_tokenizer
 from litertlm.checkpoint import Tokenizer
 from litertlm.runtime.texts import RuntimeTexts, open_texts
 from litertlm.services.verify.report import Check, Verdict, judged, not_checked
 from litertlm.services.verify.stub import write_stub
-from litertlm.services.verify.texts import texts
 
 _SHOWN = 3  # problems of one kind
 _TEXTS = 2000

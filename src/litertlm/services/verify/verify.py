@@ -11,6 +11,7 @@ from litertlm.bundle import container, metadata
 from litertlm.bundle.inspect import BundleFacts, read_bundle
 from litertlm.bundle.prompting import Prompting, prompting, system_items
 from litertlm.bundle.rewrite import rewrite
+from litertlm.bundle.sample_texts import PROSE
 from litertlm.checkpoint import Checkpoint, open_checkpoint
 from litertlm.checkpoint.lora_config import is_adapter
 from litertlm.errors import ModelNotFound
@@ -210,7 +211,7 @@ def _quality(
     threads: int,
     progress: Progress,
 ) -> Check:
-    from litertlm.services.verify.quality import TEXT, TOKENS, check_quality
+    from litertlm.services.verify.quality import TOKENS, check_quality
 
     if checkpoint is None:
         return not_checked("quality", _NO_CHECKPOINT)
@@ -220,7 +221,7 @@ def _quality(
 
     tokenizer = Tokenizer.from_str(checkpoint.tokenizer.json.decode("utf-8", "surrogatepass"))
     bos = [i for i in facts.prompts.start_tokens if isinstance(i, int)]
-    ids = [*bos, *tokenizer.encode(TEXT, add_special_tokens=False).ids][:TOKENS]
+    ids = [*bos, *tokenizer.encode(PROSE, add_special_tokens=False).ids][:TOKENS]
     if facts.header.system.get("shapes") == "static" and facts.prompts.context:
         ids = ids[: facts.prompts.context]
     return check_quality(

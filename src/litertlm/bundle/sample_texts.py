@@ -1,4 +1,4 @@
-"""Texts on which two tokenizers must agree: all scripts, white space, code, tokens, long words."""
+"""The texts of `verify`: prose for the quality, and all kinds of texts for tokenizers."""
 
 from __future__ import annotations
 
@@ -32,6 +32,22 @@ CODE = (
     "$ ls -la | grep '^d' && echo \"${HOME}/x\" > /dev/null 2>&1\r\n",
 )
 WORDS = ("Donaudampfschifffahrtsgesellschaft", "pneumonoultramicroscopicsilicovolcanoconiosis")
+
+
+PROSE = """\
+The lighthouse had stood at the end of the spit for a hundred and forty years, and for most of them
+somebody had lived in it. The last keeper was a quiet woman named Ingrid, who counted ships the way
+other people count sheep. She kept a notebook for every year, with a line for each vessel: its name,
+where it came from, what the weather was like, and whether it had answered her signal. When the
+light was made automatic she was allowed to stay, because nobody could think of a reason to send her
+away. In the evenings she read about the stars, about the history of glass, and about how birds find
+their way home across an ocean without a map. A journalist once asked her whether she was lonely.
+She thought about it for a while and said that loneliness needs a clock, and that she had stopped
+hers many winters ago. After she died the notebooks were given to the university, where a student
+found that they were the longest unbroken record of the coast's weather. Today they help to check
+the models that predict storms, and each summer a few people walk out along the spit, look up at the
+lamp, and try to imagine how much can be learned by someone who simply pays attention.
+"""
 
 
 def texts(count: int, special_tokens: Sequence[str], seed: int = 20250309) -> list[str]:
