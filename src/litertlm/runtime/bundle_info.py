@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from litertlm.errors import DamagedBundle, ModelNotFound
@@ -24,6 +24,7 @@ _LARGEST_METADATA = 64 << 20
 # AnySectionDataType
 _TFLITE_MODEL = 3
 _LLM_METADATA = 5
+_EXECUTOR_METADATA = 9
 # VData
 _STRING_VALUE = 9
 # LlmModelType
@@ -64,6 +65,7 @@ class BundleInfo:
 
     Attributes:
         context: default tokens of prompt and answers together, or None.
+        longest_context: what the model was made for, or the length of a fixed cache, or None.
         template: chat template that the runtime renders, or None.
         properties: the system metadata's strings (`chat_template`, the checkpoint's own, is one).
         start_token_ids: what the runtime puts before the first text; empty for nothing.
@@ -76,6 +78,7 @@ class BundleInfo:
     """
 
     context: int | None = None
+    longest_context: int | None = None
     template: str | None = None
     properties: dict[str, str] = field(default_factory=dict)
     start_token_ids: tuple[int, ...] = ()
@@ -119,7 +122,7 @@ def read_bundle_info(path: Path) -> BundleInfo:
                 properties, sections = _parse_header(header)
             except (struct.error, LookupError, ValueError) as error:
                 raise _damaged(path, f"its header cannot be read ({error})") from error
-            metadata = b""
+            metadata = {_LLM_METADATA: b"", _EXECUTOR_METADATA: b""}
             for section in sections:
                 if not end <= section.begin <= section.end <= size:
                     raise _damaged(
@@ -127,12 +130,12 @@ def read_bundle_info(path: Path) -> BundleInfo:
                         f"a section lies at bytes {section.begin:,} to {section.end:,}, "
                         f"the file has {size:,}",
                     )
-                if section.kind == _LLM_METADATA:
+                if section.kind in metadata:
                     length = section.end - section.begin
                     if length > _LARGEST_METADATA:
                         raise _damaged(path, f"its metadata section has {length:,} bytes")
                     file.seek(section.begin)
-                    metadata = file.read(length)
+                    metadata[section.kind] = file.read(length)
     except FileNotFoundError as error:
         raise ModelNotFound(f"There is no file {path}.") from error
     models = tuple(
@@ -143,7 +146,8 @@ def read_bundle_info(path: Path) -> BundleInfo:
     if not any(section.kind == _LLM_METADATA for section in sections) or not models:
         raise _damaged(path, "it holds no language model")
     try:
-        return _parse_metadata(metadata, properties, models)
+        info = _parse_metadata(metadata[_LLM_METADATA], properties, models)
+        return replace(info, longest_context=_longest(metadata[_EXECUTOR_METADATA]))
     except (struct.error, LookupError, ValueError) as error:
         raise _damaged(path, f"its metadata cannot be read ({error})") from error
 
@@ -314,6 +318,14 @@ def _token_ids(union: bytes) -> tuple[int, ...]:
                         token, at = _varint(entry, at)
                         ids.append(token)
     return tuple(ids)
+
+
+def _longest(message: bytes) -> int | None:
+    """LlmExecutorMetadata.max_history_size in an ExecutorMetadata."""
+    for number, value in _message(message):
+        if number == 1:
+            return next((_int(size) for key, size in _message(_bytes(value)) if key == 1), None)
+    return None
 
 
 def _affixes(message: bytes) -> dict[str, tuple[str, str]]:

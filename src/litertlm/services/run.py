@@ -26,10 +26,8 @@ from litertlm.services.prompt import (
 Values = Mapping[str, Value]
 LoadEngine = Callable[..., Engine]
 
-_MAXIMUM_KEY = "max_position_embeddings"
 # As large as the runtime's sampler takes without slowing down; more tokens never matter.
 _TOP_K = 1000
-_GREEDY = Sampling(temperature=1.0, top_k=1, top_p=1.0, seed=0)
 
 
 @dataclass(frozen=True)
@@ -156,13 +154,13 @@ def _sampling(info: BundleInfo, values: Values) -> Sampling | None:
     given = (temperature, top_k, top_p) != (None, None, None)
     if own is None and not given and "seed" not in values:
         return None
+    seed = values.get("seed")
     if temperature == 0 or (own is not None and own.greedy and not given):
-        return _GREEDY
+        return Sampling(1.0, top_k=1, top_p=1.0, seed=seed if isinstance(seed, int) else 0)
     if own is not None and not own.greedy:
         temperature = own.temperature if temperature is None else temperature
         top_k = own.top_k if top_k is None else top_k
         top_p = own.top_p if top_p is None else top_p
-    seed = values.get("seed")
     return Sampling(
         temperature=float(temperature) if isinstance(temperature, float) else 1.0,
         top_k=int(top_k) if isinstance(top_k, int) else _TOP_K,
@@ -189,7 +187,7 @@ def _context(info: BundleInfo, wanted: Value | None) -> int | None:
     """The context to ask the runtime for, or None for the bundle's own."""
     if not isinstance(wanted, int):
         return None
-    maximum = _maximum_context(info)
+    maximum = info.longest_context
     if maximum is not None and wanted > maximum:
         raise UsageError(
             f"A context of {wanted:,} tokens is more than this model has.",
@@ -197,11 +195,3 @@ def _context(info: BundleInfo, wanted: Value | None) -> int | None:
             hint=f"Use --context {maximum} or less.",
         )
     return wanted
-
-
-def _maximum_context(info: BundleInfo) -> int | None:
-    """What a context can be at most: a cache of fixed shape is as long as it is."""
-    if info.properties.get("shapes") == "static":
-        return info.context
-    maximum = info.properties.get(_MAXIMUM_KEY, "")
-    return int(maximum) if maximum.isdigit() else None

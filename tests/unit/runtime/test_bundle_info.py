@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from litert_lm_builder.runtime.proto import llm_metadata_pb2
 
 from litertlm.bundle import container
+from litertlm.bundle.metadata import executor_metadata
 from litertlm.errors import DamagedBundle, ModelNotFound
 from litertlm.runtime.bundle_info import BundleInfo, SamplerDefaults, read_bundle_info
 
@@ -38,7 +39,8 @@ def metadata() -> llm_metadata_pb2.LlmMetadata:
 
 def write_bundle(path: Path, data: bytes, models: tuple[str, ...]) -> bytes:
     """A bundle without weights."""
-    payloads = [(container.LLM_METADATA, data, {})] + [
+    executor = executor_metadata(1, cache_length=None, longest=4096)
+    payloads = [(container.LLM_METADATA, data, {}), (container.EXECUTOR_METADATA, executor, {})] + [
         (container.TFLITE_MODEL, b"TFL3", {"model_type": name}) for name in models
     ]
     sections = [container.Section(kind, len(part), items) for kind, part, items in payloads]
@@ -61,6 +63,7 @@ def test_what_is_read(tmp_path: Path, whole: bytes) -> None:
     path.write_bytes(whole)
     assert read_bundle_info(path) == BundleInfo(
         context=1280,
+        longest_context=4096,
         template="{{ é }}",
         properties=SYSTEM,
         start_token_ids=(300, 2),

@@ -1,0 +1,44 @@
+"""The demo model, loaded once before, so that every test's start is a warm one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from terminal import Terminal
+
+from program import run_program
+
+
+@pytest.fixture(scope="session")
+def warm_models(demo_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with the demo model and the runtime's cache, to be read only."""
+    home = tmp_path_factory.mktemp("warm")
+    shutil.copytree(demo_models, home / "models", copy_function=os.link)
+    ended = run_program("run", "demo", "--prompt", "Hi", "--max-tokens", "1", home=home)
+    assert ended.code == 0, ended.err
+    return home / "models"
+
+
+@pytest.fixture
+def home(warm_models: Path, tmp_path: Path) -> Path:
+    """A home of the test's own, with the demo model."""
+    shutil.copytree(warm_models, tmp_path / "models", copy_function=os.link)
+    return tmp_path
+
+
+@pytest.fixture
+def start(home: Path) -> Iterator[Callable[..., Terminal]]:
+    """Starts a chat on a terminal; all are ended with the test."""
+    started: list[Terminal] = []
+
+    def run(*arguments: str, model: str = "demo", **more: str) -> Terminal:
+        started.append(Terminal("run", model, *arguments, home=home, **more))
+        return started[-1]
+
+    yield run
+    for terminal in started:
+        terminal.close()
