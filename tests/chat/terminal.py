@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import termios
 import time
 from pathlib import Path
 
@@ -30,6 +32,7 @@ class Terminal:
     Attributes:
         screen: what is shown.
         received: everything that was sent to the terminal.
+        left_sane: whether the program that has ended left a terminal that a shell can use.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Terminal:
         self.screen = _Screen(columns, ROWS, history=5000)
         self._stream = pyte.Stream(self.screen)
         self.received = ""
+        self.left_sane = False
         self.child = pexpect.spawn(
             PROGRAM[0],
             [*PROGRAM[1:], *arguments],
@@ -95,9 +99,15 @@ class Terminal:
         """Read until the program has ended; returns its exit code, negative for a signal."""
         while self._read():
             pass
+        self.left_sane = self.echoes()
         self.child.close()
-        code, signal = self.child.exitstatus, self.child.signalstatus
-        return code if code is not None else -(signal or 0)
+        code, killer = self.child.exitstatus, self.child.signalstatus
+        return code if code is not None else -(killer or 0)
+
+    def echoes(self) -> bool:
+        """Whether the terminal shows what is typed, line by line, as a shell expects it."""
+        modes = termios.tcgetattr(self.child.child_fd)[3]
+        return bool(modes & termios.ECHO and modes & termios.ICANON)
 
     @property
     def cursor_line(self) -> str:
@@ -115,7 +125,10 @@ class Terminal:
 
     def close(self) -> None:
         """End the program."""
-        self.child.close(force=True)
+        if self.child.isalive():
+            self.child.kill(signal.SIGKILL)
+            self.child.wait()
+        self.child.close()
 
     def _read(self) -> bool:
         try:
@@ -137,13 +150,6 @@ class Terminal:
             while time.monotonic() < end:
                 self._read()
         return self.text
-
-
-def echo_is_on(terminal: Terminal) -> bool:
-    """Whether the terminal shows what is typed, as a shell expects it."""
-    import termios
-
-    return bool(termios.tcgetattr(terminal.child.child_fd)[3] & termios.ECHO)
 
 
 def file_mode(path: Path) -> int:

@@ -260,7 +260,7 @@ def test_a_bundle_that_the_runtime_refuses_shows_its_reason(home: Path) -> None:
 
 def test_ctrl_c_keeps_what_was_said(home: Path) -> None:
     process = subprocess.Popen(
-        [*PROGRAM, "run", "demo", "--prompt", "Count from one to one thousand in words."],
+        [*PROGRAM, "run", "demo", "--prompt", "Tell me a very long story about a dragon."],
         env=isolated_environment(home),
         cwd=home,
         stdout=subprocess.PIPE,

@@ -14,6 +14,7 @@ from litertlm.runtime.engine import Decoding, EngineInfo, EngineOptions, Samplin
 from litertlm.runtime.stderr_capture import captured_stderr
 
 _REASON_LINES = 8
+_LINKING = threading.Lock()
 # What the runtime takes where neither the bundle nor the user says anything.
 _DEFAULT_CONTEXT = 4096
 
@@ -92,9 +93,12 @@ def _native_engine(bundle: Path, options: EngineOptions) -> Any:
 
 
 def _runtime() -> Any:
-    import litert_lm
+    # The package hands out its library before it has told ctypes the functions' types, and a
+    # call from another thread in between ends the process.
+    with _LINKING:
+        import litert_lm
 
-    litert_lm.set_min_log_severity(litert_lm.LogSeverity.ERROR)
+        litert_lm.set_min_log_severity(litert_lm.LogSeverity.ERROR)
     return litert_lm
 
 

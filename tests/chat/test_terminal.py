@@ -1,0 +1,359 @@
+"""The chat on a pseudo-terminal: keys, commands, drawing, faults; the real program and model."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import signal
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from terminal import Terminal, file_mode
+
+from program import run_program
+
+Start = Callable[..., Terminal]
+GERMANY = "What is the capital of Germany?"
+BERLIN = "The capital of Germany is Berlin."
+LONG = "Tell me a very long story about a dragon."
+
+
+def test_the_beginning(start: Start) -> None:
+    terminal = start()
+    terminal.wait_for_prompt()
+    lines = [line for line in terminal.text.splitlines() if line]
+    assert lines[0].startswith("✓ Model already exists at models/demo/")
+    assert lines[1].startswith("Loading demo/smollm2-135m-instruct")
+    assert lines[2].startswith("Enter your prompt:")
+    assert lines[3] == ">"
+    assert terminal.screen.cursor.x == 2
+
+
+def test_questions_and_answers_and_the_end(start: Start) -> None:
+    terminal = start()
+    assert f"> {GERMANY}\n{BERLIN}\n" in terminal.say(GERMANY)
+    assert "The capital of Japan is Tokyo." in terminal.say("And of Japan?")
+    terminal.send("\x04")
+    assert terminal.wait_for_end() == 0
+
+
+def test_bye(start: Start) -> None:
+    terminal = start()
+    terminal.wait_for_prompt()
+    terminal.send("/bye\r")
+    assert terminal.wait_for_end() == 0
+    assert terminal.left_sane
+
+
+def test_several_lines(start: Start) -> None:
+    terminal = start("--raw", "--max-tokens", "1")
+    terminal.wait_for_prompt()
+    for newline in ("\n", "\x1b\r"):
+        terminal.send(f"one{newline}two")
+        assert "two" in terminal.wait_for("... two")
+        terminal.send("\x03")
+        terminal.wait_for_prompt()
+    terminal.send('"""first\rsecond"""\r')
+    terminal.wait_for("... second")
+    terminal.settled()
+    assert "template prompt" not in terminal.text
+    assert "first\nsecond" in terminal.say("/template prompt")
+
+
+def test_a_paste_keeps_its_lines(start: Start) -> None:
+    terminal = start("--raw", "--max-tokens", "1")
+    terminal.wait_for_prompt()
+    terminal.send("\x1b[200~alpha\rbeta\x1b[201~")
+    terminal.wait_for("... beta")
+    terminal.send("\r")
+    terminal.settled()
+    assert "alpha\nbeta" in terminal.say("/template prompt")
+
+
+def test_a_paste_of_a_megabyte(start: Start) -> None:
+    terminal = start()
+    terminal.wait_for_prompt()
+    terminal.send("\x1b[200~")
+    line = "All work and no play makes Jack a dull boy.\r"
+    for _ in range(24):
+        terminal.send(line * 1000)
+        terminal.settled(0.01)
+    terminal.send("\x1b[201~")
+    terminal.wait_for("[paste 1: 1,056,000 characters, 24,001 lines]")
+    terminal.send("\r")
+    shown = terminal.wait_for("tokens; the context holds 1,280")
+    assert re.search(r"The prompt has \d{3},\d{3} tokens", shown)
+    assert BERLIN in terminal.say(GERMANY)
+
+
+def test_history_is_kept_across_chats_and_searched(start: Start, home: Path) -> None:
+    first = start("--max-tokens", "1")
+    for text in ("first message", "second message"):
+        first.say(text)
+    first.send("\x04")
+    first.wait_for_end()
+    second = start("--max-tokens", "1")
+    second.wait_for_prompt()
+    second.send("\x1b[A")
+    second.wait_for("> second message")
+    second.send("\x1b[A")
+    second.wait_for("> first message")
+    second.send("\x03")
+    second.settled()
+    second.send("\x12seco")
+    second.wait_for("second message")
+    (history,) = (path for path in home.rglob("history") if path.is_file())
+    assert file_mode(history) == stat.S_IRUSR | stat.S_IWUSR
+
+
+def test_no_history(start: Start, home: Path) -> None:
+    terminal = start("--no-history", "--max-tokens", "1")
+    terminal.say("a secret")
+    terminal.send("\x04")
+    terminal.wait_for_end()
+    found = [path for path in home.rglob("history*") if path.is_file()]
+    assert found == []
+
+
+def test_tab_completes_commands_and_arguments(start: Start, home: Path) -> None:
+    (home / "saved-chat.json").write_text("{}")
+    terminal = start()
+    terminal.wait_for_prompt()
+    for typed, completed in (
+        ("/reg\t", "> /regenerate"),
+        ("/set temp\t", "> /set temperature"),
+        ("/load saved\t", "> /load saved-chat.json"),
+    ):
+        terminal.send(typed)
+        terminal.wait_for(completed)
+        terminal.send("\x03")
+        terminal.settled(0.1)
+    terminal.send("/t\t")
+    shown = terminal.wait_for("tokens")
+    terminal.send("\t\t")
+    terminal.wait_for("> /tokens")
+    assert "template" in shown
+
+
+def test_ctrl_c_stops_an_answer_and_keeps_it(start: Start) -> None:
+    terminal = start()
+    terminal.wait_for_prompt()
+    terminal.send(LONG + "\r")
+    terminal.wait_until(lambda: len(terminal.text.partition(LONG)[2]) > 40, "an answer")
+    terminal.send("\x03")
+    shown = terminal.wait_for("Stopped.")
+    assert len(shown.split(LONG)[1]) > 40
+    assert "messages  2" in terminal.say("/show")
+    assert BERLIN in terminal.say(GERMANY)
+
+
+def test_ctrl_c_on_the_prompt_hints_and_does_not_leave(start: Start) -> None:
+    terminal = start()
+    terminal.wait_for_prompt()
+    terminal.send("some text\x03")
+    terminal.settled()
+    assert terminal.cursor_line.rstrip() == ">"
+    terminal.send("\x03")
+    terminal.wait_for("Ctrl-D or /bye leaves")
+    assert BERLIN in terminal.say(GERMANY)
+
+
+def test_ctrl_g_opens_the_editor(start: Start, home: Path) -> None:
+    editor = home / "editor"
+    editor.write_text(
+        '#!/bin/sh\nprintf "%s of Germany?" "$(cat "$1")" > "$1.new"\nmv "$1.new" "$1"\n'
+    )
+    editor.chmod(0o755)
+    terminal = start(EDITOR=str(editor))
+    terminal.wait_for_prompt()
+    terminal.send("What is the capital\x07")
+    terminal.wait_for(f"> {GERMANY}")
+    terminal.send("\r")
+    terminal.wait_for(BERLIN)
+
+
+def test_ctrl_l_clears_the_screen(start: Start) -> None:
+    terminal = start()
+    terminal.wait_for_prompt()
+    terminal.send("\x0c")
+    terminal.wait_until(lambda: "Loading" not in "".join(terminal.screen.display), "a clear screen")
+
+
+def test_unknown_commands_suggest_and_two_slashes_send_one(start: Start) -> None:
+    terminal = start("--max-tokens", "1")
+    shown = terminal.say("/regenrate")
+    assert "There is no command /regenrate." in shown
+    assert "Did you mean /regenerate?" in shown
+    terminal.say("//path/to/x")
+    assert "user\n/path/to/x<|im_end|>" in terminal.say("/template prompt")
+
+
+def test_help_names_every_command(start: Start) -> None:
+    shown = start().say("/help")
+    for name in (
+        *("help", "bye", "clear", "system", "set", "show", "stats", "regenerate", "undo", "edit"),
+        *("save", "load", "copy", "attach", "template", "tokens"),
+    ):
+        assert f"  /{name}" in shown
+
+
+def test_set_changes_the_next_answer(start: Start) -> None:
+    terminal = start()
+    assert "max_tokens: 3" in terminal.say("/set max_tokens 3")
+    shown = terminal.say(GERMANY)
+    assert "The capital of\n" in shown
+    assert "after 3 tokens (max_tokens)" in shown
+    assert "max_tokens: default" in terminal.say("/set max_tokens default")
+    assert BERLIN in terminal.say("/regenerate")
+    assert "temperature cannot be 'hot'" in terminal.say("/set temperature hot")
+    assert "There is no option tempo" in terminal.say("/set tempo 1")
+    terminal.say("/set stop Germany")
+    assert terminal.say("/regenerate").endswith("/regenerate\nThe capital of\n>")
+
+
+def test_context_is_changed_by_loading_again(start: Start) -> None:
+    terminal = start()
+    terminal.say(GERMANY)
+    assert "context: 2000" in terminal.say("/set context 2000")
+    assert "2,000 tokens" in terminal.say("/show")
+    assert "The capital of Japan is Tokyo." in terminal.say("And of Japan?")
+    assert "Its maximum is 8,192" in terminal.say("/set context 100000")
+    assert "2,000 tokens" in terminal.say("/show").rsplit("/show", 1)[1]
+
+
+def test_system_message(start: Start) -> None:
+    terminal = start("--system", "You are a poet.", "--max-tokens", "1")
+    terminal.say("Hi")
+    assert "<|im_start|>system\nYou are a poet." in terminal.say("/template prompt")
+    terminal.say("/system You are a cook.")
+    terminal.say("/clear")
+    terminal.say("Hi again")
+    shown = terminal.say("/template prompt").rsplit("/template prompt", 1)[1]
+    assert "You are a cook." in shown
+    assert "poet" not in shown
+
+
+def test_undo_edit_and_tokens(start: Start) -> None:
+    terminal = start()
+    terminal.say(GERMANY)
+    assert "7 tokens:" not in terminal.text
+    assert re.search(r"(\d+) of 1,280 tokens are used", terminal.say("/tokens"))
+    assert re.search(r"3 tokens: \d+ \d+ \d+", terminal.say("/tokens a b c"))
+    terminal.send("/edit\r")
+    terminal.wait_until(lambda: terminal.cursor_line.rstrip() == f"> {GERMANY}", "the question")
+    terminal.send("\x7f" * len("Germany?") + "Japan?\r")
+    terminal.wait_for("The capital of Japan is Tokyo.")
+    assert "Taken back: What is the capital of Japan?" in terminal.say("/undo")
+    assert "nothing to take back" in terminal.say("/undo")
+
+
+def test_save_and_load(start: Start, home: Path) -> None:
+    first = start()
+    first.say(GERMANY)
+    first.say("/system Be kind.")
+    assert "Saved 2 messages" in first.say("/save chat.json")
+    data = json.loads((home / "chat.json").read_text())
+    assert data["system"] == "Be kind."
+    assert [message["content"] for message in data["messages"]] == [GERMANY, BERLIN]
+    second = start()
+    assert "Loaded 2 messages" in second.say("/load chat.json")
+    assert "Be kind." in second.say("/system")
+    second.say("/system none")
+    assert "Tokyo" in second.say("And of Japan?")
+    (home / "bad.json").write_text('{"messages": [1]}')
+    assert "not a saved conversation" in second.say("/load bad.json")
+    assert "cannot be read" in second.say("/load missing.json")
+    assert "cannot be written" in second.say("/save no/such/folder.json")
+
+
+def test_copy_reaches_the_terminal(start: Start) -> None:
+    terminal = start(PATH="/usr/bin:/bin")
+    terminal.say(GERMANY)
+    terminal.say("/copy")
+    found = re.search(r"\x1b\]52;c;([^\x07]*)\x07", terminal.received)
+    assert found
+    assert base64.b64decode(found[1]).decode() == BERLIN
+
+
+def test_attach_needs_a_model_that_sees(start: Start) -> None:
+    assert "reads text only" in start().say("/attach photo.png")
+
+
+def test_stats(start: Start) -> None:
+    terminal = start("--stats")
+    assert "prompt 37 tokens" in terminal.say(GERMANY)
+    assert "from the cache" in terminal.say("And of Japan?")
+
+
+def test_the_meter_and_the_oldest_turns(start: Start) -> None:
+    terminal = start("--context", "128", "--max-tokens", "24")
+    terminal.say(GERMANY)
+    terminal.say("And of Japan?")
+    terminal.wait_until(lambda: re.match(r"\[\d\d%\] >", terminal.cursor_line), "a meter")
+    for text in ("And of Italy?", "And of Peru?", "And of Chile?"):
+        terminal.say(text)
+    assert terminal.text.count("no longer fits the context of 128 tokens") == 1
+
+
+def test_a_resize_while_an_answer_comes(start: Start) -> None:
+    terminal = start("--max-tokens", "150")
+    terminal.wait_for_prompt()
+    terminal.send("Write a poem.\r")
+    terminal.wait_until(lambda: len(terminal.text.partition("poem.")[2]) > 40, "an answer")
+    terminal.child.setwinsize(30, 50)
+    terminal.screen.resize(30, 50)
+    terminal.wait_for_prompt()
+    assert BERLIN in " ".join(terminal.say(GERMANY).split())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_on_the_prompt_leaves_the_terminal_sane(start: Start, number: int) -> None:
+    terminal = start()
+    terminal.wait_for_prompt()
+    assert not terminal.echoes()
+    os.kill(terminal.child.pid, number)
+    assert terminal.wait_for_end() == 130
+    assert terminal.left_sane
+    assert "\x1b[?2004l" in terminal.received.rsplit("\x1b[?2004h", 1)[1]
+    assert "Traceback" not in terminal.text
+
+
+def test_a_terminal_that_goes_away_ends_the_program(start: Start) -> None:
+    terminal = start()
+    terminal.wait_for_prompt()
+    pid = terminal.child.pid
+    terminal.child.close(force=False)
+    assert not terminal.child.isalive()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_markdown_is_drawn_unless_plain(start: Start) -> None:
+    # The model writes lists with bold heads.
+    question = "List three fruits with a bold name each, as a markdown list."
+    drawn = start("--max-tokens", "60", "--seed", "1").say(question)
+    plain = start("--max-tokens", "60", "--seed", "1", "--plain").say(question)
+    assert "**" in plain
+    assert "**" not in drawn
+
+
+def test_an_answer_goes_where_stdout_goes(home: Path) -> None:
+    terminal = Terminal("run", "demo", home=home)
+    terminal.wait_for_prompt()
+    terminal.close()
+    (home / "run.sh").write_text("exec python -m litertlm run demo > answers.txt\n")
+
+
+def test_tools_are_shown_and_asked_for(start: Start, home: Path) -> None:
+    (home / "tools.py").write_text('def now():\n    """The time."""\n    return "noon"\n')
+    terminal = start("--tools", "tools.py", "--max-tokens", "5")
+    assert "There is no command" not in terminal.say("Hello")
+
+
+def test_the_program_says_what_it_does_before_it_loads(home: Path) -> None:
+    ended = run_program("run", "demo", "--prompt", "Hi", "--max-tokens", "1", home=home)
+    assert ended.err.startswith("✓ Model already exists at ")
