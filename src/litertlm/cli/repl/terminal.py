@@ -23,12 +23,14 @@ def restored_terminal() -> Iterator[None]:
     before = termios.tcgetattr(number)
     try:
         yield
+    except BaseException:
+        with suppress(OSError):
+            os.write(number, _SANE.encode())
+        raise
     finally:
         # The terminal may be gone, which is why we are here.
         with suppress(termios.error, OSError):
-            if termios.tcgetattr(number) != before:
-                termios.tcsetattr(number, termios.TCSADRAIN, before)
-                os.write(number, _SANE.encode())
+            termios.tcsetattr(number, termios.TCSADRAIN, before)
 
 
 @contextmanager
