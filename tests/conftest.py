@@ -1,7 +1,40 @@
-"""What all tests share."""
+"""What all tests share; the demo model, pulled once by the real program from the registry."""
 
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
+
+from program import run_program
 
 # A shared machine decides how long an example takes, so time is no verdict.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.fixture(scope="session")
+def demo_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with the demo model, to be read only."""
+    home = tmp_path_factory.mktemp("demo")
+    ended = run_program("pull", "demo", home=home)
+    assert ended.code == 0, ended.err
+    return home / "models"
+
+
+@pytest.fixture
+def demo_home(demo_models: Path, tmp_path: Path) -> Path:
+    """A home of the test's own in which the demo model is on disk."""
+    # Links are enough: the program replaces files, and never writes into one.
+    shutil.copytree(demo_models, tmp_path / "models", copy_function=os.link)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def demo_gguf(demo_models: Path) -> Path:
+    """The demo model's checkpoint."""
+    (path,) = demo_models.glob("demo/*/checkpoint/*.gguf")
+    return path
