@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import time
 
 import pytest
@@ -91,6 +92,21 @@ def test_killed_again_and_again(world):
     assert world.is_published(bundle, "o/x")
     # Little was sent twice: what was in the pipes at each kill.
     assert world.hub.bytes_sent < 2 * size
+
+
+def test_interrupted_by_the_user(world):
+    publish_tiny(world, MODEL)
+    world.hub.configure(MODEL, slow=50_000)
+    process = world.start("pull", MODEL)
+    while not world.part_has(MODEL, 1):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 130
+    assert err.endswith("✗ Interrupted.\n")
+    world.hub.configure(MODEL)
+    assert world.run("pull", MODEL).code == 0
+    assert any(r.range for r in world.hub.requests)
 
 
 def test_two_processes_and_one_download(world):

@@ -81,7 +81,7 @@ def test_what_is_there_already_needs_no_room(world):
     there = part.stat().st_size
     announced = 9 * TERABYTE
     world.hub.configure("o/x", sizes={"x.litertlm": announced})
-    part.rename(part.with_name(part.name.replace(str(size), str(announced))))
+    part.rename(part.with_name(part.name.replace(f"-{size}-", f"-{announced}-")))
     done = world.run("pull", "o/x", "--json")
     why = json.loads(done.err.splitlines()[-1])["error"]["why"]
     assert done.code == 6

@@ -55,7 +55,7 @@ class HubClient:
 
     token: Token | None
     progress: Progress
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], object] = time.sleep
 
     @property
     def endpoint(self) -> str:

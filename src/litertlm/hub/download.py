@@ -1,18 +1,23 @@
 """Files from the Hub to a folder: resumed, verified, and whole or absent under their names.
 
-A file grows as `.download/<hash>.part` in the folder and gets its name when its size and hash are
-the Hub's. Parts are named by content, so a new commit cannot continue an old commit's part, and
-what no longer belongs to the plan is removed at the start.
+A file grows as `.download/<hash>-<size>-<name>.part` in the folder and gets its name when its size
+and hash are the Hub's. Parts are named by content, so a new commit cannot continue an old commit's
+part, and what no longer belongs to the plan is removed at the start.
 (`hf_hub_download` does not resume after a kill and leaves its temporary files behind then:
 huggingface_hub 2.4, `_download_to_tmp_and_move`.)
 """
 
 from __future__ import annotations
 
+import collections
+import contextlib
+import functools
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +30,7 @@ from litertlm.progress import Progress, Task
 
 PARTS_FOLDER = ".download"
 _BLOCK = 1 << 20
+_CONNECTIONS = 4  # small files cost round trips, and one connection rarely fills a line
 
 
 class _Digest(Protocol):
@@ -51,29 +57,70 @@ def download(
     check_twins(info, files)
     parts = folder / PARTS_FOLDER
     parts.mkdir(parents=True, exist_ok=True)
-    _remove_foreign(parts, files)
-    there = sum(file.size - _to_fetch(info, file, folder) for file in files)
-    if there:
-        progress.detail(f"{there} bytes are here already.")
+    _remove_foreign(parts, {_part_name(info, file) for file in files})
     to_fetch = sum(_to_fetch(info, file, folder) for file in files)
+    if there := sum(file.size for file in files) - to_fetch:
+        progress.detail(f"{there} bytes are here already.")
+
+    def bring(file: RepoFile) -> None:
+        target, part = folder / file.name, parts / _part_name(info, file)
+        if _matches(target, file):
+            return
+        if _take_cached(info, file, part):
+            progress.detail(f"{file.path}: from the Hugging Face cache.")
+        elif client is None:
+            raise offline_error()
+        else:
+            _fetch(replace(client, sleep=stop.wait), info, file, part, task, stop)
+        _sync(part)
+        os.replace(part, target)
+        _sync(folder)
+
+    stop = threading.Event()
     try:
         with progress.task(f"Downloading {info.repo}", to_fetch) as task:
-            for file in files:
-                target, part = folder / file.name, parts / _part_name(file)
-                if _matches(target, file):
-                    continue
-                if _take_cached(info, file, part):
-                    progress.detail(f"{file.path}: from the Hugging Face cache.")
-                elif client is None:
-                    raise offline_error()
-                else:
-                    _fetch(client, info, file, part, task)
-                _sync(part)
-                os.replace(part, target)
-                _sync(folder)
+            _run_all([functools.partial(bring, file) for file in files], stop)
     finally:
         _remove_empty(parts)
     return [folder / file.name for file in files]
+
+
+def _run_all(jobs: Iterable[Callable[[], None]], stop: threading.Event) -> None:
+    """Run jobs on a few threads. The first error, or an interruption, stops all and is raised.
+
+    The threads are daemons: one that waits for a silent server must not keep the program.
+    """
+    waiting = collections.deque(jobs)
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        while not stop.is_set():
+            try:
+                job = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                job()
+            except BaseException as error:  # noqa: BLE001 - raised again below
+                errors.append(error)
+                stop.set()
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(_CONNECTIONS)]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            thread.join()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(timeout=0.25)
+    if errors:
+        raise errors[0]
+
+
+class _Stopped(Exception):
+    """Another file failed, or the user interrupted."""
 
 
 def missing_bytes(info: RepoInfo, files: Iterable[RepoFile], folder: Path) -> int:
@@ -85,7 +132,7 @@ def _to_fetch(info: RepoInfo, file: RepoFile, folder: Path) -> int:
     """Bytes that are neither in `folder` nor in the cache."""
     if cached_file(info.repo, info.commit, file.path) is not None:
         return 0
-    there = max(_size(folder / file.name), _size(folder / PARTS_FOLDER / _part_name(file)))
+    there = max(_size(folder / file.name), _size(folder / PARTS_FOLDER / _part_name(info, file)))
     return max(0, file.size - there)
 
 
@@ -106,12 +153,12 @@ def _same_device(path: Path, folder: Path) -> bool:
     return path.stat().st_dev == existing.stat().st_dev
 
 
-def _part_name(file: RepoFile) -> str:
-    return f"{file.sha256 or file.blob_id or 'unknown'}-{file.size}.part"
+def _part_name(info: RepoInfo, file: RepoFile) -> str:
+    content = file.sha256 or file.blob_id or info.commit
+    return f"{content[:40]}-{file.size}-{file.name[-100:]}.part"
 
 
-def _remove_foreign(parts: Path, files: Iterable[RepoFile]) -> None:
-    known = {_part_name(file) for file in files}
+def _remove_foreign(parts: Path, known: Container[str]) -> None:
     for path in parts.iterdir():
         if path.name not in known:
             path.unlink()
@@ -121,8 +168,8 @@ def _remove_empty(parts: Path) -> None:
     """Keep what can be resumed, and nothing else."""
     for part in parts.iterdir():
         if part.is_symlink() or not _size(part):
-            part.unlink()
-    if not any(parts.iterdir()):
+            part.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # it is not empty
         parts.rmdir()
 
 
@@ -167,7 +214,14 @@ def _take_cached(info: RepoInfo, file: RepoFile, part: Path) -> bool:
     return True
 
 
-def _fetch(client: HubClient, info: RepoInfo, file: RepoFile, part: Path, task: Task) -> None:
+def _fetch(
+    client: HubClient,
+    info: RepoInfo,
+    file: RepoFile,
+    part: Path,
+    task: Task,
+    stop: threading.Event,
+) -> None:
     """Download a file to `part`, going on from what is there; a second time from the start if
     the hash is wrong then.
 
@@ -177,7 +231,7 @@ def _fetch(client: HubClient, info: RepoInfo, file: RepoFile, part: Path, task: 
     for _ in range(2):
         digest = _digest(file)
         size = _continue(part, file, digest)
-        size = _fetch_rest(client, info, file, part, digest, size, task)
+        size = _fetch_rest(client, info, file, part, digest, size, task, stop)
         if _is_right(digest, file):
             return
         part.unlink()
@@ -208,6 +262,7 @@ def _fetch_rest(
     digest: _Digest,
     size: int,
     task: Task,
+    stop: threading.Event,
 ) -> int:
     """Append bytes `size` to `file.size`, with as many tries as it takes while bytes come."""
     tried = 0
@@ -216,6 +271,8 @@ def _fetch_rest(
             before = size
             try:
                 for block in _body(client, info, file, size):
+                    if stop.is_set():
+                        raise _Stopped
                     output.write(block)
                     digest.update(block)
                     size += len(block)
