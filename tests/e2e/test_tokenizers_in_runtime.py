@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from pathlib import Path
 
@@ -34,12 +33,12 @@ def compare(bundle: Path, reference: Tokenizer, special: list[str]) -> None:
 
 @pytest.mark.parametrize("kind", ["byte-level", "sentencepiece"])
 def test_ids_of_a_converted_tokenizer(kind: str, tmp_path: Path) -> None:
-    folder = write_checkpoint(MODELS["llama-gqa-tied"], tmp_path / "checkpoint")
-    special = ["<bos>", "<|im_end|>"]
+    model, special = MODELS["llama-gqa-tied"], ["<bos>", "<|im_end|>"]
     if kind == "sentencepiece":
-        content = json.dumps(gemma_like.tokenizer_json())
-        (folder / "tokenizer.json").write_text(content, encoding="utf-8")
-        special = list(gemma_like.SPECIAL)
+        model, special = gemma_like.with_vocabulary(model), list(gemma_like.SPECIAL)
+    folder = write_checkpoint(model, tmp_path / "checkpoint")
+    if kind == "sentencepiece":
+        gemma_like.write_tokenizer(folder)
     convert(folder, tmp_path / "tiny.litertlm", OPTIONS, progress=Recorder())
     reference = Tokenizer.from_file(str(folder / "tokenizer.json"))
     compare(tmp_path / "tiny.litertlm", reference, special)

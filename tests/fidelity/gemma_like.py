@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer, models, normalizers, trainers
 
 from litertlm.bundle.sample_texts import CODE
+from tiny.models import TinyModel
 
 SPACE = "\u2581"
 SPECIAL = ("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>", "<table>")
@@ -21,6 +25,18 @@ The quick brown fox jumps over the lazy dog. Die schnelle braune Füchsin spring
 मैं काँच खा सकता हूँ और मुझे उससे कोई चोट नहीं पहुंचती.
 Hello world, hello there! Don't, can't, won't.
 """
+
+
+def with_vocabulary(model: TinyModel) -> TinyModel:
+    """A tiny model whose embedding has a row for each of the tokens."""
+    size = len(tokenizer_json()["model"]["vocab"])
+    return replace(model, config={**model.config, "vocab_size": size})
+
+
+def write_tokenizer(folder: Path) -> None:
+    """Put the tokenizer into a checkpoint."""
+    content = json.dumps(tokenizer_json())
+    (folder / "tokenizer.json").write_text(content, encoding="utf-8")
 
 
 @lru_cache

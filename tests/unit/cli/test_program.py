@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from litertlm.bundle import container, metadata
+from litertlm.bundle.prompting import prompting, system_items
+from litertlm.checkpoint import Checkpoint, Tokenizer
 from program import PROGRAM, isolated_environment, run_program
 
 HEAVY = {
@@ -44,6 +47,26 @@ def install(models: Path, name: str, size: int = 1000, **provenance: object) -> 
     }
     bundle.with_suffix(".json").write_text(json.dumps(fields))
     return bundle
+
+
+def write_bundle(path: Path, size: int) -> None:
+    """A bundle of `size` bytes with real metadata, and a model of zeros."""
+    tokens = {"added_tokens": [{"id": 106, "content": "<end_of_turn>"}]}
+    tokenizer = Tokenizer(json.dumps(tokens).encode(), None, {}, None, True, 2, 1)
+    config = {"model_type": "gemma3_text", "eos_token_id": [1, 106]}
+    prompts = prompting(Checkpoint(path, "safetensors", config, {}, {}, tokenizer))
+    data = metadata.llm_metadata(prompts, max_num_tokens=1280)
+    system = system_items(prompts)
+    sections = [
+        container.Section(container.LLM_METADATA, len(data)),
+        container.Section(container.TFLITE_MODEL, 16),
+    ]
+    placed = container.place(sections, system)
+    with path.open("r+b") as file:
+        file.truncate(size)
+        file.write(container.encode_header(placed, system))
+        file.seek(placed[0].begin)
+        file.write(data)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list"], ["models"], ["run", "--help"]])
@@ -163,7 +186,13 @@ def test_list_and_show(tmp_path: Path) -> None:
         "google/gemma-3-270m  2.5 MB   4.0 MB  dynamic_int8  2026-01-02\n"
     )
     (fields,) = json.loads(run_program("list", "--json", home=tmp_path).out)
-    assert fields == json.loads(run_program("show", "Gemma-3-270m", "--json", home=tmp_path).out)
+    write_bundle(bundle, 2_500_000)
+    shown = json.loads(run_program("show", "Gemma-3-270m", "--json", home=tmp_path).out)
+    assert {name: shown[name] for name in fields} == fields
+    assert shown["stop_tokens"] == [1, 106]
+    assert shown["start_tokens"] == [2]
+    assert (shown["model_type"], shown["template"]) == ("gemma3", "none")
+    assert shown["licence"] == "Gemma"
     assert fields["model"] == "google/gemma-3-270m"
     assert fields["path"] == str(bundle)
     assert fields["size_bytes"] == 2_500_000
@@ -171,7 +200,20 @@ def test_list_and_show(tmp_path: Path) -> None:
     assert fields["checkpoint_bytes"] == 500_000
     assert fields["total_bytes"] == 4_000_000
     assert (fields["recipe"], fields["commit"]) == ("dynamic_int8", "c0ffee")
-    assert "commit      c0ffee\n" in run_program("show", "gemma-3-270m", home=tmp_path).out
+    text = run_program("show", "gemma-3-270m", home=tmp_path).out
+    assert "commit      c0ffee\n" in text
+    assert "stops at    1, 106\n" in text
+    assert "BOS         2\n" in text
+    assert "sampler     temperature 1, top-k 64, top-p 0.95 (family)\n" in text
+    template = run_program("show", "gemma-3-270m", "--template", home=tmp_path).out
+    assert "message.content" in template
+
+
+def test_show_of_a_damaged_bundle(tmp_path: Path) -> None:
+    install(tmp_path / "models", "google/gemma-3-270m")
+    ended = run_program("show", "gemma-3-270m", home=tmp_path)
+    assert ended.code == 10
+    assert "is not a whole .litertlm bundle" in ended.err
 
 
 def test_list_of_nothing(tmp_path: Path) -> None:

@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from litertlm.cli.app import App
 from litertlm.cli.app import command as make_command
+from litertlm.cli.bundle_facts import bundle_lines, described_bundle
 from litertlm.cli.describe import described
 from litertlm.cli.output import human_bytes
 
 
 @make_command("show")
 @click.argument("model")
-def command(app: App, model: str) -> None:
-    """Show what is known about MODEL, which is on disk: sizes, recipe, where it came from."""
+@click.option("--template", is_flag=True, help="Print the chat template that the runtime renders.")
+def command(app: App, model: str, template: bool) -> None:
+    """Show what is known about MODEL, which is on disk: where it came from, how it is prompted."""
     from litertlm.services.acquire import find_installed
+    from litertlm.services.catalog import lookup
 
     installed = find_installed(model, store=app.store, settings=app.settings)
-    fields = described(installed, app.store)
-    app.output.data(fields, "\n".join(_lines(fields)))
+    if template:
+        _print_template(app, installed.bundle)
+        return
+    known = lookup(installed.name)
+    fields = {**described(installed, app.store), "licence": known.licence if known else None}
+    facts = described_bundle(installed.bundle)
+    lines = [*_lines(fields), *bundle_lines(facts)]
+    # What is written down about the conversion counts more than what the bundle says.
+    app.output.data({**facts, **fields}, "\n".join(lines))
+
+
+def _print_template(app: App, bundle: Path) -> None:
+    from litertlm.bundle.inspect import read_bundle
+    from litertlm.bundle.prompting import CHAT_TEMPLATE_KEY
+
+    facts = read_bundle(bundle)
+    text = facts.prompts.template or ""
+    fields = {"template": text, "original": facts.header.system.get(CHAT_TEMPLATE_KEY)}
+    app.output.data(fields, text)
 
 
 def _lines(fields: dict[str, Any]) -> list[str]:

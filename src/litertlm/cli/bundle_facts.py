@@ -1,0 +1,82 @@
+"""What a bundle says about prompts, as data and as lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+def described_bundle(path: Path) -> dict[str, Any]:
+    """Fields for `show`, read from any `.litertlm` file.
+
+    Raises:
+        DamagedBundle: the file is not one.
+    """
+    from litertlm.bundle.inspect import read_bundle
+    from litertlm.bundle.prompting import (
+        SAMPLER_SOURCE_KEY,
+        TEMPLATE_KIND_KEY,
+        TEMPLATE_REASONS_KEY,
+    )
+
+    facts = read_bundle(path)
+    prompts, system = facts.prompts, facts.header.system
+    reasons = str(system.get(TEMPLATE_REASONS_KEY, ""))
+    return {
+        "shapes": system.get("shapes"),
+        "context": prompts.context,
+        "template": system.get(TEMPLATE_KIND_KEY, "unknown") if prompts.template else None,
+        "template_reasons": reasons.split("\n") if reasons else [],
+        "start_tokens": list(prompts.start_tokens),
+        "stop_tokens": list(prompts.stop_tokens),
+        "sampler": {**prompts.sampler, "source": system.get(SAMPLER_SOURCE_KEY)},
+        "model_type": prompts.model_type,
+        "thinking": prompts.thinking,
+        "tools": prompts.tools,
+        "channels": {name: list(texts) for name, texts in prompts.channels.items()},
+        "tokenizer": facts.tokenizer,
+        "made_by": system.get("created_by"),
+        "sections": {section.kind: section.nbytes for section in facts.header.sections},
+    }
+
+
+def bundle_lines(fields: dict[str, Any]) -> list[str]:
+    """The same for people."""
+    sampler = fields["sampler"]
+    where = f" ({sampler['source']})" if sampler["source"] else ""
+    greedy = sampler["type"] == "greedy" or sampler["top_k"] == 1
+    chosen = (
+        "greedy"
+        if greedy
+        else f"temperature {sampler['temperature']:g}, top-k {sampler['top_k']}, "
+        f"top-p {sampler['top_p']:g}"
+    )
+    template = _TEMPLATES.get(fields["template"], fields["template"])
+    lines = {
+        "context": f"{fields['context']:,} tokens by default" if fields["context"] else None,
+        "template": template,
+        "BOS": _tokens(fields["start_tokens"]) or "none is added",
+        "stops at": _tokens(fields["stop_tokens"]) or "nothing",
+        "sampler": chosen + where,
+        "can": ", ".join(name for name in ("thinking", "tools") if fields[name]) or None,
+        "tokenizer": _TOKENIZERS.get(fields["tokenizer"], fields["tokenizer"]),
+    }
+    shown = [f"{name:<12}{value}" for name, value in lines.items() if value is not None]
+    at = next((i for i, line in enumerate(shown) if line.startswith("template")), len(shown))
+    reasons = [f"{'':<12}{reason}" for reason in fields["template_reasons"]]
+    return [*shown[: at + 1], *reasons, *shown[at + 1 :]]
+
+
+_TEMPLATES = {
+    "original": "the checkpoint's own",
+    "adapted": "adapted for the runtime, the same prompts as the checkpoint's own",
+    "fallback": "the family's plain one, for the checkpoint's own cannot be adapted",
+    "none": "none; texts are passed on (a base model)",
+    "unknown": "as the bundle has it",
+    None: "none",
+}
+_TOKENIZERS = {"huggingface": "tokenizer.json", "sentencepiece": "SentencePiece"}
+
+
+def _tokens(tokens: list[Any]) -> str:
+    return ", ".join(repr(token) if isinstance(token, str) else str(token) for token in tokens)
