@@ -98,7 +98,7 @@ def test_interrupted_by_the_user(world):
     publish_tiny(world, MODEL)
     world.hub.configure(MODEL, slow=50_000)
     process = world.start("pull", MODEL)
-    while not world.part_has(MODEL, 1):
+    while not world.part_has(MODEL, 10_000):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()

@@ -274,11 +274,11 @@ def _fetch_rest(
                     if stop.is_set():
                         raise _Stopped
                     output.write(block)
+                    output.flush()  # what a kill leaves is what can be resumed
                     digest.update(block)
                     size += len(block)
                     task.advance(len(block))
             except Transient as failure:
-                output.flush()
                 tried = 1 if size > before else tried + 1
                 client.pause(failure, tried)
     return size
