@@ -10,6 +10,7 @@ Letters in shapes: r rank, V vocabulary, H hidden size.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -44,6 +45,9 @@ _WRAPPING = re.compile(r"\.base_layer(?=\.)|\.modules_to_save(?:\.default)?(?=\.
 # Parts of a multimodal model that no text passes through.
 _NOT_TEXT = re.compile(r"(?:model\.)?(?:vision_tower|multi_modal_projector)\.")
 _FLOATS = ("BF16", "F16", "F32")
+# Multiplications of one small matmul: for larger ones OpenBLAS starts threads of its own, which
+# fight with those that the conversion has (interface/gemm.c of OpenBLAS).
+_PRODUCT = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -299,9 +303,7 @@ def _linear_merge(
     """Adds `scale * B @ A` (a `[r, in]`, b `[out, r]`); with `length` `[out]`, DoRA's."""
 
     def merge(values: NDArray[np.float32], start: int, stop: int) -> NDArray[np.float32]:
-        left = b.rows(start, stop)
-        left *= np.float32(scale)
-        values += left @ a.rows(0, a.shape[0])
+        _add_product(values, scale, b.rows(start, stop), a.rows(0, a.shape[0]))
         if length is not None:
             norms = np.sqrt(np.einsum("ij,ij->i", values, values))
             values *= (length.rows(start, stop) / norms)[:, None]
@@ -320,11 +322,26 @@ def _embedding_merge(
     def merge(values: NDArray[np.float32], start: int, stop: int) -> NDArray[np.float32]:
         first = range(0, rank * vocabulary, vocabulary)
         columns = np.stack([flat.rows(row + start, row + stop) for row in first])
-        columns *= np.float32(scale)
-        values += columns.T @ b.rows(0, b.shape[0]).T
+        _add_product(values, scale, columns.T, b.rows(0, b.shape[0]).T)
         return values
 
     return merge
+
+
+def _add_product(
+    values: NDArray[np.float32],
+    scale: float,
+    left: NDArray[np.float32],
+    right: NDArray[np.float32],
+) -> None:
+    """Adds `scale * left @ right` in float64, in which the order of a sum, and so the kind of
+    BLAS that numpy has, all but never shows in the float32 result."""
+    rank = left.shape[1]
+    scaled, wide = left * np.float64(scale), right.astype(np.float64)
+    side = max(8, math.isqrt(_PRODUCT // rank))
+    for i in range(0, values.shape[0], side):
+        for j in range(0, values.shape[1], side):
+            values[i : i + side, j : j + side] += scaled[i : i + side] @ wide[:, j : j + side]
 
 
 def _changed_config(
