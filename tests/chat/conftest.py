@@ -31,6 +31,13 @@ def home(warm_models: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def demo_bundle(home: Path) -> Path:
+    """The demo model's bundle."""
+    (path,) = home.glob("models/demo/*/*.litertlm")
+    return path
+
+
+@pytest.fixture
 def start(home: Path) -> Iterator[Callable[..., Terminal]]:
     """Starts a chat on a terminal; all are ended with the test."""
     started: list[Terminal] = []

@@ -36,7 +36,12 @@ class Terminal:
     """
 
     def __init__(
-        self, *arguments: str, home: Path, columns: int = COLUMNS, **environment: str
+        self,
+        *arguments: str,
+        home: Path,
+        program: str | None = None,
+        columns: int = COLUMNS,
+        **environment: str,
     ) -> None:
         variables = isolated_environment(home, TERM="xterm-256color", **environment)
         variables.pop("COLUMNS")
@@ -45,8 +50,8 @@ class Terminal:
         self.received = ""
         self.left_sane = False
         self.child = pexpect.spawn(
-            PROGRAM[0],
-            [*PROGRAM[1:], *arguments],
+            program or PROGRAM[0],
+            [*arguments] if program else [*PROGRAM[1:], *arguments],
             env=variables,  # type: ignore[arg-type]
             cwd=str(home),
             dimensions=(ROWS, columns),

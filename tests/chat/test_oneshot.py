@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from templates import CALLING, THINKING, with_template
 
 from program import PROGRAM, Ended, isolated_environment, run_program
 
@@ -291,3 +292,41 @@ def test_text_is_written_when_the_runtime_gives_it(home: Path) -> None:
     time.sleep(0.01)
     process.kill()
     process.communicate()
+
+
+def test_thinking_is_not_the_answer(home: Path, demo_bundle: Path) -> None:
+    with_template(demo_bundle, home / "thinker.litertlm", THINKING)
+    ask = ("run", "./thinker.litertlm", "--prompt", "Is water wet?", "--max-tokens", "8")
+    shown = run_program(*ask, home=home)
+    assert (shown.code, shown.out) == (0, "")
+    hidden = run_program(*ask, "--hide-thinking", home=home)
+    assert (hidden.out, hidden.err) == ("", "")
+    assert shown.err.strip()
+    data = json.loads(run_program(*ask, "--json", home=home).out)
+    assert data["thinking"].split() == shown.err.split()
+    assert run_program(*ask, "--no-think", home=home).out.strip()
+
+
+def test_a_switch_for_thinking_that_is_not_there_is_told(home: Path) -> None:
+    assert "no switch for thinking" in ask(home, "--prompt", GERMANY, "--think").err
+
+
+def test_functions_are_called_with_yes_only(home: Path, demo_bundle: Path) -> None:
+    with_template(demo_bundle, home / "caller.litertlm", CALLING)
+    (home / "tools.py").write_text(
+        'def clock(city: str):\n    """The time in a city."""\n    return "noon"\n'
+    )
+    ask = ("run", "./caller.litertlm", "--prompt", "time?", "--max-tokens", "30")
+    called = run_program(*ask, "--tools", "tools.py", "--yes", home=home)
+    assert "Calling clock(city='Rome')" in called.err
+    assert "noon" in called.out
+    assert "tool_call" not in called.out
+    refused = run_program(*ask, "--tools", "tools.py", "--json", home=home)
+    assert "Not calling clock(city='Rome') without --yes." in refused.err
+    call = {"name": "clock", "arguments": {"city": "Rome"}}
+    assert json.loads(refused.out)["tool_calls"][0] == call
+
+
+def test_json_that_was_cut_off_is_told(home: Path) -> None:
+    ended = ask(home, "--prompt", GERMANY, "--format", "json", "--max-tokens", "2")
+    assert "ends here after 2 tokens" in ended.err

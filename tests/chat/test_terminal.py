@@ -12,9 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from templates import CALLING, THINKING, with_template
 from terminal import Terminal, file_mode
 
-from program import run_program
+from program import PROGRAM
 
 Start = Callable[..., Terminal]
 GERMANY = "What is the capital of Germany?"
@@ -341,19 +342,43 @@ def test_markdown_is_drawn_unless_plain(start: Start) -> None:
     assert "**" not in drawn
 
 
-def test_an_answer_goes_where_stdout_goes(home: Path) -> None:
-    terminal = Terminal("run", "demo", home=home)
+def test_thinking_is_dimmed_and_apart(start: Start, home: Path, demo_bundle: Path) -> None:
+    with_template(demo_bundle, home / "thinker.litertlm", THINKING)
+    terminal = start("--max-tokens", "8", model="./thinker.litertlm")
+    terminal.say("Is water wet?")
+    line = next(y for y, text in enumerate(terminal.screen.display) if "Is water wet?" in text) + 1
+    assert terminal.screen.display[line].strip()
+    answer = terminal.received.rsplit("Is water wet?", 1)[1]
+    assert "\x1b[2m" in answer
+    terminal.say("/set think off")
+    assert (
+        "\x1b[2m" not in terminal.say("/regenerate") + terminal.received.rsplit("think: off", 1)[1]
+    )
+
+
+def test_calls_are_shown_and_asked_for(start: Start, home: Path, demo_bundle: Path) -> None:
+    with_template(demo_bundle, home / "caller.litertlm", CALLING)
+    (home / "tools.py").write_text(
+        'def clock(city: str):\n    """The time in a city."""\n    return "noon"\n'
+    )
+    terminal = start("--tools", "tools.py", "--max-tokens", "30", model="./caller.litertlm")
     terminal.wait_for_prompt()
-    terminal.close()
-    (home / "run.sh").write_text("exec python -m litertlm run demo > answers.txt\n")
+    terminal.send("What time is it in Rome?\r")
+    shown = terminal.wait_for("Call clock(city='Rome')? [y/N]")
+    assert "<tool_call>" not in shown
+    terminal.send("y\r")
+    assert "noon" in terminal.wait_for_prompt(after=len(terminal.received))
+    terminal.send("And now?\r")
+    terminal.wait_until(lambda: terminal.text.count("[y/N]") == 2, "a question")
+    terminal.send("\x03")
+    terminal.wait_for_prompt(after=len(terminal.received))
 
 
-def test_tools_are_shown_and_asked_for(start: Start, home: Path) -> None:
-    (home / "tools.py").write_text('def now():\n    """The time."""\n    return "noon"\n')
-    terminal = start("--tools", "tools.py", "--max-tokens", "5")
-    assert "There is no command" not in terminal.say("Hello")
-
-
-def test_the_program_says_what_it_does_before_it_loads(home: Path) -> None:
-    ended = run_program("run", "demo", "--prompt", "Hi", "--max-tokens", "1", home=home)
-    assert ended.err.startswith("✓ Model already exists at ")
+def test_a_chat_whose_answers_go_to_a_file(home: Path) -> None:
+    script = f"{' '.join(PROGRAM)} run demo > answers.txt"
+    terminal = Terminal("-c", script, home=home, program="/bin/sh")
+    terminal.say(GERMANY)
+    terminal.send("\x04")
+    assert terminal.wait_for_end() == 0
+    assert (home / "answers.txt").read_text() == BERLIN + "\n"
+    assert BERLIN not in terminal.text

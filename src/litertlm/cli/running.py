@@ -170,7 +170,7 @@ def answer_once(app: App, installed: InstalledModel, request: RunRequest, prompt
         output.note(stats_line(answer))
     if answer.finish_reason == "interrupted":
         raise Interrupted
-    if answer.finish_reason == "context":
+    if answer.finish_reason == "context" or (request.schema and cut_off(answer)):
         output.warn(cut_off(answer))
 
 

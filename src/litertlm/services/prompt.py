@@ -25,6 +25,11 @@ def plain_render(
     return "".join(message["content"] for message in messages)
 
 
+def template_source(info: BundleInfo) -> str:
+    """The chat template, the checkpoint's own where the bundle keeps it; empty for none."""
+    return info.properties.get(TEMPLATE_KEY) or info.template or ""
+
+
 def is_base_model(info: BundleInfo) -> bool:
     """Whether the model was not made for chats: it continues the text that it is given."""
     if TEMPLATE_KEY in info.properties or info.affixes:
@@ -50,8 +55,8 @@ def template_render(info: BundleInfo) -> Render:
     """
     if is_base_model(info):
         return plain_render
-    source = info.properties.get(TEMPLATE_KEY) or info.template
-    if source is None:
+    source = template_source(info)
+    if not source:
         return _affix_render(info.affixes)
     from litertlm.bundle import chat_template as jinja
 

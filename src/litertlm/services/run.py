@@ -16,11 +16,11 @@ from litertlm.services.chat import Chat, ChatOptions, Render
 from litertlm.services.chat_stream import CALL_MARKERS, THINKING_MARKERS
 from litertlm.services.config_options import Value
 from litertlm.services.prompt import (
-    TEMPLATE_KEY,
     base_model_notice,
     is_base_model,
     plain_render,
     template_render,
+    template_source,
 )
 
 Values = Mapping[str, Value]
@@ -48,6 +48,11 @@ class LoadedModel:
     engine: Engine
     render: Render
 
+    @property
+    def can_switch_thinking(self) -> bool:
+        """Whether the template asks if the model shall think."""
+        return "enable_thinking" in template_source(self.info)
+
     def chat(
         self,
         values: Values,
@@ -56,6 +61,8 @@ class LoadedModel:
         notice: Callable[[str], None],
     ) -> Chat:
         """A new conversation; see `chat_options`."""
+        if values.get("think") is not None and not self.can_switch_thinking:
+            notice(f"{self.name} has no switch for thinking.")
         options = chat_options(self.info, values, tools=tools)
         chat = Chat(self.engine, self.render, options, notice=notice)
         system = values.get("system")
@@ -173,10 +180,10 @@ def _sampling(info: BundleInfo, values: Values) -> Sampling | None:
 def _markers(info: BundleInfo, tools: Sequence[object]) -> dict[str, tuple[str, str]]:
     """Texts around thinking (the bundle's channel, or what its template speaks of) and calls."""
     markers = {}
-    template = info.properties.get(TEMPLATE_KEY) or info.template or ""
+    template = template_source(info)
     if info.channels:
         markers["thinking"] = info.channels[0]
-    elif info.thinking or THINKING_MARKERS[1] in template:
+    elif info.thinking or any(mark in template for mark in THINKING_MARKERS):
         markers["thinking"] = THINKING_MARKERS
     if tools:
         markers["tool"] = CALL_MARKERS

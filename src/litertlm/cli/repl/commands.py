@@ -166,6 +166,7 @@ def _stats(repl: Repl, argument: str) -> Next:
 def _regenerate(repl: Repl, argument: str) -> Next:
     if not repl.chat.rewind():
         raise UsageError("There is no answer to make again.")
+    repl.draw_options()
     return Next.ANSWER
 
 

@@ -8,17 +8,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from litertlm.cli.answers import Shown, cut_off, interruptible, stats_line
 from litertlm.cli.app import App
 from litertlm.cli.errors import told
-from litertlm.cli.repl.terminal import no_echo, restored_terminal
+from litertlm.cli.repl.terminal import echo, restored_terminal
 from litertlm.cli.running import RunRequest, loader, pieces_of
 from litertlm.cli.signals import Interrupted
 from litertlm.errors import LiteRtLmError
 from litertlm.services.tools import Call, Toolbox
 from litertlm.store import InstalledModel
+
+if TYPE_CHECKING:
+    from litertlm.cli.repl.state import Repl
 
 
 class _Closed(Interrupted):
@@ -87,12 +90,12 @@ def chat_on_terminal(
                 output.note(told(error))
 
 
-def _prompt_text(repl: Any) -> str:
+def _prompt_text(repl: Repl) -> str:
     filled = repl.chat.filled
     return f"[{filled:.0%}] > " if filled >= 0.5 else "> "
 
 
-def _answer(repl: Any) -> None:
+def _answer(repl: Repl) -> None:
     output, chat = repl.output, repl.chat
     shown = Shown(
         output,
@@ -105,21 +108,37 @@ def _answer(repl: Any) -> None:
         if repl.yes:
             output.note(f"Calling {call}")
             return True
-        return bool(output.confirmed(f"Call {call}? [y/N] "))
+        with echo(True), _ctrl_c_raises():
+            try:
+                return output.confirmed(f"Call {call}? [y/N] ")
+            except KeyboardInterrupt:
+                output.note("")
+                return False
 
-    with no_echo(), interruptible(chat):
+    with echo(False), interruptible(chat):
         try:
             for piece in pieces_of(chat, repl.toolbox, allow):
                 shown.show(piece)
         finally:
             shown.end()
     answer = chat.last
+    if answer is None:
+        return
     if answer.finish_reason == "interrupted":
         output.note("Stopped.")
     elif ended := cut_off(answer):
         output.note(ended)
     if repl.stats:
         output.note(stats_line(answer))
+
+
+@contextmanager
+def _ctrl_c_raises() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

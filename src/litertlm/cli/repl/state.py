@@ -64,7 +64,14 @@ class Repl:
         self.values = values
         if name == "system":
             self.chat.system = str(value) if value else None
-        self.chat.options = chat_options(self.model.info, values, tools=self.chat.options.tools)
+        if name == "think" and value is not None and not self.model.can_switch_thinking:
+            self.output.warn(f"{self.model.name} has no switch for thinking.")
+        self.draw_options()
+
+    def draw_options(self) -> None:
+        """Make the chat's options anew: without a seed of the user's, with another seed."""
+        tools = self.chat.options.tools
+        self.chat.options = chat_options(self.model.info, self.values, tools=tools)
 
     def reload(self, values: Values) -> None:
         """Load the model again; the messages stay."""

@@ -34,8 +34,11 @@ def restored_terminal() -> Iterator[None]:
 
 
 @contextmanager
-def no_echo() -> Iterator[None]:
-    """What is typed while an answer comes is not shown in it; it is the next prompt's input."""
+def echo(on: bool) -> Iterator[None]:
+    """Show what is typed, or not.
+
+    Off while an answer comes: what is typed then is the next prompt's input.
+    """
     try:
         import termios
     except ImportError:
@@ -44,7 +47,7 @@ def no_echo() -> Iterator[None]:
     number = sys.stdin.fileno()
     before = termios.tcgetattr(number)
     changed = termios.tcgetattr(number)
-    changed[3] &= ~termios.ECHO
+    changed[3] = changed[3] | termios.ECHO if on else changed[3] & ~termios.ECHO
     termios.tcsetattr(number, termios.TCSADRAIN, changed)
     try:
         yield

@@ -1,0 +1,34 @@
+"""The demo model with other chat templates: one that thinks, one that calls functions.
+
+The model knows neither; both templates make it by what they put before its answer.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from litertlm.bundle import container
+from litertlm.bundle.rewrite import rewrite
+
+THINKING = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "<|im_start|>assistant\n{% if enable_thinking is not defined or enable_thinking %}"
+    "<think>\n{% endif %}"
+)
+
+CALL = '<tool_call>{"name": "clock", "arguments": {"city": "Rome"}}</tool_call>'
+# It repeats what it has read often enough; a line's end is its end of turn.
+CALLING = (
+    "{% if messages[-1].role == 'tool' %}"
+    + "Time: {{ messages[-1].content }}<|im_end|>\n" * 5
+    + "{% elif tools %}"
+    + f"{CALL}<|im_end|>\n" * 5
+    + "{% endif %}"
+)
+
+
+def with_template(bundle: Path, target: Path, template: str) -> Path:
+    """A copy of the demo's bundle with another template."""
+    system = dict(container.read_header(bundle).system)
+    rewrite(bundle, target, {}, {**system, "chat_template": template})
+    return target
