@@ -59,8 +59,11 @@ class BundleChoice:
 
 
 def bundles(info: RepoInfo) -> tuple[RepoFile, ...]:
-    """All `.litertlm` files. `.task` files are for another program (MediaPipe)."""
-    return tuple(f for f in info.files if f.path.lower().endswith(BUNDLE_SUFFIX))
+    """All `.litertlm` files that are not hidden. `.task` files are for another program
+    (MediaPipe)."""
+    return tuple(
+        f for f in info.files if f.path.endswith(BUNDLE_SUFFIX) and not f.name.startswith(".")
+    )
 
 
 def choose_bundle(

@@ -109,6 +109,11 @@ def test_nothing_for_this_machine():
     assert choose_bundle(repository("o/x", "x.qualcomm.sm8750.litertlm", "x-web.litertlm")) is None
 
 
+def test_hidden_files_are_no_bundles():
+    assert choose_bundle(repository("o/x", ".x.litertlm", "sub/.x.litertlm", "x.LITERTLM")) is None
+    assert choose_bundle(repository("o/x", ".x.litertlm", "sub/x.litertlm")).file.name[0] == "x"
+
+
 def test_wanted_file_overrides_and_must_exist():
     repo = repository("litert-community/Qwen3-0.6B", *LISTINGS["Qwen3-0.6B"])
     wanted = "QWEN3-0.6B.mediatek.mt6993.litertlm"
