@@ -59,6 +59,15 @@ def test_what_the_hub_says_beyond_the_usual_is_passed_on(gated):
     assert done.err == f"{GATED_TEXT}\nThe Hub says: {message}\n"
 
 
+def test_token_that_a_server_repeats_is_not_shown(gated):
+    gated.hub.allow(SECRET)
+    gated.hub.configure(MODEL, gated="manual", gated_message=f"No access with {SECRET}.")
+    done = gated.run("pull", MODEL, "--verbose", HF_TOKEN=SECRET)
+    assert done.code == 4
+    assert "The Hub says: No access with <token>." in done.err
+    assert SECRET not in done.err
+
+
 def test_gated_checkpoint_is_told_before_anything_large(gated):
     gated.add("google/gemma-3-1b-it", {"config.json": "{}", "model.safetensors": b"0" * 5_000_000})
     gated.hub.configure("google/gemma-3-1b-it", gated="auto")

@@ -128,6 +128,13 @@ def test_hub_that_stays_out_of_order(bundle):
     assert "answers 429" in done.err
 
 
+def test_refusal_of_another_host_is_not_taken_for_the_hubs(bundle):
+    bundle.hub.configure("o/x", flaky={"status": 403, "where": "cdn"})
+    done = bundle.run("pull", "o/x")
+    assert done.code == 5
+    assert "localhost answers 403 Forbidden." in done.err
+
+
 def test_wrong_hash_is_never_taken(bundle):
     bundle.hub.configure("o/x", hashes={"x.litertlm": "ab" * 32})
     done = bundle.run("pull", "o/x")

@@ -208,19 +208,20 @@ class HubClient:
         status = response.status_code
         if status < 400:
             return
-        refusal = Refusal(
-            status,
-            response.headers.get("X-Error-Code", ""),
-            _one_line(response.headers.get("X-Error-Message", "") or _body_message(response)),
-            str(response.url.copy_with(query=None)),
+        message = response.headers.get("X-Error-Message", "") or _body_message(response)
+        if self.token is not None:  # whatever a server makes of it
+            message = message.replace(self.token.value, "<token>")
+        code = response.headers.get("X-Error-Code", "")
+        refusal = Refusal(status, code, _one_line(message), response.url.path)
+        error = NetworkError(
+            f"{_host(str(response.url))} answers {status} {response.reason_phrase}.",
+            why=refusal.message,
+            hint="It is busy or out of order: try again later.",
         )
         if status in RETRIED_STATUS:
-            error = NetworkError(
-                f"{_host(str(response.url))} answers {status} {response.reason_phrase}.",
-                why=refusal.message,
-                hint="It is busy or out of order: try again later.",
-            )
             raise Transient(error, _seconds_to_wait(response.headers))
+        if not code and response.url.netloc != httpx2.URL(self.endpoint).netloc:
+            raise error  # not the Hub's word, but that of a host that it redirected to
         raise self._refused(repo, revision, refusal)
 
     def _refused(self, repo: str, revision: str | None, refusal: Refusal) -> LiteRtLmError:
@@ -234,11 +235,12 @@ class HubClient:
         """Whether the Hub knows the token; asked only after a refusal with status 401."""
         if refusal.status != 401:
             return True
-        with _network_errors(self.endpoint):
-            response = get_session().get(
-                f"{self.endpoint}/api/whoami-v2", headers=self._headers(), timeout=_timeout()
-            )
-        return response.status_code != 401
+        url = f"{self.endpoint}/api/whoami-v2"
+        with (
+            _network_errors(self.endpoint),
+            get_session().stream("GET", url, headers=self._headers(), timeout=_timeout()) as answer,
+        ):
+            return answer.status_code != 401
 
 
 def open_client(environment: Mapping[str, str], cwd: Path, progress: Progress) -> HubClient:

@@ -230,12 +230,12 @@ def _fetch(
     """
     for _ in range(2):
         digest = _digest(file)
-        size = _continue(part, file, digest)
-        size = _fetch_rest(client, info, file, part, digest, size, task, stop)
+        begun = _continue(part, file, digest)
+        size = _fetch_rest(client, info, file, part, digest, begun, task, stop)
         if _is_right(digest, file):
             return
         part.unlink()
-        task.advance(-size)
+        task.advance(begun - size)
     raise NetworkError(
         f"{file.path} of {info.repo} is not the file that the Hub announced.",
         why=f"It was downloaded twice, and twice its hash was not {file.sha256 or file.blob_id}.",

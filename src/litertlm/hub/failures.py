@@ -40,12 +40,13 @@ class Unreachable(Transient):
 
 @dataclass(frozen=True)
 class Refusal:
-    """An answer with an error status. `code` and `message` are the Hub's own, or empty."""
+    """An answer with an error status. `code` and `message` are the Hub's own, or empty; `path` is
+    that of the address."""
 
     status: int
     code: str
     message: str
-    url: str
+    path: str
 
     @property
     def is_bad_token(self) -> bool:
@@ -95,7 +96,7 @@ def refusal_error(
             hint="--revision takes a branch, a tag or a commit; leave it out for the newest.",
         )
     if refusal.code == "EntryNotFound":
-        return ModelNotFound(f"{repo} on the Hub has no file {refusal.url.rpartition('/')[2]}.")
+        return ModelNotFound(f"{repo} on the Hub has no file {refusal.path.rpartition('/')[2]}.")
     if refusal.code == "RepoNotFound" or (refusal.status == 404 and not refusal.code):
         if token is None:
             return ModelNotFound(
