@@ -1,7 +1,7 @@
 """Rotate what linear layers read, so that activations quantize well; exact, and free of data.
 
 Most of the error of dynamic int8 comes from quantizing activations: a few outlier channels take
-the whole range of a token. With H the Hadamard matrix of order 32, H H^T = 32 I, so
+the whole range of a token. With H a symmetric Hadamard matrix of order 32, H H = 32 I, so
 
     x W^T = (x H) (W H / 32)^T
 
@@ -23,6 +23,9 @@ from litertlm.graph import Constant, DType, Graph, Model, Tensor, ops, table
 
 BLOCK = 32
 
+# One random bit a channel. Without the signs, channels that are alike would add up to an outlier.
+_SIGNS = 0xCE2279DE
+
 # Weights are rounded to this many levels of their row's absmax before they are rotated. Sums of
 # 32 such integers are below 2**24, hence exact in float32 in any order: the same bytes whatever
 # BLAS numpy has.
@@ -33,17 +36,19 @@ _LEVELS = np.float32(1 << 18)
 _TILE = 128
 
 
-def hadamard(order: int) -> NDArray[np.float32]:
-    """Sylvester's matrix of +1 and -1, [order, order]; order a power of two."""
+def hadamard() -> NDArray[np.float32]:
+    """A symmetric Hadamard matrix, [BLOCK, BLOCK]: Sylvester's with random signs on both sides."""
     matrix = np.ones((1, 1), np.float32)
-    while len(matrix) < order:
+    while len(matrix) < BLOCK:
         matrix = np.block([[matrix, matrix], [matrix, -matrix]])
-    return matrix
+    bits = (_SIGNS >> np.arange(BLOCK - 1, -1, -1)) & 1
+    signs = (1 - 2 * bits).astype(np.float32)
+    return matrix * signs * signs[:, None]
 
 
 def rotate(model: Model, chosen: Collection[int]) -> None:
     """Rotate, in place, the linear layers whose weight has an id in `chosen` and whole blocks."""
-    matrix = table(f"hadamard{BLOCK}", hadamard(BLOCK))
+    matrix = table(f"hadamard{BLOCK}", hadamard())
     rotated: dict[int, Constant] = {}
     for graph in model.graphs:
         _rotate_graph(graph, matrix, chosen, rotated)
@@ -82,7 +87,7 @@ def _rotate_input(x: Tensor, matrix: Tensor) -> Tensor:
 
 def rotated_weight(weight: Constant) -> Constant:
     """W H / 32, [out, in], computed block of rows by block of rows."""
-    matrix = hadamard(BLOCK)
+    matrix = hadamard()
 
     def rows(start: int, stop: int) -> NDArray[np.float32]:
         x = weight.rows(start, stop)

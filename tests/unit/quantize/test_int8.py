@@ -96,7 +96,8 @@ def rotated(x: NDArray[np.float32]) -> NDArray[np.float32]:
     after W was rounded to 2**18 levels of each row's absmax; in integers, so without error."""
     order = np.arange(32)
     ones = np.array([[(i & j).bit_count() % 2 for j in order.tolist()] for i in order.tolist()])
-    hadamard = 1 - 2 * ones
+    signs = np.array([1 - 2 * int(bit) for bit in f"{0xCE2279DE:032b}"])
+    hadamard = (1 - 2 * ones) * signs * signs[:, None]
     step = np.abs(x).max(1, keepdims=True) / np.float32(2**18)
     levels = np.rint(x / step).astype(np.int64).reshape(len(x), -1, 32)
     turned = (levels @ hadamard).reshape(x.shape).astype(np.float32)

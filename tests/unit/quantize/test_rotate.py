@@ -18,7 +18,7 @@ def weight(values: NDArray[np.float32]) -> Constant:
 
 
 def rotate_input(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    return (x.reshape(-1, BLOCK) @ hadamard(BLOCK)).reshape(x.shape)
+    return (x.reshape(-1, BLOCK) @ hadamard()).reshape(x.shape)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(1, 40))
