@@ -8,7 +8,12 @@ from typing import Any
 
 import click
 
-from litertlm.services.options import DEFAULT_PREFILL_LENGTHS, RECIPE_NAMES, ConvertOptions
+from litertlm.services.options import (
+    DEFAULT_PREFILL_LENGTHS,
+    RECIPE_NAMES,
+    STATIC_RECIPES,
+    ConvertOptions,
+)
 
 _DEFAULTS = ConvertOptions()
 
@@ -61,7 +66,8 @@ def conversion_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 "--shapes",
                 type=click.Choice(["dynamic", "static"]),
                 help="dynamic: any prompt length without padding; static: one signature per "
-                "prefill length and a fixed cache.  [default: dynamic]",
+                "prefill length and a fixed cache.  [default: dynamic]  For "
+                f"{' and '.join(STATIC_RECIPES)} static, in which they run several times faster.",
             ),
             click.option(
                 "--prefill-seq-len",
@@ -89,6 +95,8 @@ def chosen(
     """
     if prefill_seq_len and shapes == "dynamic":
         raise click.UsageError("--prefill-seq-len needs static shapes.")
+    if shapes is None and quantize in STATIC_RECIPES:
+        shapes = "static"
     options = replace(_DEFAULTS, recipe=quantize, kv_cache_max_len=kv_cache_max_len)
     if not prefill_seq_len and shapes != "static":
         return options

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 # Names of quantize.RECIPES, which is too heavy for --help; a test compares them.
 RECIPE_NAMES = ("dynamic_int8", "int8", "fp16", "none", "dynamic_int4")
 
+# With dynamic shapes the runtime turns these weights into float32 anew at every call, which takes
+# several times as long (docs/quantization.md); with static shapes it does so once.
+STATIC_RECIPES = ("int8", "fp16")
+
 DEFAULT_PREFILL_LENGTHS = (8, 64, 128, 256, 512, 1024)
 
 
