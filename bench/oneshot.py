@@ -4,7 +4,7 @@
 
 Both programs run in turn, in one run, on the demo model with everything on disk, with the same
 prompt and their own defaults. Without `--peer`, litert-lm 0.18.1 is installed into a virtual
-environment of its own first.
+environment of its own first (peers.py).
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
-import venv
 from pathlib import Path
 
+from peers import environment
+
 PEER = "litert-lm==0.18.1"
-PROMPT = "What is the capital of France?"
-EXPECTED = "Paris"
+PROMPT = "What is the capital of Germany?"
+EXPECTED = "Berlin"
 
 
 def main() -> None:
@@ -31,16 +32,16 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        environment = {
+        variables = {
             **os.environ,
             "HOME": folder,
             "LITERT_LM_MODELS": str(home / "models"),
             "NO_COLOR": "1",
         }
         ours = [sys.executable, "-m", "litertlm"]
-        subprocess.run([*ours, "pull", "demo"], env=environment, check=True)
+        subprocess.run([*ours, "pull", "demo"], env=variables, check=True)
         (bundle,) = home.glob("models/demo/*/*.litertlm")
-        peer = arguments.peer or install(home / "peer")
+        peer = arguments.peer or environment("litert-lm", PEER).with_name("litert-lm")
         programs = {
             "litert-lm-cli run": [*ours, "run", "demo", "--prompt", PROMPT],
             f"litert-lm run ({PEER})": [str(peer), "run", str(bundle), "--prompt", PROMPT],
@@ -48,24 +49,17 @@ def main() -> None:
         seconds: dict[str, list[float]] = {name: [] for name in programs}
         for number in range(arguments.rounds + 1):
             for name, command in programs.items():
-                taken = run(command, environment)
+                taken = run(command, variables)
                 # The first run of each makes its cache.
                 if number:
                     seconds[name].append(taken)
     report(seconds)
 
 
-def install(folder: Path) -> Path:
-    """Google's program, away from ours."""
-    venv.create(folder, with_pip=True)
-    subprocess.run([folder / "bin" / "pip", "install", "--quiet", PEER], check=True)
-    return folder / "bin" / "litert-lm"
-
-
-def run(command: list[str], environment: dict[str, str]) -> float:
+def run(command: list[str], variables: dict[str, str]) -> float:
     """Seconds of a whole process that answers right."""
     began = time.perf_counter()
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
     taken = time.perf_counter() - began
     assert EXPECTED in done.stdout, done.stdout + done.stderr
     return taken
