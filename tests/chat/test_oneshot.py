@@ -330,3 +330,18 @@ def test_functions_are_called_with_yes_only(home: Path, demo_bundle: Path) -> No
 def test_json_that_was_cut_off_is_told(home: Path) -> None:
     ended = ask(home, "--prompt", GERMANY, "--format", "json", "--max-tokens", "2")
     assert "ends here after 2 tokens" in ended.err
+
+
+def test_too_little_memory_is_an_error_of_its_own(home: Path) -> None:
+    done = subprocess.run(
+        f"ulimit -v 400000; exec {' '.join(PROGRAM)} run demo --prompt Hi",
+        shell=True,
+        env=isolated_environment(home),
+        cwd=home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 6, done.stderr
+    assert "more memory" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from litertlm.errors import EngineFailed
+from litertlm.errors import EngineFailed, LiteRtLmError, NotEnoughResources
 from litertlm.runtime.bundle_info import BundleInfo
 from litertlm.runtime.engine import Decoding, EngineInfo, EngineOptions, Sampling, Session
 from litertlm.runtime.stderr_capture import captured_stderr
 
 _REASON_LINES = 8
+# Stack traces and headings that say nothing to a user.
+_NOISE = re.compile(r"\s*(@ |Stack trace:|=== |third_party/|WARNING: Logging before)")
+# A mapping that the system refuses, and TFLite's own words.
+_NO_MEMORY = ("data != ((void *) -1)", "Failed to allocate", "Cannot allocate memory", "bad_alloc")
 _LINKING = threading.Lock()
 # What the runtime takes where neither the bundle nor the user says anything.
 _DEFAULT_CONTEXT = 4096
@@ -65,11 +70,8 @@ def load_engine(
         thread.join()
     (native,) = result
     if isinstance(native, Exception):
-        raise EngineFailed(
-            f"The runtime could not load {bundle}.",
-            why=_reason(printed(), native),
-            hint="If the file may be damaged, delete it and run again.",
-        ) from native
+        hint = "If the file may be damaged, delete it and run again."
+        raise _failure(f"The runtime could not load {bundle}.", printed(), native, hint) from native
     context = options.context or info.context or _DEFAULT_CONTEXT
     stop_texts = tuple(native.detokenize(ids) for ids in native.eos_token_ids)
     return LiteRtEngine(native, EngineInfo(context, options.backend, stop_texts))
@@ -102,9 +104,15 @@ def _runtime() -> Any:
     return litert_lm
 
 
-def _reason(printed: str, error: Exception) -> str:
-    lines = [line.rstrip() for line in printed.splitlines() if line.strip()]
-    return "\n".join([*lines[-_REASON_LINES:], str(error)])
+def _failure(what: str, printed: str, error: Exception, hint: str = "") -> LiteRtLmError:
+    """The error for a failure of native code, with what that code said of it."""
+    said = f"{printed}\n{error}"
+    lines = [line.rstrip() for line in said.splitlines() if line and not _NOISE.match(line)]
+    why = "\n".join(lines[-_REASON_LINES:])
+    if any(mark in said for mark in _NO_MEMORY):
+        hint = "It needs more memory: try a smaller model, a smaller --context or fewer programs."
+        return NotEnoughResources(what, why=why, hint=hint)
+    return EngineFailed(what, why=why, hint=hint)
 
 
 class LiteRtEngine:
@@ -154,9 +162,8 @@ class _Stream:
             thread.start()
             thread.join()
         if failed:
-            raise EngineFailed(
-                "The runtime could not read the prompt.", why=_reason(printed(), failed[0])
-            ) from failed[0]
+            what = "The runtime could not read the prompt."
+            raise _failure(what, printed(), failed[0]) from failed[0]
         if self._cancelled:
             return
         try:
@@ -166,7 +173,7 @@ class _Stream:
                 if self._cancelled:
                     self._cancel()
         except RuntimeError as error:
-            raise EngineFailed("The runtime stopped in an answer.", why=str(error)) from error
+            raise _failure("The runtime stopped in an answer.", "", error) from error
         finally:
             self._decoding = False
 

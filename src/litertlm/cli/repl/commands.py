@@ -232,6 +232,9 @@ def _copy(repl: Repl, argument: str) -> Next:
 
 
 def _attach(repl: Repl, argument: str) -> Next:
+    info = repl.model.info
+    if info.images or info.audio:
+        raise UnsupportedModel(f"{repl.model.name} takes more than text, but /attach cannot yet.")
     raise UnsupportedModel(f"{repl.model.name} reads text only: nothing can be attached.")
 
 
@@ -361,7 +364,7 @@ COMMANDS = {
         Command(
             "attach",
             "FILE",
-            "Send an image or sound with the next message.",
+            "Send an image or sound, where the model takes them (none of those converted here).",
             _attach,
             _complete_files,
         ),
