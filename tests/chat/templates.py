@@ -1,6 +1,6 @@
-"""The demo model with other chat templates: one that thinks, one that calls functions.
+"""The demo model with other chat templates: one thinks, one calls functions, one writes lists.
 
-The model knows neither; both templates make it by what they put before its answer.
+The model does none of it by itself; the templates make it by what they put before its answer.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ THINKING = (
 )
 
 CALL = '<tool_call>{"name": "clock", "arguments": {"city": "Rome"}}</tool_call>'
+LISTING = "- **apple** is red<|im_end|>\n" * 6
+
 # It repeats what it has read often enough; a line's end is its end of turn.
 CALLING = (
     "{% if messages[-1].role == 'tool' %}"

@@ -200,7 +200,7 @@ def test_a_larger_context_holds_it(home: Path) -> None:
 
 
 def test_a_full_context_ends_the_answer_and_says_so(home: Path) -> None:
-    ended = ask(home, "--context", "64", "--prompt", "Tell me a very long story about a dragon.")
+    ended = ask(home, "--context", "64", "--raw", "--prompt", "1, 2, 3, 4, 5, 6, 7,")
     assert ended.code == 0
     assert ended.out
     assert "context is full" in ended.err

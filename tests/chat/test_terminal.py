@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from templates import CALLING, THINKING, with_template
+from templates import CALLING, LISTING, THINKING, with_template
 from terminal import Terminal, file_mode
 
 from program import PROGRAM
@@ -333,13 +333,13 @@ def test_a_terminal_that_goes_away_ends_the_program(start: Start) -> None:
         os.kill(pid, 0)
 
 
-def test_markdown_is_drawn_unless_plain(start: Start) -> None:
-    # The model writes lists with bold heads.
-    question = "List three fruits with a bold name each, as a markdown list."
-    drawn = start("--max-tokens", "60", "--seed", "1").say(question)
-    plain = start("--max-tokens", "60", "--seed", "1", "--plain").say(question)
-    assert "**" in plain
-    assert "**" not in drawn
+def test_markdown_is_drawn_unless_plain(start: Start, home: Path, demo_bundle: Path) -> None:
+    with_template(demo_bundle, home / "lister.litertlm", LISTING)
+    flags = ("--max-tokens", "20")
+    drawn = start(*flags, model="./lister.litertlm").say("Fruit?")
+    plain = start(*flags, "--plain", model="./lister.litertlm").say("Fruit?")
+    assert "- **apple** is red" in plain
+    assert "• apple is red" in drawn
 
 
 def test_thinking_is_dimmed_and_apart(start: Start, home: Path, demo_bundle: Path) -> None:
