@@ -23,10 +23,11 @@ def main() -> int:
     packages = next(venv.glob("lib/python*/site-packages"))
     parts = sorted(((size_mb(p), p.name) for p in packages.iterdir()), reverse=True)
     total = size_mb(venv)
+    print("| part | MB |\n|---|---|")
     for size, name in parts[:SHOWN]:
-        print(f"{size:7.1f} MB  {name}")
-    print(f"{sum(size for size, _ in parts[SHOWN:]):7.1f} MB  {len(parts) - SHOWN} smaller ones")
-    print(f"{total:7.1f} MB  in all; the limit is {LIMIT_MB} MB")
+        print(f"| {name} | {size:.1f} |")
+    print(f"| {len(parts) - SHOWN} smaller ones | {sum(size for size, _ in parts[SHOWN:]):.1f} |")
+    print(f"| all; the limit is {LIMIT_MB} MB | {total:.1f} |")
     return int(total > LIMIT_MB)
 
 
