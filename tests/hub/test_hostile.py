@@ -67,16 +67,24 @@ def test_link_that_someone_put_into_the_models_folder(world):
     assert victim.read_text() == "precious"
 
 
-def test_remote_code_is_refused(world):
+@pytest.mark.parametrize("known", [False, True])
+def test_remote_code_is_not_used(world, known):
+    """Phi 3 brings code that nobody needs; a model of an unknown type cannot do without."""
     folder = publish_tiny(world, "o/x")
     config = json.loads((folder / "config.json").read_text())
     config["auto_map"] = {"AutoModelForCausalLM": "modeling_x.Model"}
+    if not known:
+        config["model_type"] = "x"
     marker = world.home / "executed"
     world.add(
         "o/x",
         {"config.json": json.dumps(config), "modeling_x.py": f"open({str(marker)!r}, 'w')"},
     )
-    assert_refused(world, "o/x", "asks for code from the repository", "modeling_x.Model")
+    if known:
+        assert world.run("pull", "o/x").code == 0
+        assert not list(world.models.rglob("*.py"))
+    else:
+        assert_refused(world, "o/x", "asks for code from the repository", "modeling_x.Model")
     assert not marker.exists()
 
 

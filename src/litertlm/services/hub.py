@@ -213,9 +213,13 @@ def _check_config(info: RepoInfo, config: dict[str, Any]) -> None:
     """Refuse what the config alone rules out: code, quantized weights, an unknown family, a key
     that cannot be done right."""
     from litertlm.checkpoint import Checkpoint, Tokenizer
-    from litertlm.families import identify
+    from litertlm.families import FAMILIES, identify
+    from litertlm.families.multimodal import MULTIMODAL
 
-    if config.get("auto_map"):
+    # Of a type that is known here, as Phi 3 is, this program's own code is used in its place, as
+    # transformers does it without trust_remote_code.
+    known = {*FAMILIES, *MULTIMODAL}
+    if config.get("auto_map") and config.get("model_type") not in known:
         names = config["auto_map"].values() if isinstance(config["auto_map"], dict) else ()
         raise UnsupportedModel(
             f"Refused {info.repo}: its config asks for code from the repository.",
