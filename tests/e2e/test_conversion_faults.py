@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from program import PROGRAM, isolated_environment, run_program
+from tiny import MODELS, write_checkpoint
 
 BUNDLE = "models/local/SmolLM2-135M-Instruct.Q4_1/SmolLM2-135M-Instruct.Q4_1.litertlm"
 
@@ -147,3 +148,13 @@ def test_output_dir_and_force(demo_gguf: Path, tmp_path: Path) -> None:
         "shapes": "static",
         "prefill_seq_len": [8, 64, 128, 256, 512, 1024],
     }
+
+
+def test_a_failed_reconversion_leaves_the_old_bundle_and_its_record(tmp_path: Path) -> None:
+    write_checkpoint(MODELS["llama-gqa-tied"], tmp_path / "tiny")
+    made = run_program("convert", "tiny", "--json", home=tmp_path)
+    assert made.code == 0, made.err
+    failed = run_program("convert", "tiny", "--force", "--kv-cache-max-len", "9999", home=tmp_path)
+    assert failed.code == 2
+    shown = json.loads(run_program("list", "--json", home=tmp_path).out)
+    assert shown == [{**json.loads(made.out), "cache_bytes": 0}]

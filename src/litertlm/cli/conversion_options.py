@@ -56,11 +56,9 @@ def conversion_options(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--kv-cache-max-len",
                 type=click.IntRange(min=1),
-                default=_DEFAULTS.kv_cache_max_len,
-                show_default=True,
                 metavar="TOKENS",
                 help="Context: prompt and answers. With dynamic shapes `run --context` may exceed "
-                "it.",
+                f"it.  [default: {_DEFAULTS.kv_cache_max_len}, or what the model has]",
             ),
             click.option(
                 "--shapes",
@@ -84,7 +82,7 @@ def conversion_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def chosen(
     quantize: str,
-    kv_cache_max_len: int,
+    kv_cache_max_len: int | None,
     shapes: str | None,
     prefill_seq_len: tuple[int, ...] | None,
 ) -> ConvertOptions:
@@ -97,17 +95,20 @@ def chosen(
         raise click.UsageError("--prefill-seq-len needs static shapes.")
     if shapes is None and quantize in STATIC_RECIPES:
         shapes = "static"
-    options = replace(_DEFAULTS, recipe=quantize, kv_cache_max_len=kv_cache_max_len)
+    options = replace(_DEFAULTS, recipe=quantize)
+    if kv_cache_max_len is not None:
+        options = replace(options, kv_cache_max_len=kv_cache_max_len, shorten=False)
+    longest = options.kv_cache_max_len
     if not prefill_seq_len and shapes != "static":
         return options
-    if prefill_seq_len and prefill_seq_len[-1] > kv_cache_max_len:
+    if prefill_seq_len and prefill_seq_len[-1] > longest:
         raise click.UsageError(
             f"A prefill length of {prefill_seq_len[-1]} does not fit a KV cache of "
-            f"{kv_cache_max_len} tokens."
+            f"{longest} tokens."
         )
-    fitting = tuple(n for n in DEFAULT_PREFILL_LENGTHS if n <= kv_cache_max_len)
+    fitting = tuple(n for n in DEFAULT_PREFILL_LENGTHS if n <= longest)
     return replace(
         options,
         shapes="static",
-        prefill_lengths=prefill_seq_len or fitting or (kv_cache_max_len,),
+        prefill_lengths=prefill_seq_len or fitting or (longest,),
     )

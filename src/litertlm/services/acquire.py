@@ -33,6 +33,7 @@ from litertlm.store import (
     Store,
     check_whole,
     provenance_path,
+    read_provenance,
 )
 from litertlm.store.files import remove
 
@@ -245,8 +246,15 @@ def _convert(
     progress.status(f"Converting {source.title}{merged}...")
     progress.status(f"Model size: {parameters}")
     progress.status(f"Quantization: {options.recipe}")
-    provenance_path(bundle).unlink(missing_ok=True)  # it will not describe the new one
-    made = convert(fetched.path, bundle, options, progress=progress, base=base_path)
+    record = provenance_path(bundle)
+    before = read_provenance(record)
+    record.unlink(missing_ok=True)  # it will not describe the new one
+    try:
+        made = convert(fetched.path, bundle, options, progress=progress, base=base_path)
+    except BaseException:
+        if before is not None:  # and the old bundle is what it was
+            before.write(record)
+        raise
     progress.status("✓ Model successfully converted!")
     progress.status(f"{settings.shown(bundle)} ({made.nbytes / 1e6:.1f} MB, {made.seconds:.1f} s)")
     return Provenance(

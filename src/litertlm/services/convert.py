@@ -9,7 +9,7 @@ import time
 import uuid
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from litertlm import __version__
@@ -29,7 +29,7 @@ from litertlm.graph import Dim, Model
 from litertlm.graph.verify import verify
 from litertlm.progress import Progress
 from litertlm.quantize import RECIPES, Recipe, apply
-from litertlm.services.options import ConvertOptions
+from litertlm.services.options import DEFAULT_CONTEXT, ConvertOptions
 from litertlm.services.verify import verify_converted
 from litertlm.store.files import appearing
 from litertlm.tflite import Layout
@@ -137,6 +137,7 @@ def plan_conversion(source: Path, options: ConvertOptions, *, base: Path | None 
     """Read headers, build and check the graph, and lay out the bundle. Reads no weight."""
     checkpoint = open_checkpoint(source, base=base)
     family = identify(checkpoint)
+    options = fitted(options, family.config.max_context)
     recipe = check_options(options, family.config.max_context)
     model = build(checkpoint, family, signatures(options))
     encoding_of = apply(model, recipe)
@@ -148,6 +149,14 @@ def plan_conversion(source: Path, options: ConvertOptions, *, base: Path | None 
         description=f"litert-lm-cli {__version__}",
     )
     return _plan_bundle(checkpoint, family, options, model, layout)
+
+
+def fitted(options: ConvertOptions, longest: int) -> ConvertOptions:
+    """`options` with a cache of the `longest` context that a model has, if that is less than the
+    default and nobody asked for a length."""
+    if options.shorten and options.kv_cache_max_len == DEFAULT_CONTEXT > longest:
+        return replace(options, kv_cache_max_len=longest)
+    return options
 
 
 def check_options(options: ConvertOptions, longest: int) -> Recipe:

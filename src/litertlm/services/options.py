@@ -11,6 +11,7 @@ RECIPE_NAMES = ("dynamic_int8", "int8", "fp16", "none", "dynamic_int4")
 # several times as long (docs/quantization.md); with static shapes it does so once.
 STATIC_RECIPES = ("int8", "fp16")
 
+DEFAULT_CONTEXT = 1280
 DEFAULT_PREFILL_LENGTHS = (8, 64, 128, 256, 512, 1024)
 
 
@@ -24,9 +25,12 @@ class ConvertOptions:
         shapes: `dynamic` (any prompt length, cache grows) or `static` (one signature per
             prefill length, fixed cache).
         prefill_lengths: prefill signatures of static shapes, ascending, in tokens.
+        shorten: a model that has fewer positions than the default cache gets a cache of those;
+            a user who names a length wants that or none.
     """
 
     recipe: str = "dynamic_int8"
-    kv_cache_max_len: int = 1280
+    kv_cache_max_len: int = DEFAULT_CONTEXT
     shapes: str = "dynamic"
     prefill_lengths: tuple[int, ...] = DEFAULT_PREFILL_LENGTHS
+    shorten: bool = True

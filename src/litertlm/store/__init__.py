@@ -1,7 +1,7 @@
 """Models on disk: layout, provenance, locks, sizes, removal."""
 
 from litertlm.store.names import ModelName, parse_name, safe_part
-from litertlm.store.provenance import Provenance
+from litertlm.store.provenance import Provenance, read_provenance
 from litertlm.store.store import (
     BUNDLE_SUFFIX,
     LOCAL_ORG,
@@ -25,5 +25,6 @@ __all__ = [
     "check_whole",
     "parse_name",
     "provenance_path",
+    "read_provenance",
     "safe_part",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +151,13 @@ def test_context_ends_where_the_positions_do(
     with pytest.raises(UsageError) as refusal:
         plan_conversion(tmp_path, ConvertOptions(kv_cache_max_len=most + 1))
     assert str(most) in refusal.value.why
+
+
+@pytest.mark.parametrize("shapes", ["dynamic", "static"])
+def test_model_of_fewer_positions_than_the_default_cache(shapes: str, tmp_path: Path) -> None:
+    write_checkpoint(MODELS["llama-gqa-tied"], tmp_path)
+    change_config(tmp_path, {"max_position_embeddings": 256})
+    options = ConvertOptions(shapes=shapes)
+    assert plan_conversion(tmp_path, options).options.kv_cache_max_len == 256
+    with pytest.raises(UsageError, match="1280 cannot work"):
+        plan_conversion(tmp_path, replace(options, shorten=False))
