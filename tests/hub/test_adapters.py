@@ -80,6 +80,8 @@ def test_base_is_a_path_of_another_machine(world):
     assert "✗ The adapter's base is not here: /content/drive/model." in done.err
     assert not weights_sent(world)
     assert world.run("pull", ADAPTER, "--base", BASE).code == 0
+    assert world.run("rm", BASE).code == 0
+    assert not world.folder(BASE).exists()
 
 
 def test_quantized_base_is_refused_with_what_to_do(world):

