@@ -23,8 +23,8 @@ SPACE = "\u2581"
 
 _NORMAL, _UNKNOWN, _USER_DEFINED, _BYTE = 1, 2, 4, 6
 _BPE = 2
-_BYTES = frozenset(b"<0x%02X>" % value for value in range(256))
-_UNKNOWN_PIECE = b"<unknown piece>"
+_BYTES = frozenset(f"<0x{value:02X}>" for value in range(256))
+_UNKNOWN_PIECE = "<unknown piece>"
 
 
 _SMALL = [bytes([value]) for value in range(128)]
@@ -41,11 +41,11 @@ def sentencepiece_model(file: TokenizerFile) -> bytes:
         NotSentencePiece: the two kinds of tokenizer cannot agree.
     """
     _check_pipeline(file.outline)
-    if not file.is_walkable:
+    if not file.is_usual:
         raise NotSentencePiece("it is laid out in a way of its own")
     added = _added_tokens(file.outline.get("added_tokens") or ())
     vocabulary = {**file.vocabulary(), **added}
-    pieces = [b""] * len(vocabulary)
+    pieces = [""] * len(vocabulary)
     for piece, number in vocabulary.items():
         if number >= len(pieces) or pieces[number] or not piece:
             raise NotSentencePiece("the ids are not 0, 1, 2, ...")
@@ -77,36 +77,38 @@ def _check_pipeline(outline: Mapping[str, Any]) -> None:
         raise NotSentencePiece("it splits words before it merges")
 
 
-def _added_tokens(tokens: Sequence[Mapping[str, Any]]) -> dict[bytes, int]:
+def _added_tokens(tokens: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     for token in tokens:
         if any(token.get(rule) for rule in ("normalized", "lstrip", "rstrip", "single_word")):
             raise NotSentencePiece(f"the added token {token['content']!r} has rules of its own")
-    return {token["content"].encode(): int(token["id"]) for token in tokens}
+    return {token["content"]: int(token["id"]) for token in tokens}
 
 
 def _ranks(
-    vocabulary: Mapping[bytes, int],
-    merges: Iterable[tuple[bytes, bytes]],
-    unmerged: AbstractSet[bytes],
-) -> dict[bytes, int]:
+    vocabulary: Mapping[str, int],
+    merges: Iterable[list[list[str]]],
+    unmerged: AbstractSet[str],
+) -> dict[str, int]:
     """The rank of each piece that merging makes: that of its first merge.
 
     One rank for all merges of a piece is enough where they lie together, and where SentencePiece
     finds no further pair that makes up a piece. Pieces in `unmerged` are matched as they are.
     """
-    ranks: dict[bytes, int] = {}
-    latest, pairs = b"", 0
-    for rank, (left, right) in enumerate(merges):
-        piece = left + right
-        if piece not in unmerged:
-            pairs += 1
-            if piece != latest and piece in ranks:
-                raise NotSentencePiece(f"the merges of {piece.decode()!r} lie apart")
-            latest = piece
-        ranks.setdefault(piece, rank)
+    ranks: dict[str, int] = {}
+    latest, pairs = "", 0
+    for block in merges:
+        for left, right in block:
+            piece = left + right
+            if piece == latest:
+                pairs += 1
+            elif piece not in unmerged:
+                if piece in ranks:
+                    raise NotSentencePiece(f"the merges of {piece!r} lie apart")
+                ranks[piece] = len(ranks)
+                latest = piece
+                pairs += 1
     for piece in vocabulary:
         if piece not in unmerged:
-            # A cut inside of a character leaves no text, and so no piece of the vocabulary.
             for cut in range(1, len(piece)):
                 if piece[:cut] in vocabulary and piece[cut:] in vocabulary:
                     pairs -= 1
@@ -115,9 +117,7 @@ def _ranks(
     return ranks
 
 
-def _serialize(
-    pieces: Sequence[bytes], ranks: Mapping[bytes, int], added: Mapping[bytes, int]
-) -> bytes:
+def _serialize(pieces: Sequence[str], ranks: Mapping[str, int], added: Mapping[str, int]) -> bytes:
     parts = []
     for piece in pieces:
         kind = _USER_DEFINED if piece in added else _BYTE if piece in _BYTES else _NORMAL
@@ -131,7 +131,7 @@ def _serialize(
         _number(35, 1),  # byte_fallback
         _number(40, len(pieces)),  # unk_id
         *(_number(field, -1) for field in (41, 42, 43)),
-        _field(45, _UNKNOWN_PIECE),
+        _field(45, _UNKNOWN_PIECE.encode()),
     )
     # No prefix, spaces kept as they are and written as U+2581.
     normalizer = _field(3, _field(1, b"identity"), _number(3, 0), _number(4, 0), _number(5, 1))
@@ -141,8 +141,9 @@ def _serialize(
 _SCORE = struct.Struct("<cfcB").pack
 
 
-def _piece(name: bytes, score: int, kind: int) -> bytes:
+def _piece(text: str, score: int, kind: int) -> bytes:
     """Field 1: piece (1), score (2), type (3)."""
+    name = text.encode()
     content = b"".join((b"\n", _varint(len(name)), name, _SCORE(b"\x15", score, b"\x18", kind)))
     return b"".join((b"\n", _varint(len(content)), content))
 

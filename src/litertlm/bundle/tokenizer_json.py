@@ -1,9 +1,8 @@
-"""A tokenizer.json as bytes, for what would take too much as Python objects.
+"""A tokenizer.json as bytes, for what would take too much as Python objects all at once.
 
-Gemma 3's has 33 MB, nearly all of it the vocabulary and half a million merges: a second and
-300 MB for Python's json. Here both are walked through where they lie. The layout is the one that
-the `tokenizers` library writes: the model comes last, and in it the vocabulary and then the
-merges.
+Gemma 3's has 33 MB, nearly all of it the vocabulary and half a million merges: parsed whole it
+takes 300 MB. Here the merges are parsed a block at a time. The layout is the one that the
+`tokenizers` library writes: the model comes last, and in it the vocabulary and then the merges.
 """
 
 from __future__ import annotations
@@ -13,24 +12,26 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
-_STRING = rb'"((?:[^"\\]|\\.)*)"'
-_ENTRY = re.compile(rb"\s*" + _STRING + rb"\s*:\s*(\d+)\s*,?\s*")
-_PAIR = re.compile(rb"\s*\[\s*" + _STRING + rb"\s*,\s*" + _STRING + rb"\s*\]\s*,?\s*")
-_JOINED = re.compile(rb'\s*"((?:[^"\\ ]|\\.)*) ((?:[^"\\ ]|\\.)*)"\s*,?\s*')
-_LINE_BREAK = re.compile(rb"\n\s*")
 # A quote inside of a JSON text is escaped, so that these find keys.
-_VOCABULARY = re.compile(rb'"vocab"\s*:\s*\{')
-_MERGES = re.compile(rb'\}\s*,\s*"merges"\s*:\s*\[')
-_END = re.compile(rb"\]\s*\}\s*\}\s*\Z")
+_VOCABULARY = re.compile(rb'"vocab"\s*:\s*(?=\{)')
+_MERGES = re.compile(rb'(?<=\})\s*,\s*"merges"\s*:\s*(?=\[)')
+_END = re.compile(rb"(?<=\])\s*\}\s*\}\s*\Z")
+# Between two merges, pairs or texts. Not after a backslash: that may be an escaped quote.
+_AFTER_PAIR = re.compile(rb'(?<!\\)"\s*\]\s*(,)\s*\[')
+_AFTER_TEXT = re.compile(rb'(?<!\\)"\s*(,)\s*"')
+_LINE_BREAK = re.compile(rb"\n\s*")
+_BLOCK = 1 << 20
+_TRIES = 4
 
 
 @dataclass(frozen=True)
 class TokenizerFile:
     """The bytes of a tokenizer.json.
 
-    Its methods raise ValueError where the bytes are not such a file.
+    Its methods raise ValueError or TypeError where the bytes are not such a file.
     """
 
     data: bytes
@@ -42,31 +43,44 @@ class TokenizerFile:
         if self._places is not None:
             vocabulary, after_vocabulary, merges, after_merges = self._places
             parts = data[:vocabulary], data[after_vocabulary:merges], data[after_merges:]
-            data = b"".join(parts)
+            data = b"%b{}%b[]%b" % parts
         parsed = json.loads(data)
         if not isinstance(parsed, dict) or not isinstance(parsed.get("model"), dict):
             raise ValueError("there is no model in it")
         return parsed
 
     @property
-    def is_walkable(self) -> bool:
-        """Whether vocabulary and merges lie where they are looked for."""
+    def is_usual(self) -> bool:
+        """Whether vocabulary and merges lie where the `tokenizers` library puts them."""
         return self._places is not None
 
-    def vocabulary(self) -> dict[bytes, int]:
-        """UTF-8 of each token, and its id; added tokens may be missing."""
+    def vocabulary(self) -> dict[str, int]:
+        """Each token and its id; added tokens may be missing. Empty for an unusual layout."""
         if self._places is None:
             return {}
-        matches = self._walk(_ENTRY, *self._places[:2])
-        return {_unescaped(match[1]): int(match[2]) for match in matches}
+        begin, end = self._places[:2]
+        parsed: dict[str, int] = json.loads(self.data[begin:end])
+        return parsed
 
-    def merges(self) -> Iterator[tuple[bytes, bytes]]:
-        """The pairs that merge, first ones first, as UTF-8."""
-        if self._places is not None:
-            begin, end = self._places[2:]
-            pattern = _PAIR if _PAIR.match(self.data, begin) else _JOINED
-            for match in self._walk(pattern, begin, end):
-                yield _unescaped(match[1]), _unescaped(match[2])
+    def merges(self) -> Iterator[list[list[str]]]:
+        """The pairs that merge, first ones first, in blocks. None for an unusual layout."""
+        if self._places is None:
+            return
+        begin, end = self._places[2] + 1, self._places[3] - 1
+        pairs = self.data[begin : begin + 64].lstrip().startswith(b"[")
+        between = _AFTER_PAIR if pairs else _AFTER_TEXT
+        while begin < end:
+            cuts = (cut.start(1) for cut in between.finditer(self.data, begin + _BLOCK, end))
+            for stop in (*islice(cuts, _TRIES), end):
+                try:
+                    block = json.loads(b"[%b]" % self.data[begin:stop])
+                    break
+                except ValueError:
+                    # A token such as `],[` looks like the end of a merge.
+                    if stop == end:
+                        raise
+            yield [merge.split(" ") if isinstance(merge, str) else merge for merge in block]
+            begin = stop + 1
 
     def compact(self) -> bytes:
         """The same tokenizer without line breaks, merges as texts where no token has a space.
@@ -76,36 +90,25 @@ class TokenizerFile:
         if self._places is None:
             return _LINE_BREAK.sub(b"", self.data)
         begin, end = self._places[2:]
-        pattern = _PAIR if _PAIR.match(self.data, begin) else _JOINED
-        pairs = [match.groups() for match in self._walk(pattern, begin, end)]
-        merges = self.data[begin:end]
-        if not any(b" " in left or b" " in right for left, right in pairs):
-            merges = b",".join([b'"%b %b"' % pair for pair in pairs])
-        parts = (self.data[:begin], merges, self.data[end:])
-        return b"".join(_LINE_BREAK.sub(b"", part) for part in parts)
+        blocks = []
+        for block in self.merges():
+            if any(len(pair) != 2 or " " in pair[0] or " " in pair[1] for pair in block):
+                return _LINE_BREAK.sub(b"", self.data)
+            texts = [f"{left} {right}" for left, right in block]
+            blocks.append(json.dumps(texts, ensure_ascii=False, separators=(",", ":"))[1:-1])
+        parts = (
+            _LINE_BREAK.sub(b"", self.data[:begin]),
+            ",".join(blocks).encode("utf-8", "surrogatepass"),
+            _LINE_BREAK.sub(b"", self.data[end:]),
+        )
+        return b"%b[%b]%b" % parts
 
     @cached_property
     def _places(self) -> tuple[int, int, int, int] | None:
-        """Begin and end of the vocabulary's entries, and of the merges."""
+        """Begin and end of the vocabulary, `{...}`, and of the merges, `[...]`."""
         vocabulary = _VOCABULARY.search(self.data)
         merges = vocabulary and _MERGES.search(self.data, vocabulary.end())
         end = merges and _END.search(self.data, max(merges.end(), len(self.data) - 256))
         if vocabulary and merges and end:
             return vocabulary.end(), merges.start(), merges.end(), end.start()
         return None
-
-    def _walk(self, item: re.Pattern[bytes], position: int, end: int) -> Iterator[re.Match[bytes]]:
-        for match in item.finditer(self.data, position, end):
-            if match.start() != position:
-                break
-            position = match.end()
-            yield match
-        if self.data[position:end].strip():
-            raise ValueError(f"it cannot be read at byte {position}")
-
-
-def _unescaped(text: bytes) -> bytes:
-    if b"\\" not in text:
-        return text
-    unescaped: str = json.loads(b'"%b"' % text)
-    return unescaped.encode("utf-8", "surrogatepass")

@@ -127,3 +127,18 @@ def test_control_tokens_of_a_tokenizer_model_are_found_in_text() -> None:
 def test_a_truncated_tokenizer_model_is_named() -> None:
     with pytest.raises(DamagedCheckpoint, match=r"tokenizer\.model"):
         choose_tokenizer(tokenizer(None, b"\n\xff"))
+
+
+@pytest.mark.parametrize("form", ["pairs", "texts"])
+def test_merges_are_read_in_blocks_at_any_place(form: str) -> None:
+    """Tokens that look like the end of a merge do not end a block."""
+    tokens = ["],[", "a", '",', "\\", '"', "]", "é"]
+    pairs = [[left, right] for left in tokens for right in tokens] * 3000
+    merges = pairs if form == "pairs" else [" ".join(pair) for pair in pairs]
+    model = {"type": "BPE", "vocab": {"a": 0}, "merges": merges}
+    for indent in (None, 2):
+        content = json.dumps({"model": model}, indent=indent, ensure_ascii=False).encode()
+        file = TokenizerFile(content)
+        assert [pair for block in file.merges() for pair in block] == pairs
+        compacted = json.loads(file.compact())["model"]["merges"]
+        assert compacted == [" ".join(pair) for pair in pairs]
