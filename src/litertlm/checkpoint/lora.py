@@ -42,6 +42,8 @@ _LORA = re.compile(
 )
 # Levels that PEFT puts around a module's own tensors, an adapter's name behind the second.
 _WRAPPING = re.compile(r"\.base_layer(?=\.)|\.modules_to_save(?:\.default)?(?=\.)")
+# What a module was before the adapter had a copy; PEFT stores it where the vocabulary grew.
+_ORIGINAL = ".original_module."
 # Parts of a multimodal model that no text passes through.
 _NOT_TEXT = re.compile(r"(?:model\.)?(?:vision_tower|multi_modal_projector)\.")
 _FLOATS = ("BF16", "F16", "F32")
@@ -162,7 +164,7 @@ class _Adapter:
         heads = {HEAD} if f"{EMBEDDING}.weight" in self.names else set()  # a tied one is unnamed
         for key, tensor in tensors.items():
             name = key.removeprefix(_PREFIX)
-            if _NOT_TEXT.match(_plain(name)):
+            if _NOT_TEXT.match(_plain(name)) or _ORIGINAL in name:
                 continue
             if found := _LORA.fullmatch(name):
                 module = _plain(found["module"])

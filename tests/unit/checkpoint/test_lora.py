@@ -140,9 +140,11 @@ def test_names_of_multimodal_models(tmp_path: Path) -> None:
 
 def test_more_tokens(tmp_path: Path) -> None:
     def grow(tensors: dict[str, np.ndarray]) -> None:
-        for name in ("model.embed_tokens", "lm_head"):
+        for name in ("lm_head", "model.embed_tokens"):
             key = f"base_model.model.{name}.weight"
             tensors[key] = np.concatenate([tensors[key], np.ones((3, tensors[key].shape[1]))])
+            # PEFT stores what the copy was made from as well when the vocabulary has grown.
+            tensors[f"base_model.model.{name}.original_module.weight"] = np.zeros((323, 64))
 
     base, adapter = with_tensors(tmp_path, "saved-tied", grow)
     tokenizer = json.loads(tokenizer_json(adds_bos=False))
@@ -154,6 +156,8 @@ def test_more_tokens(tmp_path: Path) -> None:
     (adapter / "tokenizer_config.json").write_text(json.dumps({**settings, "eos_token": "<new>"}))
     merged = open_checkpoint(adapter, base=base)
     assert merged.config["vocab_size"] == VOCAB_SIZE + 3
+    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+        assert np.array_equal(merged.tensors[name].rows(VOCAB_SIZE, 323), np.ones((3, 64)))
     assert merged.tokenizer.eos_token_id == VOCAB_SIZE
     assert merged.tokenizer.chat_template == "{{ messages }}"
 
