@@ -1,9 +1,9 @@
-"""Run the benches that need nothing but this machine, and write bench/RESULTS.md.
+"""Run every benchmark and write bench/RESULTS.md.
 
-    python bench/run.py [--peers]
+    python bench/run.py [--peers] [NAME...]
 
-`--peers` also measures other programs at the same work; they are installed first (gigabytes).
-Each bench prints its own table and can be run alone.
+Each section of the results is one command and what it printed. With names, only those sections
+are measured anew and the others stay. `--peers` adds the peers that need gigabytes of packages.
 """
 
 from __future__ import annotations
@@ -11,63 +11,85 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
 import subprocess
 import sys
-from datetime import datetime, timezone
+from datetime import date
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "bench" / "RESULTS.md"
+BENCH = Path(__file__).resolve().parent
+RESULTS = BENCH / "RESULTS.md"
 
-# Title, command, and what --peers adds to it.
-BENCHES = (
-    ("Conversion against its floor", ["convert.py"], ["--peers"]),
-    ("Recipes on the demo model", ["recipes.py"], []),
-    ("Start of the program", ["startup.py"], []),
-    ("Size of the base install", ["install_size.py", ".venv"], []),
-)
-PEER_BENCHES = (("One answer, beside litert-lm", ["oneshot.py"], []),)
+HEAD = """\
+# Results
 
+Written by `python bench/run.py --peers`. Every section is one command and what it printed; compare
+numbers within a section only: they are from one run on one machine, and ratios are the point.
+"""
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peers", action="store_true")
-    peers = parser.parse_args().peers
-    # The launcher's environment is what install_size.py looks at.
-    subprocess.run([ROOT / "litert-lm-cli", "--version"], cwd=ROOT, check=True)
-    sections = [header()]
-    failed = False
-    for title, command, more in BENCHES + (PEER_BENCHES if peers else ()):
-        arguments = command + (more if peers else [])
-        print(f"bench/{' '.join(arguments)}", file=sys.stderr, flush=True)
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "bench" / arguments[0]), *arguments[1:]],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-        failed |= done.returncode != 0
-        sections.append(
-            f"## {title}\n\n`python bench/{' '.join(arguments)}`"
-            f"{'' if done.returncode == 0 else ' **failed**'}\n\n{done.stdout.strip()}"
-        )
-        RESULTS.write_text("\n\n".join(sections) + "\n")
-    print(RESULTS.read_text())
-    return int(failed)
+# Section -> title, command below bench/, and more arguments with --peers.
+SECTIONS = {
+    "convert": (
+        "Conversion against its floor",
+        "convert.py qwen3-0.6b qwen3-1.7b qwen3-4b gemma-3-270m gemma-3-1b",
+        "",
+    ),
+    "convert-peers": (
+        "Conversion against litert-torch",
+        "convert.py qwen3-0.6b gemma-3-270m --runs 1",
+        "--peers",
+    ),
+    "graph": ("The graph without weights", "graph.py qwen3-0.6b", ""),
+    "recipes": ("Recipes, on the demo model", "recipes.py", ""),
+    "oneshot": ("One answer, whole process", "oneshot.py", ""),
+    "startup": ("Start of the program", "startup.py", ""),
+    "install": ("Size of the base install", "install_size.py ../.venv", ""),
+}
 
 
-def header() -> str:
-    """When and where this was measured."""
-    now = datetime.now(timezone.utc).strftime("%Y-%m-%d")
-    cores = os.cpu_count()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return (
-        "# Results\n\n"
-        f"`make bench` on {now}: {platform.system()} {platform.machine()}, {cores} cores, "
-        f"{memory:.0f} GiB, Python {platform.python_version()}."
+def measure(name: str, peers: bool) -> str | None:
+    """The text of a section, or None where it needs --peers."""
+    title, command, extra = SECTIONS[name]
+    if extra and not peers:
+        return None
+    line = f"{command} {extra}".strip()
+    print(f"bench/{line}", file=sys.stderr)
+    done = subprocess.run(
+        [sys.executable, *line.split()],
+        cwd=BENCH,
+        env={**os.environ, "PYTHONPATH": str(BENCH.parent / "src")},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
     )
+    output = done.stdout.strip()
+    if done.returncode:
+        output += f"\n\nIt ended with {done.returncode}: a limit is not met."
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    return f"## {title}\n\n`python bench/{line}`  \n{date.today()}, {machine}\n\n{output}\n"
+
+
+def sections(text: str) -> dict[str, str]:
+    """The sections of a results file, by title."""
+    found = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    return {part.split("\n", 1)[0]: "## " + part.strip() + "\n" for part in found}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SECTIONS)}")
+    parser.add_argument("--peers", action="store_true")
+    arguments = parser.parse_args()
+    # The launcher's environment is what install_size.py looks at.
+    subprocess.run([BENCH.parent / "litert-lm-cli", "--version"], check=True)
+    kept = sections(RESULTS.read_text()) if RESULTS.exists() else {}
+    for name in arguments.names or SECTIONS:
+        text = measure(name, arguments.peers)
+        if text is not None:
+            kept[SECTIONS[name][0]] = text
+        ordered = [kept[title] for title, _, _ in SECTIONS.values() if title in kept]
+        RESULTS.write_text("\n".join([HEAD, *ordered]))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,0 +1,106 @@
+"""Building, checking and encoding the graph, without any weight: the fixed cost of a conversion.
+
+    python bench/graph.py [SIZE...]
+
+Prints, in milliseconds of this process's CPU time (best of five), what it takes from the open
+checkpoint to the finished flatbuffer, for dynamic shapes and for the seven static signatures;
+then the time of one TFLite Tensor table in our encoder and in the package `flatbuffers`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import flatbuffers
+from checkpoints import SIZES, write_random_checkpoint
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
+
+from litertlm.checkpoint import Checkpoint, open_checkpoint
+from litertlm.families import build, identify
+from litertlm.graph.verify import verify
+from litertlm.quantize import RECIPES, apply
+from litertlm.services.convert import signatures
+from litertlm.services.options import ConvertOptions
+from litertlm.tflite import plan, schema
+from litertlm.tflite.flatbuffer import Builder
+
+LIMITS = {"dynamic": 500, "static": 1000}  # milliseconds, for 28 layers
+TABLES = 20_000
+
+
+def best(work: Callable[[], object]) -> float:
+    """The least CPU time of five runs, in milliseconds."""
+    times = []
+    for _ in range(5):
+        started = time.process_time()
+        work()
+        times.append(time.process_time() - started)
+    return min(times) * 1000
+
+
+def graph(checkpoint: Checkpoint, shapes: str) -> int:
+    """Everything between the headers and the first weight; bytes of the flatbuffer."""
+    options = ConvertOptions(shapes=shapes)
+    model = build(checkpoint, identify(checkpoint), signatures(options))
+    encoding_of = apply(model, RECIPES[options.recipe])
+    verify(model)
+    layout = plan(model, encoding_of, cache_length=options.kv_cache_max_len, description="bench")
+    return len(layout.flatbuffer)
+
+
+def ours() -> None:
+    """Tensor tables with our encoder."""
+    b = Builder()
+    for i in range(TABLES):
+        schema.tensor(b, f"t{i}", (1, 1, 2048), 0, 0, signature=(1, -1, 2048))
+
+
+def package() -> None:
+    """The same tables with the package `flatbuffers`, as its generated code makes them."""
+    b = flatbuffers.Builder(1 << 20)
+    for i in range(TABLES):
+        name = b.CreateString(f"t{i}")
+        vectors = []
+        for sizes in ((1, 1, 2048), (1, -1, 2048)):
+            b.StartVector(4, 3, 4)
+            for size in reversed(sizes):
+                b.PrependInt32(size)
+            vectors.append(b.EndVector())
+        b.StartObject(10)
+        b.PrependUOffsetTRelativeSlot(0, vectors[0], 0)
+        b.PrependUOffsetTRelativeSlot(3, name, 0)
+        b.PrependUOffsetTRelativeSlot(7, vectors[1], 0)
+        b.PrependBoolSlot(8, True, False)
+        b.EndObject()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("sizes", nargs="*", default=["qwen3-0.6b"])
+    slow = False
+    print("| graph | shapes | flatbuffer | CPU ms | limit |\n| --- | --- | --- | --- | --- |")
+    for size in parser.parse_args().sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            write_random_checkpoint(Path(folder) / "checkpoint", SIZES[size])
+            checkpoint = open_checkpoint(Path(folder) / "checkpoint")
+            for shapes, limit in LIMITS.items():
+                nbytes = graph(checkpoint, shapes)
+                taken = best(partial(graph, checkpoint, shapes))
+                slow |= taken > limit
+                print(f"| {size} | {shapes} | {nbytes / 1e6:.1f} MB | {taken:.0f} | {limit} |")
+    mine, theirs = best(ours) / TABLES * 1000, best(package) / TABLES * 1000
+    print("\n| one Tensor table | microseconds | ratio |\n| --- | --- | --- |")
+    print(f"| tflite/flatbuffer.py | {mine:.1f} | 1.0 |")
+    print(f"| package flatbuffers | {theirs:.1f} | {theirs / mine:.1f} |")
+    return int(slow)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
