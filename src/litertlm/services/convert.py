@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -109,6 +110,12 @@ def convert(
     """
     started = time.perf_counter()
     plan = plan_conversion(source, options, base=base)
+    template = plan.prompting.template
+    if template.kind == "fallback":
+        progress.warn(
+            "The checkpoint's chat template cannot be kept; the family's plain one is used. "
+            + " ".join(template.reasons)
+        )
     try:
         _check_disk(target, plan.nbytes)
         with appearing(target) as temporary:
@@ -116,6 +123,12 @@ def convert(
             sha256 = _sha256(temporary)
             _check(temporary, target, plan)
     except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise NotEnoughResources(
+                f"The disk became full while {target.name} was written.",
+                why=f"The bundle needs {plan.nbytes / 1e6:,.0f} MB.",
+                hint="Free some space (litert-lm-cli list, rm), or choose another --models-dir.",
+            ) from error
         raise ConversionFailed(
             f"The bundle could not be written to {target.parent}.",
             why=f"{error.strerror or error}",

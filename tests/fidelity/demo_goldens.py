@@ -1,6 +1,6 @@
 """Write goldens/demo.json: what float32 transformers computes from the demo model's GGUF file.
 
-Usage: PYTHONPATH=src:tests python tests/fidelity/make_demo_goldens.py GGUF  (with torch,
+Usage: PYTHONPATH=src:tests python tests/fidelity/demo_goldens.py GGUF  (with torch,
 transformers and gguf). For each question the greedy continuation; for the text of `verify` the
 mean entropy, the mean log-probability of the next token, and the most probable tokens.
 """
