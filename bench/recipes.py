@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT / "src"))
 from tokenizers import Tokenizer  # noqa: E402
 
 from litertlm.bundle import container  # noqa: E402
+from litertlm.bundle.sample_texts import PROSE  # noqa: E402
 from litertlm.checkpoint import open_checkpoint  # noqa: E402
 from litertlm.quantize import RECIPES  # noqa: E402
 from litertlm.runtime.interpreter import decode_logits  # noqa: E402
@@ -66,7 +67,7 @@ def speed(bundle: Path) -> tuple[float, float]:
     cache.mkdir(exist_ok=True)
     done = subprocess.run(
         [sys.executable, "-c", _SPEED, str(bundle), str(cache)],
-        input=quality.TEXT, check=True, capture_output=True, text=True,
+        input=PROSE, check=True, capture_output=True, text=True,
     )  # fmt: skip
     prefill, decode = done.stdout.split()
     return float(prefill), float(decode)
@@ -82,7 +83,7 @@ def main() -> None:
         checkpoint = open_checkpoint(next(models.rglob("*.gguf")))
         assert checkpoint.tokenizer.json is not None
         tokenizer = Tokenizer.from_str(checkpoint.tokenizer.json.decode())
-        ids = tokenizer.encode(quality.TEXT).ids[: quality.TOKENS]
+        ids = tokenizer.encode(PROSE).ids[: quality.TOKENS]
         reference = quality.reference_logits(checkpoint, ids)
         best = dict.fromkeys(bundles, (0.0, 0.0))
         for _ in range(rounds):
