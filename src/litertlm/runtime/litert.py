@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -18,6 +19,7 @@ _REASON_LINES = 8
 # Stack traces and headings that say nothing to a user.
 _NOISE = re.compile(r"\s*(@ |Stack trace:|=== |third_party/|WARNING: Logging before)")
 # A mapping that the system refuses, and TFLite's own words.
+_RUNTIME_SPACE = 300_000_000  # bytes of address space of the runtime itself, at the least
 _NO_MEMORY = ("data != ((void *) -1)", "Failed to allocate", "Cannot allocate memory", "bad_alloc")
 _LINKING = threading.Lock()
 # What the runtime takes where neither the bundle nor the user says anything.
@@ -37,6 +39,24 @@ def preload() -> None:
     threading.Thread(target=load, name="preload", daemon=True).start()
 
 
+def _check_address_space(bundle: Path) -> None:
+    """Refuse a limit (`ulimit -v`) that is too low: native code aborts when it meets it."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    # The bundle and its packed weights are mapped, each about as large as the other.
+    needed = 2 * bundle.stat().st_size + _RUNTIME_SPACE
+    if limit != resource.RLIM_INFINITY and limit < needed:
+        raise NotEnoughResources(
+            f"{bundle.name} needs more memory than this process may have.",
+            why=f"At least {needed / 1e6:,.0f} MB of address space; the limit is "
+            f"{limit / 1e6:,.0f} MB.",
+            hint="Raise the limit (ulimit -v), or run a smaller model.",
+        )
+
+
 def load_engine(
     bundle: Path,
     info: BundleInfo,
@@ -53,7 +73,9 @@ def load_engine(
 
     Raises:
         EngineFailed: the runtime refused the bundle; what it printed is in `why`.
+        NotEnoughResources: this process may not have the memory.
     """
+    _check_address_space(bundle)
     result: list[Any] = []
 
     def load() -> None:
