@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from litertlm.services.convert import convert
+from litertlm.services.options import ConvertOptions
 from program import isolated_environment
+from recorder import Recorder
 
 QUESTIONS = ("What is the capital of Germany?", "What is 2+2?", "What is the capital of Japan?")
 TOKENS = 30
@@ -43,12 +46,14 @@ model.engine.close()
 """
 
 
-def test_a_chat_equals_the_whole_history_at_once(demo_bundle: Path, home: Path) -> None:
-    """In a process of its own: the runtime keeps what it loads."""
+def test_a_chat_equals_the_whole_history_at_once(demo_gguf: Path, home: Path) -> None:
+    """In a process of its own, and in float32: int8 rounds a prefill and a decode differently."""
+    bundle = home / "float.litertlm"
+    convert(demo_gguf, bundle, ConvertOptions(recipe="none"), progress=Recorder())
     environment = isolated_environment(home)
     environment["PYTHONPATH"] += f":{Path(__file__).parents[1]}"
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, demo_bundle],
+        [sys.executable, "-c", PROGRAM, bundle],
         env=environment,
         capture_output=True,
         text=True,
