@@ -246,6 +246,25 @@ def split_value_heads(x: Tensor, heads: int) -> Tensor:
     return ops.transpose(_with_heads(x, heads), (0, 2, 3, 1))
 
 
+def project_heads(
+    x: Tensor,
+    w: Weights,
+    prefix: str,
+    heads: int,
+    kv_heads: int,
+    head_dim: int,
+    *,
+    bias: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """x [1, S, H] through `q_proj`, `k_proj` and `v_proj` after `prefix`, split into heads:
+    q [1, N, S, hd], k [1, K, S, hd], v [1, K, hd, S].
+    """
+    q = split_heads(linear(x, w, f"{prefix}q_proj", heads * head_dim, bias=bias), heads)
+    k = split_heads(linear(x, w, f"{prefix}k_proj", kv_heads * head_dim, bias=bias), kv_heads)
+    v = linear(x, w, f"{prefix}v_proj", kv_heads * head_dim, bias=bias)
+    return q, k, split_value_heads(v, kv_heads)
+
+
 def _with_heads(x: Tensor, heads: int) -> Tensor:
     _, s, width = x.shape
     assert isinstance(width, int)

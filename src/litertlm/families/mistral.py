@@ -52,9 +52,7 @@ def _attention(step: Step, w: Weights, c: Config, layer: int, x: Tensor) -> Tens
     p = f"model.layers.{layer}.self_attn."
     heads, kv_heads, hd = c.num_attention_heads, c.num_key_value_heads, c.head_dim
     rotate = step.rotation(c.rope)
-    q = blocks.split_heads(blocks.linear(x, w, p + "q_proj", heads * hd), heads)
-    k = blocks.split_heads(blocks.linear(x, w, p + "k_proj", kv_heads * hd), kv_heads)
-    v = blocks.split_value_heads(blocks.linear(x, w, p + "v_proj", kv_heads * hd), kv_heads)
+    q, k, v = blocks.project_heads(x, w, p, heads, kv_heads, hd)
     window = c.sliding_window
     y = blocks.attention(step, layer, rotate(q), rotate(k), v, scale=hd**-0.5, window=window)
     return blocks.linear(y, w, p + "o_proj", c.hidden_size)

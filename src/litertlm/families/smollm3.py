@@ -73,10 +73,7 @@ def _attention(step: Step, w: Weights, c: Config, layer: int, x: Tensor) -> Tens
     p = f"model.layers.{layer}.self_attn."
     heads, kv_heads, hd = c.num_attention_heads, c.num_key_value_heads, c.head_dim
     bias = c.attention_bias
-    q = blocks.split_heads(blocks.linear(x, w, p + "q_proj", heads * hd, bias=bias), heads)
-    k = blocks.split_heads(blocks.linear(x, w, p + "k_proj", kv_heads * hd, bias=bias), kv_heads)
-    v = blocks.linear(x, w, p + "v_proj", kv_heads * hd, bias=bias)
-    v = blocks.split_value_heads(v, kv_heads)
+    q, k, v = blocks.project_heads(x, w, p, heads, kv_heads, hd, bias=bias)
     if c.rotated[layer]:
         rotate = step.rotation(c.rope)
         q, k = rotate(q), rotate(k)

@@ -30,7 +30,7 @@ class Builder:
         self._chunks: list[bytes] = []
         self._size = 0
         self._layouts: dict[tuple[tuple[int, str], ...], _Layout] = {}
-        self._shared: dict[tuple[bytes, int, bool], Ref] = {}
+        self._shared: dict[tuple[bytes, int, int], Ref] = {}
 
     def table(self, *fields: Field) -> Ref:
         """A table with the given fields; leave out those that have their default value."""
@@ -64,7 +64,7 @@ class Builder:
     def array(self, values: NDArray[Any], *, share: bool) -> Ref:
         """A vector of a numpy array's little-endian elements; `share` stores equal ones once.
 
-        An unshared vector's data starts at `ref - 4`, for patching.
+        An unshared vector's data starts four bytes after its ref, for patching.
         """
         data = np.ascontiguousarray(values).tobytes()
         return self._vector(data, values.size, values.itemsize, share=share)
@@ -95,8 +95,8 @@ class Builder:
         return self._size
 
     def _vector(self, data: bytes, count: int, align: int, *, share: bool) -> Ref:
-        terminated = len(data) == count + 1 and align == 4
-        key = (data, align, terminated)
+        # A string's count leaves out its final zero, so equal bytes may be different vectors.
+        key = (data, count, align)
         if share and key in self._shared:
             return self._shared[key]
         pad = -(self._size + len(data)) % max(align, 4)
