@@ -34,6 +34,24 @@ def test_the_beginning(start: Start) -> None:
     assert terminal.screen.cursor.x == 2
 
 
+def test_the_first_line_is_there_before_the_rest_is_imported_and_goes_away(start: Start) -> None:
+    terminal = start()
+    terminal.wait_until(lambda: bool(terminal.received), "a first line")
+    assert terminal.received.startswith("Looking for demo...")
+    assert "Looking for" not in terminal.wait_for_prompt()
+
+
+def test_the_first_line_is_gone_when_the_answer_comes(
+    start: Start, home: Path, demo_bundle: Path
+) -> None:
+    name = "./with-a-name-that-is-longer-than-the-answer.litertlm"
+    os.link(demo_bundle, home / name)
+    terminal = start("--prompt", GERMANY, model=name)
+    assert terminal.wait_for_end() == 0
+    assert terminal.received.startswith(f"Looking for {name}...")
+    assert terminal.text == BERLIN
+
+
 def test_questions_and_answers_and_the_end(start: Start) -> None:
     terminal = start()
     assert f"> {GERMANY}\n{BERLIN}\n" in terminal.say(GERMANY)

@@ -18,7 +18,8 @@ from typing import Any, TextIO
 
 _REDRAW_SECONDS = 0.1
 _READABLE_COLUMNS = 100
-_CLEAR_LINE = "\r\x1b[K"
+_CLEAR_REST = "\x1b[K"
+_CLEAR_LINE = f"\r{_CLEAR_REST}"
 _RED, _GREEN, _YELLOW, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
 _COLOURS = {"✗": _RED, "✓": _GREEN, "!": _YELLOW}
 
@@ -62,6 +63,7 @@ class Output:
         smart = stderr.isatty() and not self._dumb
         self._draws = smart and not quiet
         self._colours = smart and not environment.get("NO_COLOR")
+        self._first_line = smart  # what start.py wrote may be there; the cursor is before it
 
     def data(self, value: Any, human: str) -> None:
         """The result of a command: `value` with `--json`, else `human`."""
@@ -74,7 +76,7 @@ class Output:
             StdoutClosed: nobody reads it any more.
         """
         with self._lock:
-            self._hide_bar()
+            self._make_room()
             try:
                 self._stdout.write(text + end)
                 self._stdout.flush()
@@ -92,6 +94,7 @@ class Output:
     def aside(self, text: str) -> None:
         """A piece of what is not the answer but belongs to it (thinking), on stderr, at once."""
         if not self.quiet:
+            self._make_room()
             self._stderr.write(text)
             self._stderr.flush()
 
@@ -135,7 +138,7 @@ class Output:
 
     def _line(self, text: str) -> None:
         with self._lock:
-            self._hide_bar()
+            self._make_room()
             if self._colours and text[:1] in _COLOURS:
                 text = f"{_COLOURS[text[0]]}{text[0]}{_PLAIN}{text[1:]}"
             self._stderr.write(text + "\n")
@@ -149,6 +152,14 @@ class Output:
             with contextlib.suppress(OSError):
                 width = os.get_terminal_size(self._stderr.fileno()).columns
             self._stderr.write(_CLEAR_LINE + bar.text(width - 1))
+            self._stderr.flush()
+
+    def _make_room(self) -> None:
+        """Remove what is on the line that is written next."""
+        self._hide_bar()
+        if self._first_line:
+            self._first_line = False
+            self._stderr.write(_CLEAR_REST)
             self._stderr.flush()
 
     def _hide_bar(self) -> None:

@@ -1,0 +1,48 @@
+"""The first sign of life on a terminal, before anything that takes time is imported.
+
+Half of the time until the program can say something of its own is imports. This module needs only
+what Python has loaded by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+_WORK = ("run", "convert", "pull")
+_NO_WORDS = ("--quiet", "--json", "--help", "-h", "--version")
+
+
+def first_line(arguments: Sequence[str]) -> str:
+    """What to show at once for the program's `arguments`; empty where other words come first."""
+    if not any(name in arguments for name in _WORK) or any(name in arguments for name in _NO_WORDS):
+        return ""
+    model = arguments[1] if arguments[0] in _WORK and len(arguments) > 1 else ""
+    if not model or model.startswith("-") or not model.isprintable():
+        return "Starting..."
+    return f"Looking for {model}..."
+
+
+def show_first_line(arguments: Sequence[str]) -> None:
+    """Show it on stderr, if that is a terminal.
+
+    The cursor goes back to the start of the line: `output.py` clears it for its first words.
+    """
+    line = first_line(arguments)
+    if line and _draws():
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns
+        sys.stderr.write(f"{line[: max(0, columns - 1)]}\r")
+        sys.stderr.flush()
+
+
+def end_first_line() -> None:
+    """Go below it: the program ends before it could say anything else."""
+    if _draws():
+        sys.stderr.write("\n")
+        sys.stderr.flush()
+
+
+def _draws() -> bool:
+    smart = os.environ.get("TERM") not in {"dumb", ""}
+    return smart and sys.stderr is not None and sys.stderr.isatty()
