@@ -42,6 +42,7 @@ SECTIONS = {
     "graph": ("The graph without weights", "graph.py qwen3-0.6b", ""),
     "recipes": ("Recipes, on the demo model", "recipes.py", ""),
     "oneshot": ("One answer, whole process", "oneshot.py", ""),
+    "latency": ("Waiting, on a terminal", "latency.py", ""),
     "startup": ("Start of the program", "startup.py", ""),
     "install": ("Size of the base install", "install_size.py ../.venv", ""),
 }
