@@ -1,24 +1,32 @@
 """`python -m litertlm`, and the installed program."""
 
+import os
 import sys
+from contextlib import suppress
+from typing import NoReturn
 
 from litertlm.cli import signals
 from litertlm.cli.start import end_first_line, show_first_line
 
 
-def run() -> int:
-    """Run the program; returns its exit code."""
+def run() -> NoReturn:
+    """Run the program, and leave with its exit code."""
     try:
         signals.install()
         show_first_line(sys.argv[1:])
         from litertlm.cli.main import main  # takes a moment, in which Ctrl-C may come
     except KeyboardInterrupt:
         end_first_line()
-        return 130
-    code = main()
+        sys.exit(130)
+    code = main(sys.argv[1:])
     signals.ignore()
-    return code
+    # Everything is written and every lock given back. Python would take up to a tenth of a second
+    # to free, piece by piece, what the operating system frees at once.
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
-    sys.exit(run())
+    run()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 from collections.abc import Sequence
-from contextlib import suppress
 
 import click
 
@@ -75,24 +73,15 @@ def cli() -> None:
 cli.params += common_options()
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str]) -> int:
     """Run the program; returns its exit code."""
-    argv = list(sys.argv[1:] if arguments is None else arguments)
     if instruction := os.environ.get(_COMPLETION_VARIABLE):
         from click.shell_completion import shell_complete
 
         return shell_complete(cli, {}, PROGRAM, _COMPLETION_VARIABLE, instruction)
     # An error may come before the options are parsed, and wants to obey them all the same.
     flags = {name: f"--{name}" in argv for name in ("json", "quiet", "verbose")}
-    code = guarded(lambda: _invoke(argv), lambda: make_output(flags))
-    if arguments is None and "litert_lm" in sys.modules:
-        # Everything is written and every lock given back. The runtime would take a tenth of a
-        # second to free a model that the operating system frees at once.
-        with suppress(OSError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
-    return code
+    return guarded(lambda: _invoke(list(argv)), lambda: make_output(flags))
 
 
 def _invoke(argv: list[str]) -> None:

@@ -32,7 +32,7 @@ from litertlm.progress import Progress
 from litertlm.quantize import RECIPES, Recipe, apply
 from litertlm.services.options import DEFAULT_CONTEXT, ConvertOptions
 from litertlm.services.verify import verify_converted
-from litertlm.store.files import appearing
+from litertlm.store.files import appearing, file_sha256, syncing
 from litertlm.tflite import Layout
 from litertlm.tflite import plan as plan_tflite
 from litertlm.tflite import write as write_tflite
@@ -120,8 +120,9 @@ def convert(
         _check_disk(target, plan.nbytes)
         with appearing(target) as temporary:
             _write(plan, temporary, progress)
-            sha256 = _sha256(temporary)
-            _check(temporary, target, plan)
+            with syncing(temporary):
+                sha256 = file_sha256(temporary)
+                _check(temporary, target, plan)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise NotEnoughResources(
@@ -345,12 +346,3 @@ def _uuid(fd: int, model_offset: int, plan: Plan) -> str:
     for weight in plan.layout.weights:
         digest.update(os.pread(fd, _SAMPLE, model_offset + weight.offset))
     return str(uuid.UUID(bytes=digest.digest()[:16], version=4))
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as f:
-        buffer = memoryview(bytearray(1 << 20))
-        while size := f.readinto(buffer):
-            digest.update(buffer[:size])
-    return digest.hexdigest()

@@ -1,8 +1,9 @@
-"""Files that appear whole or not at all, and the size and removal of folders."""
+"""Files that appear whole or not at all; hashes; the size and removal of folders."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -38,6 +39,31 @@ def appearing(target: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def syncing(path: Path) -> Iterator[None]:
+    """Bring the file `path` to the disk while the body of the `with` runs, which may read it.
+
+    Raises:
+        OSError: at the end of the body; the disk did not take it.
+    """
+    from concurrent.futures import ThreadPoolExecutor  # `list` and the like must start at once
+
+    with ThreadPoolExecutor(1) as pool:
+        synced = pool.submit(_sync, path)
+        yield
+        synced.result()
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal sha256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        buffer = memoryview(bytearray(1 << 20))
+        while size := file.readinto(buffer):
+            digest.update(buffer[:size])
+    return digest.hexdigest()
 
 
 def write_whole(target: Path, data: bytes) -> None:

@@ -21,7 +21,8 @@ from litertlm.services.verify import Verdict, verify_converted
 from litertlm.services.verify.behaviour import Answer, check_behaviour, fault_of
 from litertlm.services.verify.prompts import check_stored_prompts, check_stored_tokenizer
 from litertlm.services.verify.quality import distance, reference_logits
-from litertlm.services.verify.structure import check_structure, file_sha256
+from litertlm.services.verify.structure import check_structure
+from litertlm.store.files import file_sha256
 from recorder import Recorder
 from tiny.checkpoint import write_checkpoint
 from tiny.models import MODELS

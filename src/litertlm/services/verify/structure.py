@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 from collections import Counter
 from itertools import pairwise
@@ -13,6 +12,7 @@ from litertlm.bundle.container import Header, PlacedSection
 from litertlm.bundle.model_section import weight_ranges
 from litertlm.errors import DamagedBundle
 from litertlm.services.verify.report import Check, Verdict, judged
+from litertlm.store.files import file_sha256
 
 _ALIGNMENT = 1 << 14  # the runtime maps sections into memory
 _TOKENIZERS = (container.HF_TOKENIZER, container.SENTENCEPIECE)
@@ -45,15 +45,6 @@ def check_structure(bundle: Path, *, sha256: str | None, size_bytes: int | None)
             "sha256_compared": sha256 is not None,
         },
     )
-
-
-def file_sha256(path: Path) -> str:
-    """Hexadecimal sha256 of a file."""
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _sections(header: Header) -> list[str]:

@@ -24,9 +24,9 @@ from litertlm.services.verify.prompts import (
     check_stored_prompts,
 )
 from litertlm.services.verify.report import Check, Verdict, judged, not_checked
-from litertlm.services.verify.structure import check_structure, file_sha256
+from litertlm.services.verify.structure import check_structure
 from litertlm.store import InstalledModel, Store, parse_name, provenance_path
-from litertlm.store.files import appearing
+from litertlm.store.files import appearing, file_sha256
 
 PARTS = ("structure", "prompts", "quality", "behaviour")
 _NO_CHECKPOINT = "The checkpoint is not on disk; give it with --checkpoint."
