@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from litertlm.cli.markdown import MarkdownStream
+from litertlm.cli.markdown import MarkdownStream, Size, printable
 from litertlm.cli.output import Output
 from litertlm.services.chat import Answer, Chat
 from litertlm.services.chat_stream import Piece
@@ -23,13 +23,15 @@ class Shown:
     The answer goes to stdout; thinking is not the answer and goes to stderr, dimmed on a terminal.
 
     Args:
-        width: columns of the terminal, or None for plain text.
+        plain: markdown stays as it is written; without a terminal it does anyway.
         thinking: whether thinking is shown.
     """
 
-    def __init__(self, output: Output, *, width: Callable[[], int] | None, thinking: bool) -> None:
+    def __init__(self, output: Output, *, plain: bool, thinking: bool) -> None:
         self._output = output
-        self._width = width
+        size = output.answer_size()
+        self._on_terminal = size is not None
+        self._size = None if plain else size
         self._thinking = thinking
         self._answer: MarkdownStream | None = None
         self._aside: MarkdownStream | None = None
@@ -43,15 +45,24 @@ class Shown:
         if self._last and piece.kind != self._last:
             self._end_part()
         if piece.kind == "thinking":
-            if self._width and self._aside is None:
-                self._aside = MarkdownStream(self._width, base="dim")
-            self._output.aside(self._aside.feed(piece.text) if self._aside else piece.text)
+            if self._size and self._aside is None:
+                self._aside = self._markdown(self._size, base="dim")
+            text = self._aside.feed(piece.text) if self._aside else printable(piece.text)
+            self._output.aside(text)
         else:
-            if self._width and self._answer is None:
-                self._answer = MarkdownStream(self._width)
-            self._output.answer(self._answer.feed(piece.text) if self._answer else piece.text)
+            if self._size and self._answer is None:
+                self._answer = self._markdown(self._size)
+            self._output.answer(self._drawn(piece.text))
         self._last = piece.kind
         self._ended_line = piece.text.endswith("\n")
+
+    def _markdown(self, size: Size, base: str = "") -> MarkdownStream:
+        return MarkdownStream(size, base=base, colours=self._output.colours)
+
+    def _drawn(self, text: str) -> str:
+        if self._answer is not None:
+            return self._answer.feed(text)
+        return printable(text) if self._on_terminal else text
 
     def end(self) -> None:
         """End the answer's last line."""

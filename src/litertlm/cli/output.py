@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TextIO
 
 _REDRAW_SECONDS = 0.1
-_READABLE_COLUMNS = 100
 _CLEAR_REST = "\x1b[K"
 _CLEAR_LINE = f"\r{_CLEAR_REST}"
 _RED, _GREEN, _YELLOW, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
@@ -38,6 +37,9 @@ class Output:
         quiet: `--quiet`: no status and no bars; answers, warnings and errors stay.
         verbose: `--verbose`: details too.
         clock: seconds, for rates.
+
+    Attributes:
+        colours: whether the user wants any (`NO_COLOR`), on a terminal.
     """
 
     def __init__(
@@ -60,9 +62,10 @@ class Output:
         self._lock = threading.RLock()
         self._bar: Bar | None = None
         self._dumb = environment.get("TERM") in {"dumb", ""}
+        self.colours = not environment.get("NO_COLOR")
         smart = stderr.isatty() and not self._dumb
         self._draws = smart and not quiet
-        self._colours = smart and not environment.get("NO_COLOR")
+        self._colours = smart and self.colours
         self._first_line = smart  # what start.py wrote may be there; the cursor is before it
 
     def data(self, value: Any, human: str) -> None:
@@ -85,11 +88,11 @@ class Output:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self._stdout.fileno())
                 raise StdoutClosed from error
 
-    def answer_width(self) -> Callable[[], int] | None:
-        """Columns for text that is to be read, asked anew each time; None if not on a terminal."""
+    def answer_size(self) -> Callable[[], os.terminal_size] | None:
+        """The terminal that answers are read on, asked anew each time; None if there is none."""
         if not self._stdout.isatty() or self._dumb:
             return None
-        return lambda: min(shutil.get_terminal_size().columns - 1, _READABLE_COLUMNS)
+        return shutil.get_terminal_size
 
     def aside(self, text: str) -> None:
         """A piece of what is not the answer but belongs to it (thinking), on stderr, at once."""

@@ -145,7 +145,7 @@ def answer_once(app: App, installed: InstalledModel, request: RunRequest, prompt
 
     shown = Shown(
         output,
-        width=None if request.plain else output.answer_width(),
+        plain=request.plain,
         thinking=not request.hide_thinking,
     )
     with interruptible(chat):

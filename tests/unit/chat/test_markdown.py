@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
 
 import pyte
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from litertlm.cli.markdown import MarkdownStream
+from litertlm.cli.markdown import MarkdownStream, Size
 
 TEXT = """# A title
 
@@ -25,7 +26,18 @@ def f(x):
 ```
 > quoted
 ---
+See [the *docs*](https://example.org/a_(b)) or [1, 2].
+
+| Name | Made of |
+|:-----|--------:|
+| Bread | flour, water, **salt** and yeast |
+| 茶 | leaves \\| water |
 End."""
+
+
+def terminal(width: int, lines: int = 60) -> Size:
+    """A terminal with room for text of `width` columns."""
+    return lambda: os.terminal_size((width + 1, lines))
 
 
 def screen_of(sent: str, columns: int = 80) -> pyte.Screen:
@@ -35,7 +47,7 @@ def screen_of(sent: str, columns: int = 80) -> pyte.Screen:
 
 
 def shown(text: str, cuts: list[int] | None = None, width: int = 40) -> pyte.Screen:
-    stream = MarkdownStream(lambda: width)
+    stream = MarkdownStream(terminal(width))
     places = sorted({cut % (len(text) + 1) for cut in cuts or []} | {0, len(text)})
     parts = [text[a:b] for a, b in pairwise(places)]
     return screen_of("".join(stream.feed(part) for part in parts) + stream.finish())
@@ -43,6 +55,11 @@ def shown(text: str, cuts: list[int] | None = None, width: int = 40) -> pyte.Scr
 
 def lines(screen: pyte.Screen) -> list[str]:
     return "\n".join(line.rstrip() for line in screen.display).rstrip().split("\n")
+
+
+def grid(screen: pyte.Screen) -> list[list[object]]:
+    """Every character with its style."""
+    return [[screen.buffer[y][x] for x in range(screen.columns)] for y in range(screen.lines)]
 
 
 def test_what_a_reader_sees() -> None:
@@ -64,14 +81,21 @@ def test_what_a_reader_sees() -> None:
         "```",
         "│ quoted",
         "─" * 40,
+        "See the docs (https://example.org/a_(b))",
+        "or [1, 2].",
+        "",
+        "Name  │                      Made of",
+        "──────┼─────────────────────────────",
+        "Bread │ flour, water, salt and yeast",
+        "茶    │               leaves | water",
         "End.",
     ]
 
 
-@settings(max_examples=25)
-@given(st.lists(st.integers(0, 500)))
+@settings(max_examples=40)
+@given(st.lists(st.integers(0, 800)))
 def test_the_chunks_do_not_matter(cuts: list[int]) -> None:
-    assert shown(TEXT, cuts).display == shown(TEXT).display
+    assert grid(shown(TEXT, cuts)) == grid(shown(TEXT))
 
 
 @settings(max_examples=60)
@@ -98,11 +122,11 @@ def test_styles() -> None:
 
 @pytest.mark.parametrize("text", ["Paris", "The ", "é"])
 def test_text_is_not_held_back(text: str) -> None:
-    assert text in MarkdownStream(lambda: 80).feed(text)
+    assert text in MarkdownStream(terminal(80)).feed(text)
 
 
 def test_a_word_moves_to_the_next_line_when_it_does_not_fit() -> None:
-    stream = MarkdownStream(lambda: 10)
+    stream = MarkdownStream(terminal(10))
     sent = [stream.feed(part) for part in ("12345 ", "abc", "def", "!")]
     assert sent[1] == "abc"
     assert lines(screen_of("".join(sent))) == ["12345", "abcdef!"]
@@ -110,8 +134,155 @@ def test_a_word_moves_to_the_next_line_when_it_does_not_fit() -> None:
 
 def test_the_width_follows_the_terminal() -> None:
     width = [20]
-    stream = MarkdownStream(lambda: width[0])
+    stream = MarkdownStream(lambda: os.terminal_size((width[0] + 1, 60)))
     first = stream.feed("one two three four five\n")
     width[0] = 10
     second = stream.feed("one two three\n")
     assert lines(screen_of(first + second)) == ["one two three four", "five", "one two", "three"]
+
+
+def test_the_number_of_an_item_is_shown_at_once() -> None:
+    assert MarkdownStream(terminal(80)).feed("1") == "1"
+    assert lines(shown("1. one two three\n10) four five", width=10)) == [
+        "1. one two",
+        "   three",
+        "10) four",
+        "    five",
+    ]
+
+
+TABLE = """\
+| Planet | Moons |
+| --- | ---: |
+| Mars | 2 |
+"""
+
+
+def test_a_row_is_drawn_when_it_is_complete() -> None:
+    stream = MarkdownStream(terminal(40))
+    assert stream.feed("| Planet | Moons |\n") == ""
+    assert "Planet" in stream.feed("| --- | ---: |\n")
+    assert stream.feed("| Mars | 2 ") == ""
+    assert stream.feed("|\n") == "Mars   │     2\n"
+
+
+def test_a_wider_row_draws_the_table_anew_and_nothing_above_it() -> None:
+    stream = MarkdownStream(terminal(40))
+    sent = [stream.feed(part) for part in ("Above.\n", TABLE, "| A long name | 10 |\n", "Below.")]
+    assert "Above" not in "".join(sent[1:])
+    assert lines(screen_of("".join(sent))) == [
+        "Above.",
+        "Planet      │ Moons",
+        "────────────┼──────",
+        "Mars        │     2",
+        "A long name │    10",
+        "Below.",
+    ]
+
+
+def test_a_table_that_was_scrolled_off_keeps_its_columns() -> None:
+    stream = MarkdownStream(terminal(40, lines=6))
+    text = TABLE + "| Venus | 0 |\n" * 6 + "| A long name | 10 |\n| Io | 0 |\n"
+    screen = pyte.HistoryScreen(41, 6, history=100)
+    pyte.Stream(screen).feed(stream.feed(text).replace("\n", "\r\n"))
+    assert lines(screen)[-3:] == ["A long │    10", "name   │", "Io     │     0"]
+    assert len(screen.history.top) == 12 + 1 - 6
+
+
+def test_a_table_is_not_drawn_anew_after_a_resize() -> None:
+    columns = [60]
+    stream = MarkdownStream(lambda: os.terminal_size((columns[0], 40)))
+    stream.feed(TABLE)
+    columns[0] = 50
+    assert "\x1b[J" not in stream.feed("| A long name | 10 |\n")
+
+
+def test_a_table_wraps_its_cells_on_a_narrow_terminal() -> None:
+    text = "| Food | Made of |\n|---|---|\n| Bread | flour, water, salt<br>and **yeast** |\n"
+    assert lines(shown(text, width=22)) == [
+        "Food  │ Made of",
+        "──────┼───────────────",
+        "Bread │ flour, water,",
+        "      │ salt",
+        "      │ and yeast",
+    ]
+    assert lines(shown(text, width=9))[0] == "| Food |"
+
+
+def test_wide_characters_and_emoji_keep_columns_aligned() -> None:
+    shown_lines = lines(shown("| a | b |\n|---|---|\n| 日本 | x |\n| 👍🏽 | y |\n"))
+    assert shown_lines[2].replace(" ", "") == "日本│x"
+    # On pyte's screen a wide character takes two places, of which the second is empty.
+    assert shown("| a | b |\n|---|---|\n| 日本 | x |\n").buffer[2][5].data == "│"
+
+
+@pytest.mark.parametrize("text", ["| not a table\n", "|a|b|\ntext\n", "||\n", "|a|\n"])
+def test_lines_with_bars_that_are_no_table_stay(text: str) -> None:
+    assert lines(shown(text)) == text.rstrip("\n").split("\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "drawn"),
+    [
+        ("[a](http://x.org)", "a (http://x.org)"),
+        ("[http://x.org](http://x.org)", "http://x.org"),
+        ("[](http://x.org)", "http://x.org"),
+        ('[a](http://x.org "A title")', "a (http://x.org)"),
+        ("[a] (b)", "[a] (b)"),
+        ("- [ ] to do", "• [ ] to do"),
+        ("f[0](x) = y", "f0 (x) = y"),
+        ("`[a](b)`", "[a](b)"),
+        ("[never closed", "[never closed"),
+        ("[a](never closed", "[a](never closed"),
+    ],
+)
+def test_links(text: str, drawn: str) -> None:
+    assert lines(shown(text, width=60)) == [drawn]
+
+
+CODE = '''```python
+def f(x):
+    """Says
+    return 1"""
+    return "a"  # why
+```
+'''
+
+
+def test_code_has_colours() -> None:
+    screen = shown(CODE, list(range(len(CODE))), width=60)
+    assert screen.buffer[1][0].fg == "magenta"
+    assert screen.buffer[3][4].fg == "green", "it is inside a string of two lines"
+    assert screen.buffer[4][4].fg == "magenta"
+    assert screen.buffer[4][11].fg == "green"
+    assert lines(screen) == CODE.rstrip().split("\n")
+
+
+def test_a_line_of_code_that_is_wider_than_the_terminal_is_drawn_once() -> None:
+    text = "```python\n" + "x = 1 + " * 10 + "1\n"
+    stream = MarkdownStream(terminal(30))
+    sent = "".join(stream.feed(char) for char in text)
+    assert "\r" not in sent
+
+
+@pytest.mark.parametrize("label", ["", "no-such-language", "text"])
+def test_code_of_no_known_language_is_shown_as_it_is(label: str) -> None:
+    assert lines(shown(f"```{label}\nif x:\n\ty\n```")) == [f"```{label}", "if x:", "    y", "```"]
+
+
+def test_a_fence_in_a_list_keeps_its_indentation() -> None:
+    assert lines(shown("- a\n  ```\n  code\n  ```\n")) == ["• a", "  ```", "  code", "  ```"]
+
+
+def test_without_colours_there_are_none() -> None:
+    stream = MarkdownStream(terminal(60), colours=False)
+    screen = screen_of(stream.feed("# Head\n`code`\n" + CODE) + stream.finish())
+    drawn = [char for row in range(12) for char in screen.buffer[row].values()]
+    assert {char.fg for char in drawn} == {"default"}
+    assert screen.buffer[0][0].bold
+    assert screen.buffer[1][0].bold
+
+
+def test_a_model_cannot_steer_the_terminal() -> None:
+    sent = MarkdownStream(terminal(60)).feed("a\x1b]52;c;aGk=\x07b\x9b2Jc\r\bd")
+    assert sent == "a]52;c;aGk=b2Jcd"

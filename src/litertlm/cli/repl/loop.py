@@ -99,7 +99,7 @@ def _answer(repl: Repl) -> None:
     output, chat = repl.output, repl.chat
     shown = Shown(
         output,
-        width=None if repl.plain else output.answer_width(),
+        plain=repl.plain,
         thinking=not repl.hide_thinking,
     )
 

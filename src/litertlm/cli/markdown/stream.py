@@ -1,40 +1,64 @@
-"""Draw markdown on a terminal while it is still being written.
+"""Markdown, piece by piece, to what a terminal is sent.
 
-Text appears as it arrives and is never drawn twice, but for a word that does not fit on its line,
-which moves to the next. What is held back is only a marker that is not complete (`**`, `###`), so
-nothing waits for the end of a block. Understood: headings, emphasis, code, fences, lists, quotes,
-rules. Tables and links stay as they were written.
+Text appears as it arrives. Drawn twice are only a word that does not fit on its line, which moves
+to the next; a line of code when it is complete, for its colours; and a table whose columns must
+become wider (table.py). Held back are only markers that are not complete (`**`, `###`, a link up
+to its end) and a table's row up to its end. Understood: headings, emphasis, code, fences, lists,
+quotes, rules, tables, links.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
-from unicodedata import category, east_asian_width
 
-_RESET = "\x1b[0m"
-_SGR = {"bold": "1", "dim": "2", "italic": "3", "heading": "1;36", "code": "36", "quote": "2"}
-_BLOCK_MARKER = re.compile(
-    r"(?P<heading>#{1,6}) |(?P<bullet>[-*+]) |(?P<number>\d{1,3}[.)]) |(?P<quote>>) ?"
-)
-_MAYBE_BLOCK_MARKER = re.compile(r"#{1,6}|[-*+]|\d{1,3}[.)]?|>|`{1,2}|~{1,2}")
+from litertlm.cli.markdown.code import Colours
+from litertlm.cli.markdown.styled import RESET, char_columns, columns, printable
+from litertlm.cli.markdown.table import Table, cells_of, is_delimiter, may_be_delimiter
+
+Size = Callable[[], os.terminal_size]
+
+_READABLE_COLUMNS = 100
+_SGR = {
+    "bold": "1",
+    "dim": "2",
+    "italic": "3",
+    "link": "4",
+    "quote": "2",
+    "heading": "1;36",
+    "code": "36",
+}
+_WITHOUT_COLOURS = {**_SGR, "heading": "1", "code": "1"}
+_BLOCK_MARKER = re.compile(r"(?P<heading>#{1,6}) |(?P<bullet>[-*+]) |(?P<quote>>) ?")
+_MAYBE_BLOCK_MARKER = re.compile(r"#{1,6}|[-*+]|>|`{1,2}|~{1,2}")
+# Shown as it comes: the number of an item looks the same before it is known to be one.
+_NUMBER = re.compile(r"\d{1,3}[.)] ")
+_MAYBE_NUMBER = re.compile(r"\d{1,3}[.)]?")
 _FENCE = re.compile(r"(```+|~~~+)")
 _RULE = re.compile(r"([-*_])(?:[ ]*\1){2,}[ ]*")
 _MAYBE_RULE = re.compile(r"([-*_])(?:[ ]*\1)*[ ]*")
+_ADDRESS = r"(?:[^\s()<>]|\([^\s()]*\))*"
+_LINK = re.compile(
+    rf"\[(?P<text>[^\[\]\n]{{0,200}})\]\(\s*<?(?P<address>{_ADDRESS})>?(?:\s+[\"'][^\n()]*[\"'])?\s*\)"
+)
+_MAYBE_LINK = re.compile(r"\[[^\[\]\n]{0,200}(?:\](?:\((?:[^()\n]|\([^()\n]*\)?){0,500})?)?")
 
 
 class MarkdownStream:
     """Turns pieces of markdown into pieces of terminal text.
 
     Args:
-        width: columns that may be used, asked again for each line (a terminal changes its size).
+        size: of the terminal, asked again and again (it changes).
         base: a style of everything, such as `dim`; empty for none.
+        colours: whether there may be any; bold and italics stay.
     """
 
-    def __init__(self, width: Callable[[], int], base: str = "") -> None:
-        self._width_now = width
-        self._width = width()
+    def __init__(self, size: Size, *, base: str = "", colours: bool = True) -> None:
+        self._size = size
+        self._width = self._width_now()
         self._base = base
+        self._colours = colours
         self._held = ""
         self._styles: list[str] = []
         self._shown_styles: list[str] = []
@@ -45,11 +69,17 @@ class MarkdownStream:
         self._word_columns = 0
         self._fence = ""
         self._fence_label = False
+        self._code: Colours | None = None
+        self._code_line = ""
+        self._code_size = size()
+        self._table: Table | None = None
+        self._head: str | None = None
         self._before = ""
 
     def feed(self, text: str) -> str:
         """Take the next markdown; return what the terminal is to be sent now."""
-        self._held += text
+        self._held += printable(text)
+        self._width = self._width_now()
         out: list[str] = []
         while self._held and self._step(out, final=False):
             pass
@@ -79,6 +109,11 @@ class MarkdownStream:
         rest = line[spaces:]
         if not complete and not rest:
             return False
+        if rest.startswith("|") and not self._fence and not self._base:
+            taken = self._table_line(out, line, final=final)
+            if taken is not None:
+                return taken
+        self._table = None
         if self._fence:
             if rest.startswith(self._fence):
                 self._end_fence(out, line)
@@ -89,14 +124,12 @@ class MarkdownStream:
             return True
         if not complete and (_MAYBE_BLOCK_MARKER.fullmatch(rest) or _MAYBE_RULE.fullmatch(rest)):
             return False
-        self._width = self._width_now()
         self._indent = " " * min(spaces, 12)
         fence = _FENCE.match(rest)
         if fence:
             self._fence, self._fence_label = fence[1], True
             self._styles = ["dim"]
             self._line_start = False
-            self._put(out, " " * spaces)
             return True
         if complete and _RULE.fullmatch(rest):
             self._styles = ["dim"]
@@ -113,7 +146,51 @@ class MarkdownStream:
             self._block_marker(out, marker)
         self._line_start = False
         self._before = ""
+        self._head = None if marker else ""
         return True
+
+    def _table_line(self, out: list[str], line: str, *, final: bool) -> bool | None:
+        """A line that begins with `|`: of a table, or None where it is of none."""
+        _, newline, after = self._held.partition("\n")
+        if not newline and not final:
+            return False
+        if self._table is not None:
+            out.append(self._table.add([self._cell(cell) for cell in cells_of(line)]) + newline)
+            self._held = after
+            return True
+        below, below_newline, later = after.partition("\n")
+        if not below_newline and not final and may_be_delimiter(below):
+            return False
+        if not is_delimiter(below):
+            return None
+        table = Table(
+            [self._cell(cell, "bold") for cell in cells_of(line)],
+            below,
+            indent=" " * (len(line) - len(line.lstrip(" "))),
+            width=self._width,
+            size=self._size,
+        )
+        if not table.fits:
+            return None
+        self._table = table
+        out.append(table.begin() + below_newline)
+        self._held = later
+        return True
+
+    def _cell(self, text: str, *styles: str) -> str:
+        """What stands in a table's cell, with its styles; its lines end where it has newlines."""
+        inner = MarkdownStream(self._size, colours=self._colours)
+        inner._width = 10**6
+        lines = []
+        for line in text.split("\n"):
+            out: list[str] = []
+            inner._line_start, inner._styles, inner._held = False, list(styles), line
+            while inner._held and inner._step(out, final=True):
+                pass
+            inner._styles = []
+            inner._restyle(out)
+            lines.append("".join(out))
+        return "\n".join(lines)
 
     def _block_marker(self, out: list[str], marker: re.Match[str]) -> None:
         if marker["heading"]:
@@ -122,15 +199,13 @@ class MarkdownStream:
         if marker["quote"]:
             self._styles = ["quote"]
             shown = "│ "
-        elif marker["bullet"]:
-            shown = "• "
         else:
-            shown = marker["number"] + " "
+            shown = "• "
         self._put(out, shown)
         self._indent += "│ " if marker["quote"] else " " * len(shown)
 
     def _end_fence(self, out: list[str], line: str) -> None:
-        self._fence = ""
+        self._fence, self._code = "", None
         self._styles = ["dim"]
         self._put(out, line)
         self._styles = []
@@ -138,16 +213,44 @@ class MarkdownStream:
         self._line_start = False
 
     def _verbatim(self, out: list[str]) -> bool:
-        """Inside a fence: no markup, no wrapping."""
+        """Inside a fence: no markup, no wrapping; a line that is complete gets its colours."""
         line, newline, rest = self._held.partition("\n")
-        self._restyle(out)
-        out.append(line)
+        if not self._code_line:
+            self._code_size = self._size()
+        begun, self._code_line = self._code_line, self._code_line + line
         self._held = rest
+        if newline and self._code is not None and self._can_be_drawn_again():
+            self._restyle(out)
+            coloured = self._code.line(self._code_line)
+            out.append(f"\r\x1b[K{coloured}" if begun else coloured)
+        else:
+            self._restyle(out)
+            out.append(line)
         if newline:
-            self._fence_label = False
-            self._styles = ["code"]
+            self._after_code_line()
             self._newline(out)
         return bool(rest)
+
+    def _can_be_drawn_again(self) -> bool:
+        """Whether the line of code is on one line of the screen."""
+        size = self._size()
+        return size == self._code_size and columns(self._code_line) < size.columns
+
+    def _after_code_line(self) -> None:
+        if self._fence_label:
+            self._fence_label = False
+            self._code = self._colours_of(self._code_line)
+            self._styles = [] if self._code else ["code"]
+        self._code_line = ""
+
+    def _colours_of(self, label: str) -> Colours | None:
+        words = label.strip("`~ ").split()
+        if not words or not self._colours or self._base:
+            return None
+        try:
+            return Colours(words[0].lower())
+        except LookupError:
+            return None
 
     def _inline(self, out: list[str], *, final: bool) -> bool:
         text = self._held
@@ -160,6 +263,11 @@ class MarkdownStream:
             return True
         if char == "`":
             return self._toggle(out, "code", "`")
+        if "code" not in self._styles and char == "[":
+            if link := _LINK.match(text):
+                return self._link(out, link)
+            if not final and _MAYBE_LINK.fullmatch(text):
+                return False
         if "code" not in self._styles and char in "*_\\":
             if len(text) == 1 and not final:
                 return False
@@ -174,6 +282,34 @@ class MarkdownStream:
                 return self._emphasis(out, "italic", char, final=final)
         self._put(out, char)
         self._held = text[1:]
+        if self._head is not None:
+            self._after_number(char)
+        return True
+
+    def _after_number(self, char: str) -> None:
+        """Lines below the first one of a numbered item begin where its text does."""
+        assert self._head is not None
+        self._head += char
+        if _NUMBER.fullmatch(self._head):
+            self._indent += " " * len(self._head)
+        if not _MAYBE_NUMBER.fullmatch(self._head):
+            self._head = None
+
+    def _link(self, out: list[str], link: re.Match[str]) -> bool:
+        """The text of a link, and its address after it."""
+        rest, before = self._held[link.end() :], list(self._styles)
+        text, address = link["text"], link["address"]
+        if text and text != address:
+            self._styles = [*before, "link"]
+            self._held = text
+            while self._held and self._step(out, final=True):
+                pass
+            self._styles = [*before, "dim"]
+            self._put(out, f" ({address})" if address else "")
+        else:
+            self._styles = [*before, "link"]
+            self._put(out, address)
+        self._styles, self._held = before, rest
         return True
 
     def _emphasis(self, out: list[str], style: str, marker: str, *, final: bool) -> bool:
@@ -202,19 +338,19 @@ class MarkdownStream:
         """Show plain text in the current style, wrapped between words."""
         for char in text:
             self._before = char
-            columns = _columns(char)
+            size = char_columns(char)
             styled = self._style_change() + char
             if char == " ":
                 self._flush_word()
                 if self._column >= self._width:
                     continue
-            elif self._column + columns > self._width:
+            elif self._column + size > self._width:
                 self._wrap(out)
             if char != " ":
                 self._word += styled
-                self._word_columns += columns
+                self._word_columns += size
             out.append(styled)
-            self._column += columns
+            self._column += size
 
     def _wrap(self, out: list[str]) -> None:
         """Move the word that does not fit to a new line, or break a word of a whole line."""
@@ -245,14 +381,10 @@ class MarkdownStream:
         if wanted == self._shown_styles:
             return ""
         self._shown_styles = list(wanted)
-        codes = ";".join(_SGR[name] for name in wanted)
-        return _RESET + (f"\x1b[{codes}m" if codes else "")
+        known = _SGR if self._colours else _WITHOUT_COLOURS
+        codes = ";".join(known[name] for name in wanted)
+        return RESET + (f"\x1b[{codes}m" if codes else "")
 
-
-def _columns(char: str) -> int:
-    """Columns that a character takes: marks none, East Asian wide ones and most emoji two."""
-    if char.isascii():
-        return 1
-    if category(char) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if east_asian_width(char) in "WF" else 1
+    def _width_now(self) -> int:
+        """Columns that may be used: the last one stays free, and very long lines read badly."""
+        return max(1, min(self._size().columns - 1, _READABLE_COLUMNS))

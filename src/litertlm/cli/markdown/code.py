@@ -1,0 +1,66 @@
+"""Colours of code, line by line."""
+
+from __future__ import annotations
+
+from litertlm.cli.markdown.styled import RESET
+
+# Of a token's type the first that is known counts: Name.Function.Magic, Name.Function, Name.
+_COLOURS = {
+    "Keyword": "35",
+    "Name.Function": "34",
+    "Name.Class": "34",
+    "Name.Tag": "34",
+    "Name.Builtin": "36",
+    "Name.Decorator": "36",
+    "Name.Attribute": "36",
+    "Literal.String": "32",
+    "Literal.Number": "33",
+    "Operator.Word": "35",
+    "Comment": "2",
+}
+# What a line means may depend on all lines before it; more are not looked at.
+_MOST_BEFORE = 20_000
+
+
+class Colours:
+    """Colours the lines of one block of code, each once.
+
+    Args:
+        language: as it stands after the fence.
+
+    Raises:
+        LookupError: it is not known.
+    """
+
+    def __init__(self, language: str) -> None:
+        # 20 ms, and more for some languages: only once there is code.
+        from pygments.lexers import get_lexer_by_name
+        from pygments.util import ClassNotFound
+
+        try:
+            self._lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
+        except ClassNotFound as error:
+            raise LookupError(language) from error
+        self._before = ""
+
+    def line(self, text: str) -> str:
+        """A line (without its newline) with colours."""
+        code = self._before + text
+        shown, out, place = "", "", -len(self._before)
+        for kind, part in self._lexer.get_tokens(code):
+            own = part[max(0, -place) :].rstrip("\n")
+            place += len(part)
+            if own:
+                colour = _colour(str(kind))
+                out += f"\x1b[{colour}m{own}{RESET}" if colour else own
+                shown += own
+        self._before = (code + "\n")[-_MOST_BEFORE:]
+        # Lexers may clean what they read; a line is never changed for its colours.
+        return out if shown == text else text
+
+
+def _colour(kind: str) -> str:
+    name = kind.removeprefix("Token.")
+    while name and name not in _COLOURS:
+        name = name.rpartition(".")[0]
+    return _COLOURS.get(name, "")

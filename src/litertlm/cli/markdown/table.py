@@ -1,0 +1,141 @@
+"""A table that is drawn row by row as it comes, its columns as wide as what they hold.
+
+A row that needs wider columns draws the table anew, and nothing else on the screen. Where that is
+not possible any more (a part has been scrolled off, or the terminal has changed its size), columns
+stay as they are and long cells are wrapped.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+
+from litertlm.cli.markdown.styled import columns, wrap
+
+_NARROWEST = 3
+_BETWEEN = " │ "
+_DELIMITER = re.compile(r" *\|? *:?-+:? *(?:\| *:?-+:? *)*\|? *")
+_MAYBE_DELIMITER = re.compile(r"[ |:-]*")
+
+
+def is_delimiter(line: str) -> bool:
+    """Whether a line stands below a table's heading: `| --- | :-: |`."""
+    return "|" in line and _DELIMITER.fullmatch(line) is not None
+
+
+def may_be_delimiter(line: str) -> bool:
+    """Whether the beginning of a line may become one."""
+    return _MAYBE_DELIMITER.fullmatch(line) is not None
+
+
+def cells_of(line: str) -> list[str]:
+    """The cells of a row."""
+    row = line.strip().removeprefix("|")
+    if row.endswith("|") and not row.endswith("\\|"):
+        row = row[:-1]
+    cells = re.split(r"(?<!\\)\|", row)
+    return [re.sub("<br */?>", "\n", cell.strip().replace("\\|", "|")) for cell in cells]
+
+
+class Table:
+    """A table whose heading is known.
+
+    Args:
+        heading: its cells, ready to be shown.
+        delimiter: the line below it, which tells how columns are aligned.
+        indent: blanks before each line.
+        width: columns for the table at most.
+        size: of the terminal, asked again for each row.
+    """
+
+    def __init__(
+        self,
+        heading: list[str],
+        delimiter: str,
+        *,
+        indent: str,
+        width: int,
+        size: Callable[[], os.terminal_size],
+    ) -> None:
+        self._aligned = [_alignment(cell) for cell in cells_of(delimiter)]
+        self._rows = [heading]
+        self._indent = indent
+        self._room = width - len(indent)
+        self._size_now = size
+        self._size = size()
+        self._frozen = False
+        self._drawn = 0
+        self._widths = self._fitting()
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is room for a table at all."""
+        return self._room >= (_NARROWEST + len(_BETWEEN)) * len(self._rows[0])
+
+    def begin(self) -> str:
+        """The heading's lines."""
+        return self._lines(self._rows)
+
+    def add(self, row: list[str]) -> str:
+        """What draws the next row (without the last newline; the cursor is below the table)."""
+        self._rows.append(row)
+        widths = self._widths if self._frozen else self._fitting()
+        if widths == self._widths:
+            return self._lines([row])
+        if self._drawn >= self._size.lines or self._size_now() != self._size:
+            self._frozen = True
+            return self._lines([row])
+        self._widths = widths
+        above, self._drawn = self._drawn, 0
+        return f"\x1b[{above}A\x1b[J{self._lines(self._rows)}"
+
+    def _fitting(self) -> list[int]:
+        """Widths of the columns: what their cells need, or the widest of them cut."""
+        count = max(len(row) for row in self._rows)
+        if self._room < (_NARROWEST + len(_BETWEEN)) * count:
+            count = len(self._rows[0])
+        wanted = [_NARROWEST] * count
+        for row in self._rows:
+            for index, cell in enumerate(_merged(row, count)):
+                lines = [columns(line) for line in cell.split("\n")]
+                wanted[index] = max(wanted[index], *lines)
+        room = self._room - len(_BETWEEN) * (count - 1)
+        widest = min(max(wanted), room)
+        while widest > _NARROWEST and sum(min(width, widest) for width in wanted) > room:
+            widest -= 1
+        return [min(width, widest) for width in wanted]
+
+    def _lines(self, rows: list[list[str]]) -> str:
+        lines: list[str] = []
+        for row in rows:
+            cells = [
+                wrap(cell, width)
+                for cell, width in zip(_merged(row, len(self._widths)), self._widths, strict=True)
+            ]
+            for number in range(max(map(len, cells))):
+                parts = [cell[number] if number < len(cell) else "" for cell in cells]
+                lines.append(_BETWEEN.join(map(self._padded, range(len(parts)), parts)).rstrip())
+            if row is self._rows[0]:
+                lines.append("─┼─".join("─" * width for width in self._widths))
+        self._drawn += len(lines)
+        return "\n".join(self._indent + line for line in lines)
+
+    def _padded(self, column: int, text: str) -> str:
+        free = max(0, self._widths[column] - columns(text))
+        aligned = self._aligned[column] if column < len(self._aligned) else "<"
+        before = {"<": 0, "^": free // 2, ">": free}[aligned]
+        return " " * before + text + " " * (free - before)
+
+
+def _alignment(cell: str) -> str:
+    if not cell.endswith(":"):
+        return "<"
+    return "^" if cell.startswith(":") else ">"
+
+
+def _merged(row: list[str], count: int) -> list[str]:
+    """`row` as `count` cells: missing ones empty, too many as one."""
+    if len(row) > count:
+        return [*row[: count - 1], " | ".join(row[count - 1 :])]
+    return row + [""] * (count - len(row))
