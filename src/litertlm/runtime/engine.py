@@ -67,15 +67,20 @@ class EngineInfo:
         context: tokens that fit, prompt and answers together.
         backend: the backend that runs, `cpu` or `gpu`.
         stop_texts: the texts of the stop tokens.
+        start_text: the text of the tokens that a session begins with by itself (BOS), or empty.
     """
 
     context: int
     backend: str
     stop_texts: tuple[str, ...] = ()
+    start_text: str = ""
 
 
 class Session(Protocol):
-    """One KV cache. Text goes in as it is: no template is applied."""
+    """One KV cache. Text goes in as it is: no template is applied.
+
+    It begins with the engine's `start_text`, whether the first text does or not.
+    """
 
     def generate(self, text: str) -> Iterator[str]:
         """Append `text` to what the session holds, then yield an answer token by token.

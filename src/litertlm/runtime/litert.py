@@ -95,8 +95,11 @@ def load_engine(
         hint = "If the file may be damaged, delete it and run again."
         raise _failure(f"The runtime could not load {bundle}.", printed(), native, hint) from native
     context = options.context or info.context or _DEFAULT_CONTEXT
-    stop_texts = tuple(native.detokenize(ids) for ids in native.eos_token_ids)
-    return LiteRtEngine(native, EngineInfo(context, options.backend, stop_texts))
+    # A token that has no text (some SentencePiece models' control tokens) cannot be found in one.
+    stop_texts = tuple(filter(None, map(native.detokenize, native.eos_token_ids)))
+    start_ids = list(info.start_token_ids)
+    start_text = native.detokenize(start_ids) if start_ids else ""
+    return LiteRtEngine(native, EngineInfo(context, options.backend, stop_texts, start_text))
 
 
 def _native_engine(bundle: Path, options: EngineOptions) -> Any:
@@ -153,8 +156,8 @@ class LiteRtEngine:
 
     def open_session(self, decoding: Decoding) -> Session:
         if decoding.json_schema is None and decoding.repetition_penalty is None:
-            return _Session(self._native, decoding)
-        return _Conversation(self._native, decoding)
+            return _Session(self._native, decoding, self._info.start_text)
+        return _Conversation(self._native, decoding, self._info.start_text)
 
     def close(self) -> None:
         self._native.close()
@@ -163,12 +166,15 @@ class LiteRtEngine:
 class _Stream:
     """What both kinds of native sessions share: how an answer is waited for and stopped."""
 
-    def __init__(self) -> None:
+    def __init__(self, start_text: str) -> None:
         self._cancelled = False
         self._decoding = False
+        # The runtime puts it before the first text, also where that begins with it.
+        self._start_text = start_text
 
     def generate(self, text: str) -> Iterator[str]:
         self._cancelled = self._decoding = False
+        text, self._start_text = text.removeprefix(self._start_text), ""
         # Prefill blocks in native code, where Python runs no signal handlers, so it has a
         # thread. Nothing is written to stderr meanwhile, so what is printed is its reason.
         failed: list[RuntimeError] = []
@@ -219,8 +225,8 @@ class _Stream:
 class _Session(_Stream):
     """A raw session: text in, text out, to the letter."""
 
-    def __init__(self, engine: Any, decoding: Decoding) -> None:
-        super().__init__()
+    def __init__(self, engine: Any, decoding: Decoding, start_text: str) -> None:
+        super().__init__(start_text)
         self._native = engine.create_session(
             apply_prompt_template=False,
             sampler_config=_sampler_config(decoding.sampling),
@@ -255,10 +261,10 @@ class _Conversation(_Stream):
         "{% endif %}{% endfor %}"
     )
 
-    def __init__(self, engine: Any, decoding: Decoding) -> None:
+    def __init__(self, engine: Any, decoding: Decoding, start_text: str) -> None:
         import litert_lm
 
-        super().__init__()
+        super().__init__(start_text)
         self._text = ""
         self._arguments: dict[str, Any] = {}
         constrained = None

@@ -187,7 +187,7 @@ class Chat:
 
     def used_tokens(self) -> int:
         """Tokens of the conversation as it is sent."""
-        return len(self._engine.tokenize(self.prompt_text())) if self.messages else 0
+        return self._count(self.prompt_text()) if self.messages else 0
 
     def close(self) -> None:
         """Free the session."""
@@ -277,7 +277,7 @@ class Chat:
         limit = context - room
         while True:
             text = self.prompt_text()
-            tokens = len(self._engine.tokenize(text))
+            tokens = self._count(text)
             if tokens <= limit:
                 break
             later = self._next_user_message()
@@ -302,6 +302,11 @@ class Chat:
                 "is). A larger --context holds more; /clear starts anew."
             )
         return text, tokens
+
+    def _count(self, prompt: str) -> int:
+        """Tokens of a whole prompt, with those that a session begins with by itself."""
+        start = self._engine.info.start_text
+        return len(self._engine.tokenize(start + prompt.removeprefix(start)))
 
     def _next_user_message(self) -> int | None:
         for index in range(self._first_sent + 1, len(self.messages)):
