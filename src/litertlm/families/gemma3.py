@@ -74,8 +74,10 @@ def read_config(c: ConfigReader) -> Config:
 def _ropes(c: ConfigReader, head_dim: int) -> tuple[Rope, Rope]:
     """For layers with the whole context and for those with a window."""
     if c.has("rope_parameters"):
-        for kind in c.mapping("rope_parameters"):
-            if kind not in (FULL, SLIDING):
+        for kind, value in c.mapping("rope_parameters").items():
+            # transformers writes {"rope_type": "default", "rope_theta": null} beside the types of
+            # layers when the model has only one of them, and does not read it.
+            if kind not in (FULL, SLIDING) and value not in (None, "default"):
                 raise c.refuse("rope_parameters", f"has {kind!r}, which is no type of layer")
         full, local = (c.inner("rope_parameters").inner(kind) for kind in (FULL, SLIDING))
     else:
