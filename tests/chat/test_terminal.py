@@ -392,6 +392,25 @@ def test_calls_are_shown_and_asked_for(start: Start, home: Path, demo_bundle: Pa
     terminal.wait_for_prompt(after=len(terminal.received))
 
 
+def test_ctrl_c_ends_a_function_that_takes_too_long(
+    start: Start, home: Path, demo_bundle: Path
+) -> None:
+    with_template(demo_bundle, home / "caller.litertlm", CALLING)
+    (home / "tools.py").write_text(
+        "import time\n"
+        'def clock(city: str):\n    """The time."""\n'
+        '    open("running", "w")\n    time.sleep(600)\n'
+    )
+    flags = ("--tools", "tools.py", "--yes", "--max-tokens", "30")
+    terminal = start(*flags, model="./caller.litertlm")
+    terminal.wait_for_prompt()
+    terminal.send("What time is it in Rome?\r")
+    terminal.wait_until((home / "running").exists, "a running function")
+    terminal.send("\x03")
+    terminal.wait_for("interrupted it")
+    terminal.wait_for_prompt(after=len(terminal.received))
+
+
 def test_a_chat_whose_answers_go_to_a_file(home: Path) -> None:
     script = f"{' '.join(PROGRAM)} run demo > answers.txt"
     terminal = Terminal("-c", script, home=home, program="/bin/sh")

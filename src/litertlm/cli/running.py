@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from litertlm.cli.answers import (
     stats_line,
 )
 from litertlm.cli.app import App
-from litertlm.cli.signals import Interrupted
+from litertlm.cli.signals import Interrupted, ending_signals
 from litertlm.errors import UsageError
 from litertlm.services.chat import Chat
 from litertlm.services.chat_stream import Piece
@@ -27,7 +28,8 @@ from litertlm.services.run import LoadedModel, load_model
 from litertlm.store import InstalledModel
 
 if TYPE_CHECKING:
-    from litertlm.services.tools import Call, Toolbox
+    from litertlm.services.tool_calls import Call
+    from litertlm.services.tools import Toolbox
 
 
 @dataclass(frozen=True)
@@ -115,14 +117,17 @@ def loader(app: App, installed: InstalledModel, request: RunRequest) -> Callable
 
 
 def pieces_of(
-    chat: Chat, toolbox: Toolbox | None, allow: Callable[[Call], bool]
+    chat: Chat,
+    toolbox: Toolbox | None,
+    allow: Callable[[Call], bool],
+    running: Callable[[], AbstractContextManager[None]],
 ) -> Iterator[Piece]:
     """The answer to the messages as they are."""
     if toolbox is None:
         return chat.proceed()
     from litertlm.services.tools import answer_with_tools
 
-    return answer_with_tools(chat, toolbox, allow)
+    return answer_with_tools(chat, toolbox, allow, running)
 
 
 def answer_once(app: App, installed: InstalledModel, request: RunRequest, prompt: str) -> None:
@@ -149,7 +154,7 @@ def answer_once(app: App, installed: InstalledModel, request: RunRequest, prompt
         thinking=not request.hide_thinking,
     )
     with interruptible(chat):
-        for piece in pieces_of(chat, toolbox, allow):
+        for piece in pieces_of(chat, toolbox, allow, ending_signals):
             if request.jsonl:
                 output.answer(json_line({"type": piece.kind, "text": piece.text}))
             elif not output.json_wanted:

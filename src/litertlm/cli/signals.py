@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
@@ -28,6 +30,16 @@ def ignore() -> None:
     """The program is ending: let it say so in peace."""
     for number in _ENDING:
         signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def ending_signals() -> Iterator[None]:
+    """Ctrl-C ends the program, also where it would end an answer."""
+    before = signal.signal(signal.SIGINT, _raise)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _raise(number: int, frame: FrameType | None) -> NoReturn:

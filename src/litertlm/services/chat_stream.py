@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 THINKING_MARKERS = ("<think>", "</think>")
-CALL_MARKERS = ("<tool_call>", "</tool_call>")
-"""What most open models write around function calls; see services/tools.py."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from litertlm.progress import Progress
 from litertlm.runtime.bundle_info import BundleInfo, read_bundle_info
 from litertlm.runtime.engine import Decoding, Engine, EngineOptions, Sampling
 from litertlm.services.chat import Chat, ChatOptions, Render
-from litertlm.services.chat_stream import CALL_MARKERS, THINKING_MARKERS
+from litertlm.services.chat_stream import THINKING_MARKERS
 from litertlm.services.config_options import Value
 from litertlm.services.prompt import (
     base_model_notice,
@@ -63,6 +63,8 @@ class LoadedModel:
         """A new conversation; see `chat_options`."""
         if values.get("think") is not None and not self.can_switch_thinking:
             notice(f"{self.name} has no switch for thinking.")
+        if tools and "tools" not in template_source(self.info):
+            notice(f"{self.name} is not told of the tools: its chat template has no place for any.")
         options = chat_options(self.info, values, tools=tools)
         chat = Chat(self.engine, self.render, options, notice=notice)
         system = values.get("system")
@@ -186,7 +188,9 @@ def _markers(info: BundleInfo, tools: Sequence[object]) -> dict[str, tuple[str, 
     elif info.thinking or any(mark in template for mark in THINKING_MARKERS):
         markers["thinking"] = THINKING_MARKERS
     if tools:
-        markers["tool"] = CALL_MARKERS
+        from litertlm.services.tool_calls import MARKERS
+
+        markers["tool"] = next((pair for pair in MARKERS if pair[0] in template), MARKERS[0])
     return markers
 
 

@@ -1,9 +1,4 @@
-"""Function calling: plain Python functions that the model may ask for.
-
-The calls are read in the form that most open models write (`<tool_call>{"name": ...,
-"arguments": {...}}</tool_call>`, from NousResearch's Hermes function calling; Qwen's templates
-use it too) and in the bare JSON form of Llama 3.
-"""
+"""Function calling: plain Python functions that the model may ask for (forms: tool_calls.py)."""
 
 from __future__ import annotations
 
@@ -13,18 +8,17 @@ import json
 import re
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from litertlm.errors import UsageError
+from litertlm.errors import LiteRtLmError, UsageError
 from litertlm.services.chat import Chat
-from litertlm.services.chat_stream import CALL_MARKERS, Piece
+from litertlm.services.chat_stream import Piece
+from litertlm.services.tool_calls import Call, may_be_calls, read_calls
 
-_CALL = re.compile(
-    re.escape(CALL_MARKERS[0]) + r"(.*?)(?:" + re.escape(CALL_MARKERS[1]) + r"|\Z)", re.S
-)
 _MOST_ROUNDS = 8
 _JSON_TYPES: Mapping[Any, str] = {
     int: "integer",
@@ -37,23 +31,6 @@ _JSON_TYPES: Mapping[Any, str] = {
 
 
 @dataclass(frozen=True)
-class Call:
-    """A function that the model wants to be called."""
-
-    name: str
-    arguments: Mapping[str, Any]
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """As data."""
-        return {"name": self.name, "arguments": dict(self.arguments)}
-
-    def __str__(self) -> str:
-        shown = ", ".join(f"{key}={value!r}" for key, value in self.arguments.items())
-        return f"{self.name}({shown})"
-
-
-@dataclass(frozen=True)
 class Toolbox:
     """Functions by name."""
 
@@ -63,6 +40,14 @@ class Toolbox:
     def schemas(self) -> tuple[Mapping[str, Any], ...]:
         """What the chat template is given, in the form of transformers' `get_json_schema`."""
         return tuple(_schema(function) for function in self.functions.values())
+
+    @property
+    def parameters(self) -> Mapping[str, Sequence[str]]:
+        """The names of each function's parameters, in order."""
+        return {
+            name: list(inspect.signature(function).parameters)
+            for name, function in self.functions.items()
+        }
 
     def call(self, call: Call) -> str:
         """The result as text: JSON, or an error for the model to read."""
@@ -107,44 +92,107 @@ def load_tools(path: Path) -> Toolbox:
     return Toolbox(functions)
 
 
-def find_calls(text: str) -> list[Call]:
-    """The calls in a model's answer; what is not a call in proper form is none."""
-    found = []
-    blocks = _CALL.findall(text) or [text]
-    for block in blocks:
-        try:
-            data = json.loads(block)
-        except ValueError:
-            continue
-        arguments = (
-            data.get("arguments", data.get("parameters")) if isinstance(data, dict) else None
-        )
-        if isinstance(arguments, dict) and isinstance(data.get("name"), str):
-            found.append(Call(data["name"], arguments))
-    return found
-
-
 def answer_with_tools(
-    chat: Chat, toolbox: Toolbox, allow: Callable[[Call], bool]
+    chat: Chat,
+    toolbox: Toolbox,
+    allow: Callable[[Call], bool],
+    running: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Iterator[Piece]:
     """Like `Chat.proceed`, calling what the model asks for and going on with the results.
 
     Args:
         allow: asked before each call; a refused one is told to the model as such.
+        running: entered while a function runs. A KeyboardInterrupt there ends the function only.
+
+    Raises:
+        LiteRtLmError: as `Chat.proceed`, or the chat template has no place for calls and their
+            results; nothing of the question, calls and results is kept then.
     """
+    asked = len(chat.messages) - 1
     for _ in range(_MOST_ROUNDS):
-        yield from chat.proceed()
+        try:
+            yield from _without_calls(chat.proceed(), toolbox)
+        except LiteRtLmError:
+            del chat.messages[asked:]
+            raise
         if not chat.messages or chat.messages[-1]["role"] != "assistant":
             return
-        message = chat.messages[-1]
-        calls = find_calls(message["content"])
-        if not calls:
+        if chat.last is None or chat.last.finish_reason == "interrupted":
             return
-        message["content"] = _CALL.sub("", message["content"]).strip()
-        message["tool_calls"] = [{"type": "function", "function": call.fields} for call in calls]
-        for call in calls:
-            result = toolbox.call(call) if allow(call) else '{"error": "the user did not allow it"}'
-            chat.messages.append({"role": "tool", "name": call.name, "content": result})
+        answer = chat.messages.pop()
+        calls, rest = read_calls(answer["content"], toolbox.parameters)
+        if not calls:
+            chat.messages.append(answer)
+            return
+        made = [(call, _result(toolbox, call, allow, running)) for call in calls]
+        before = list(chat.messages)
+        chat.messages.extend(_as_messages(rest.strip(), [made], len(before)))
+        if len(made) > 1 and not _renders(chat):
+            # Some templates (Llama 3) know one call a turn only.
+            chat.messages[:] = [
+                *before,
+                *_as_messages(rest.strip(), [[one] for one in made], len(before)),
+            ]
+
+
+def _result(
+    toolbox: Toolbox,
+    call: Call,
+    allow: Callable[[Call], bool],
+    running: Callable[[], AbstractContextManager[None]],
+) -> str:
+    if not allow(call):
+        return '{"error": "the user did not allow it"}'
+    try:
+        with running():
+            return toolbox.call(call)
+    except KeyboardInterrupt as interrupt:
+        if type(interrupt) is not KeyboardInterrupt:  # the program is told to end
+            raise
+        return '{"error": "the user interrupted it"}'
+
+
+def _without_calls(pieces: Iterator[Piece], toolbox: Toolbox) -> Iterator[Piece]:
+    """The pieces, but not text that turns out to be nothing but calls."""
+    held: list[Piece] = []
+    shown = False
+    for piece in pieces:
+        if piece.kind != "text" or shown:
+            yield piece
+            continue
+        held.append(piece)
+        if not may_be_calls("".join(part.text for part in held)):
+            shown = True
+            yield from held
+    if not shown and not read_calls("".join(part.text for part in held), toolbox.parameters)[0]:
+        yield from held
+
+
+def _as_messages(
+    text: str, turns: Sequence[Sequence[tuple[Call, str]]], number: int
+) -> Iterator[dict[str, Any]]:
+    """Turns with calls, each followed by the results. Mistral wants ids of nine characters."""
+    for turn in turns:
+        ids = [f"call{number + place:05}" for place in range(len(turn))]
+        yield {
+            "role": "assistant",
+            "content": text,
+            "tool_calls": [
+                {"id": id_, "type": "function", "function": call.fields}
+                for id_, (call, _) in zip(ids, turn, strict=True)
+            ],
+        }
+        for id_, (call, result) in zip(ids, turn, strict=True):
+            yield {"role": "tool", "name": call.name, "tool_call_id": id_, "content": result}
+        text, number = "", number + len(turn)
+
+
+def _renders(chat: Chat) -> bool:
+    try:
+        chat.prompt_text()
+    except LiteRtLmError:
+        return False
+    return True
 
 
 def _schema(function: Callable[..., Any]) -> Mapping[str, Any]:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from litertlm.services.chat_stream import CALL_MARKERS, Piece, Splitter, StopFinder
+from litertlm.services.chat_stream import Piece, Splitter, StopFinder
 
-MARKERS = {"thinking": ("<think>", "</think>"), "tool": CALL_MARKERS}
+MARKERS = {"thinking": ("<think>", "</think>"), "tool": ("<tool_call>", "</tool_call>")}
 
 
 def pieces(text: str, cuts: Iterable[int], inside: str = "text") -> list[tuple[str, str]]:

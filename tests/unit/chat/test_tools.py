@@ -11,7 +11,8 @@ import pytest
 
 from litertlm.errors import UsageError
 from litertlm.services.chat import Chat, ChatOptions
-from litertlm.services.tools import Call, Toolbox, answer_with_tools, find_calls, load_tools
+from litertlm.services.tool_calls import Call
+from litertlm.services.tools import Toolbox, answer_with_tools, load_tools
 from scripted import ScriptedEngine, render
 
 FILE = '''
@@ -91,26 +92,6 @@ def test_what_a_call_returns(toolbox: Toolbox) -> None:
     assert "no function" in toolbox.call(Call("nope", {}))
 
 
-@pytest.mark.parametrize(
-    ("text", "calls"),
-    [
-        ('<tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>', [("f", {"a": 1})]),
-        ('{"name": "f", "parameters": {}}', [("f", {})]),
-        (
-            '<tool_call>{"name": "f", "arguments": {}}</tool_call>'
-            '<tool_call>{"name": "g", "arguments": {}}',
-            [("f", {}), ("g", {})],
-        ),
-        ("Just text.", []),
-        ('<tool_call>{"name": "f"</tool_call>', []),
-        ('{"answer": 42}', []),
-        ("[1, 2]", []),
-    ],
-)
-def test_calls_in_an_answer(text: str, calls: list[tuple[str, dict[str, Any]]]) -> None:
-    assert [(call.name, call.arguments) for call in find_calls(text)] == calls
-
-
 CALL = '<tool_call>{"name": "weather", "arguments": {"city": "Rome"}}</tool_call>'
 
 
@@ -138,6 +119,10 @@ def test_a_call_is_made_and_its_result_answered(toolbox: Toolbox) -> None:
         "assistant",
     ]
     assert "blue" in chat.messages[2]["content"]
+    # Mistral's template demands ids of nine characters, the same on both sides.
+    (call,) = chat.messages[1]["tool_calls"]
+    assert len(call["id"]) == 9
+    assert chat.messages[2]["tool_call_id"] == call["id"]
     assert chat.messages[1]["tool_calls"][0]["function"]["name"] == "weather"
 
 
@@ -145,6 +130,73 @@ def test_a_refused_call_is_not_made(toolbox: Toolbox) -> None:
     chat = chat_with([CALL, "Then not."], toolbox)
     list(answer_with_tools(chat, toolbox, lambda call: False))
     assert "not allow" in chat.messages[2]["content"]
+
+
+BARE = '{"name": "weather", "parameters": {"city": "Rome"}}'
+
+
+@pytest.mark.parametrize("form", [BARE, f"```json\n{BARE}\n```", '[weather(city="Rome")]'])
+def test_an_answer_that_is_nothing_but_a_call_is_not_shown(toolbox: Toolbox, form: str) -> None:
+    chat = chat_with([form, "It is blue."], toolbox)
+    shown = "".join(piece.text for piece in answer_with_tools(chat, toolbox, lambda call: True))
+    assert shown == "It is blue."
+    assert chat.messages[1]["content"] == ""
+
+
+@pytest.mark.parametrize("text", ['{"sky": "blue"}', "[a list] of words", "[f(x)] is a term", "["])
+def test_an_answer_that_only_looks_like_a_call_is_shown(toolbox: Toolbox, text: str) -> None:
+    chat = chat_with([text], toolbox)
+    pieces = list(answer_with_tools(chat, toolbox, lambda call: True))
+    assert "".join(piece.text for piece in pieces) == text == chat.messages[1]["content"]
+
+
+def test_text_streams_as_soon_as_it_cannot_be_a_call(toolbox: Toolbox) -> None:
+    chat = chat_with(["[one two three four"], toolbox)
+    pieces = answer_with_tools(chat, toolbox, lambda call: True)
+    assert [next(pieces).text for _ in range(3)] == ["[one", " two", " three"]
+
+
+def test_a_template_that_knows_one_call_a_turn_gets_one_a_turn(toolbox: Toolbox) -> None:
+    def single(messages: Sequence[dict[str, Any]], **more: Any) -> str:
+        if any(len(message.get("tool_calls", ())) > 1 for message in messages):
+            raise UsageError("This model only supports single tool-calls at once!")
+        return render(messages)
+
+    options = ChatOptions(tools=toolbox.schemas)
+    engine = ScriptedEngine([CALL + CALL, "Blue twice."])
+    chat = Chat(engine, single, options, notice=lambda text: None)
+    chat.say("Rome and Rome?")
+    list(answer_with_tools(chat, toolbox, lambda call: True))
+    roles = [message["role"] for message in chat.messages]
+    assert roles == ["user", "assistant", "tool", "assistant", "tool", "assistant"]
+    assert chat.messages[1]["tool_calls"][0]["id"] != chat.messages[3]["tool_calls"][0]["id"]
+
+
+def test_a_template_without_a_place_for_results_loses_the_question_only(toolbox: Toolbox) -> None:
+    def strict(messages: Sequence[dict[str, Any]], **more: Any) -> str:
+        if any(message["role"] == "tool" for message in messages):
+            raise UsageError("Conversation roles must alternate user/assistant")
+        return render(messages)
+
+    options = ChatOptions(tools=toolbox.schemas)
+    chat = Chat(ScriptedEngine(["Hello.", CALL]), strict, options, notice=lambda text: None)
+    for text in ("Hi", "What is the weather in Rome?"):
+        chat.say(text)
+        if text == "Hi":
+            list(answer_with_tools(chat, toolbox, lambda call: True))
+    with pytest.raises(UsageError, match="must alternate"):
+        list(answer_with_tools(chat, toolbox, lambda call: True))
+    assert [message["content"] for message in chat.messages] == ["Hi", "Hello."]
+
+
+def test_an_interrupted_function_is_told_to_the_model(toolbox: Toolbox) -> None:
+    def interrupted(city: str) -> str:
+        raise KeyboardInterrupt
+
+    chat = chat_with([CALL, "Then not."], toolbox)
+    box = Toolbox({"weather": interrupted})
+    list(answer_with_tools(chat, box, lambda call: True))
+    assert "interrupted" in chat.messages[2]["content"]
 
 
 def test_calls_without_end_are_ended(toolbox: Toolbox) -> None:

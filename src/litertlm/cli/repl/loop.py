@@ -17,7 +17,8 @@ from litertlm.cli.repl.terminal import echo, restored_terminal
 from litertlm.cli.running import RunRequest, loader, pieces_of
 from litertlm.cli.signals import Interrupted
 from litertlm.errors import LiteRtLmError
-from litertlm.services.tools import Call, Toolbox
+from litertlm.services.tool_calls import Call
+from litertlm.services.tools import Toolbox
 from litertlm.store import InstalledModel
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _answer(repl: Repl) -> None:
 
     with echo(False), interruptible(chat):
         try:
-            for piece in pieces_of(chat, repl.toolbox, allow):
+            for piece in pieces_of(chat, repl.toolbox, allow, _ctrl_c_raises):
                 shown.show(piece)
         finally:
             shown.end()
