@@ -13,8 +13,8 @@ while they are streamed.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,7 @@ _LEVELS = np.float32(1 << 18)
 _TILE = 128
 
 
+@cache
 def hadamard() -> NDArray[np.float32]:
     """A symmetric Hadamard matrix, [BLOCK, BLOCK]: Sylvester's with random signs on both sides."""
     matrix = np.ones((1, 1), np.float32)
@@ -43,7 +44,9 @@ def hadamard() -> NDArray[np.float32]:
         matrix = np.block([[matrix, matrix], [matrix, -matrix]])
     bits = (_SIGNS >> np.arange(BLOCK - 1, -1, -1)) & 1
     signs = (1 - 2 * bits).astype(np.float32)
-    return matrix * signs * signs[:, None]
+    matrix = matrix * signs * signs[:, None]
+    matrix.flags.writeable = False
+    return matrix
 
 
 def rotate(model: Model, chosen: Collection[int]) -> None:
@@ -94,9 +97,17 @@ def rotated_weight(weight: Constant) -> Constant:
         step = np.maximum(x.max(axis=1), -x.min(axis=1))[:, None] / _LEVELS
         step[step == 0] = 1
         np.rint(np.divide(x, step, out=x), out=x)
-        tile = math.gcd(x.size // BLOCK, _TILE)
-        y: NDArray[np.float32] = (x.reshape(-1, tile, BLOCK) @ matrix).reshape(x.shape)
+        y = _times(x.reshape(-1, BLOCK), matrix).reshape(x.shape)
         y *= step / np.float32(BLOCK)
         return y
 
     return Constant(weight.name, weight.shape, DType.FLOAT32, rows)
+
+
+def _times(x: NDArray[np.float32], matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """x [n, BLOCK] times `matrix`, by matmuls of `_TILE` rows and a smaller one."""
+    y = np.empty_like(x)
+    whole = len(x) - len(x) % _TILE
+    np.matmul(x[:whole].reshape(-1, _TILE, BLOCK), matrix, out=y[:whole].reshape(-1, _TILE, BLOCK))
+    np.matmul(x[whole:], matrix, out=y[whole:])
+    return y

@@ -7,8 +7,9 @@ thread, straight to its final offset, so memory stays the same for any model.
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from math import prod
 from typing import Any
 
@@ -28,7 +29,7 @@ def write(
 
     Args:
         threads: how many blocks are worked on at once.
-        advance: called with the number of bytes written.
+        advance: called with the number of bytes written, from several threads.
 
     Raises:
         ConversionFailed: a weight is NaN or infinite; the tensor is named.
@@ -40,24 +41,22 @@ def write(
         if w.encoding.scaled
     }
 
-    def work(index: int, start: int, stop: int) -> int:
-        return _block(fd, base, layout.weights[index], start, stop, scales.get(index))
+    blocks = deque(_blocks(layout))
+
+    def work() -> None:
+        while blocks:
+            try:
+                index, start, stop = blocks.popleft()
+            except IndexError:  # another thread took the last one
+                return
+            advance(_block(fd, base, layout.weights[index], start, stop, scales.get(index)))
 
     with ThreadPoolExecutor(threads) as pool:
-        pending: set[Future[int]] = set()
         try:
-            for block in _blocks(layout):
-                pending.add(pool.submit(work, *block))
-                # A bounded queue: an error or Ctrl-C ends the work within a few blocks.
-                if len(pending) >= 4 * threads:
-                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        advance(future.result())
-            for future in pending:
-                advance(future.result())
+            for worker in as_completed([pool.submit(work) for _ in range(threads)]):
+                worker.result()
         finally:
-            for future in pending:
-                future.cancel()
+            blocks.clear()  # after an error or Ctrl-C the threads end with their present block
     pwrite_all(fd, layout.flatbuffer, base)
     for index, values in scales.items():
         where = layout.weights[index].scales
