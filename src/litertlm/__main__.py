@@ -1,5 +1,6 @@
 """`python -m litertlm`, and the installed program."""
 
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -8,9 +9,14 @@ from typing import NoReturn
 from litertlm.cli import signals
 from litertlm.cli.start import end_first_line, show_first_line
 
+# Graphs and vocabularies are a hundred thousand objects and no garbage. With Python's threshold of
+# 700 the collector would look at them again and again.
+_COLLECT_AFTER = 100_000
+
 
 def run() -> NoReturn:
     """Run the program, and leave with its exit code."""
+    gc.set_threshold(_COLLECT_AFTER)
     try:
         signals.install()
         show_first_line(sys.argv[1:])

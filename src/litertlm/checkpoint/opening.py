@@ -6,9 +6,6 @@ from pathlib import Path
 
 from litertlm.checkpoint.files import read_magic, regular_file_size
 from litertlm.checkpoint.folder import open_folder
-from litertlm.checkpoint.gguf_file import MAGIC
-from litertlm.checkpoint.gguf_model import open_gguf
-from litertlm.checkpoint.lora import merge_adapter
 from litertlm.checkpoint.lora_config import is_adapter
 from litertlm.checkpoint.types import Checkpoint
 from litertlm.errors import DamagedCheckpoint, ModelNotFound
@@ -28,7 +25,7 @@ def open_checkpoint(path: Path, *, base: Path | None = None) -> Checkpoint:
         DamagedCheckpoint: files that are cut off or contradict themselves.
     """
     try:
-        return _open(path) if base is None else merge_adapter(_open(base), path)
+        return _open(path) if base is None else _merged(path, base)
     except OSError as error:  # permissions, mostly
         raise DamagedCheckpoint(f"Cannot read {path}.", why=str(error)) from error
 
@@ -44,12 +41,28 @@ def _open(path: Path) -> Checkpoint:
         if not gguf_files or (path / "config.json").exists():
             return open_folder(path)
         if len(gguf_files) == 1:
-            return open_gguf(gguf_files[0])
+            return _open_file(gguf_files[0])
         raise ModelNotFound(
             f"{path} holds {len(gguf_files)} GGUF files.",
             hint="Name one of them:\n" + "\n".join(f"  {file}" for file in gguf_files),
         )
     regular_file_size(path)
+    return _open_file(path)
+
+
+# What most checkpoints do not need is imported late.
+
+
+def _merged(adapter: Path, base: Path) -> Checkpoint:
+    from litertlm.checkpoint.lora import merge_adapter
+
+    return merge_adapter(_open(base), adapter)
+
+
+def _open_file(path: Path) -> Checkpoint:
+    from litertlm.checkpoint.gguf_file import MAGIC
+    from litertlm.checkpoint.gguf_model import open_gguf
+
     if path.suffix.lower() == ".gguf" or read_magic(path) == MAGIC:
         return open_gguf(path)
     raise ModelNotFound(
