@@ -6,16 +6,14 @@ Side by side with transformers/models/gemma2/modeling_gemma2.py; same tensor nam
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
-from litertlm.families import blocks
+from litertlm.families import blocks, stacks
 from litertlm.families.blocks import Step, Weights
 from litertlm.families.config import ConfigReader
 from litertlm.families.decoder import DecoderConfig, layer_windows, read_decoder
 from litertlm.families.rope import read_rope
-from litertlm.graph import Tensor, ops
-
-# Norm weights are stored as the difference from 1.
-ONE = 1.0
+from litertlm.graph import Tensor
 
 
 @dataclass(frozen=True)
@@ -59,19 +57,7 @@ def read_config(c: ConfigReader) -> Config:
 
 def decoder(step: Step, w: Weights, c: Config) -> None:
     """Gemma2ForCausalLM: embeddings, layers, norm, head."""
-    eps = c.rms_norm_eps
-    x = blocks.embed(step, w, c.vocab_size, c.hidden_size, scale=c.hidden_size**0.5)
-    for i in range(c.num_hidden_layers):
-        p = f"model.layers.{i}."
-        y = blocks.rms_norm(x, w, p + "input_layernorm", eps, plus=ONE)
-        y = _attention(step, w, c, i, y)
-        x = ops.add(x, blocks.rms_norm(y, w, p + "post_attention_layernorm", eps, plus=ONE))
-        y = blocks.rms_norm(x, w, p + "pre_feedforward_layernorm", eps, plus=ONE)
-        y = blocks.mlp(y, w, p + "mlp", c.intermediate_size, c.hidden_act)
-        x = ops.add(x, blocks.rms_norm(y, w, p + "post_feedforward_layernorm", eps, plus=ONE))
-    x = blocks.rms_norm(x, w, "model.norm", eps, plus=ONE)
-    tied, softcap = c.tie_word_embeddings, c.final_logit_softcapping
-    blocks.head(step, x, w, c.vocab_size, tied=tied, softcap=softcap)
+    stacks.gemma(step, w, c, partial(_attention, step, w, c), softcap=c.final_logit_softcapping)
 
 
 def _attention(step: Step, w: Weights, c: Config, layer: int, x: Tensor) -> Tensor:

@@ -6,13 +6,14 @@ Side by side with transformers/models/granite/modeling_granite.py; same tensor n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
-from litertlm.families import blocks
+from litertlm.families import blocks, stacks
 from litertlm.families.blocks import Step, Weights
 from litertlm.families.config import ConfigReader
 from litertlm.families.decoder import DecoderConfig, read_decoder
 from litertlm.families.rope import read_rope
-from litertlm.graph import Tensor, ops
+from litertlm.graph import Tensor
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,16 @@ def read_config(c: ConfigReader) -> Config:
 
 def decoder(step: Step, w: Weights, c: Config) -> None:
     """GraniteForCausalLM: embeddings, layers, norm, head."""
-    x = blocks.embed(step, w, c.vocab_size, c.hidden_size, scale=c.embedding_multiplier)
-    for i in range(c.num_hidden_layers):
-        p = f"model.layers.{i}."
-        y = blocks.rms_norm(x, w, p + "input_layernorm", c.rms_norm_eps)
-        y = _attention(step, w, c, i, y)
-        x = ops.add(x, ops.mul(y, c.residual_multiplier))
-        y = blocks.rms_norm(x, w, p + "post_attention_layernorm", c.rms_norm_eps)
-        y = blocks.mlp(y, w, p + "mlp", c.intermediate_size, c.hidden_act, bias=c.mlp_bias)
-        x = ops.add(x, ops.mul(y, c.residual_multiplier))
-    x = blocks.rms_norm(x, w, "model.norm", c.rms_norm_eps)
-    tied, scale = c.tie_word_embeddings, 1.0 / c.logits_scaling
-    blocks.head(step, x, w, c.vocab_size, tied=tied, scale=scale)
+    stacks.pre_norm(
+        step,
+        w,
+        c,
+        partial(_attention, step, w, c),
+        mlp_bias=c.mlp_bias,
+        embedding_scale=c.embedding_multiplier,
+        residual_scale=c.residual_multiplier,
+        logits_scale=1.0 / c.logits_scaling,
+    )
 
 
 def _attention(step: Step, w: Weights, c: Config, layer: int, x: Tensor) -> Tensor:

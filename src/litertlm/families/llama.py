@@ -6,13 +6,14 @@ Side by side with transformers/models/llama/modeling_llama.py; same tensor names
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
-from litertlm.families import blocks
+from litertlm.families import blocks, stacks
 from litertlm.families.blocks import Step, Weights
 from litertlm.families.config import ConfigReader
 from litertlm.families.decoder import DecoderConfig, read_decoder
 from litertlm.families.rope import read_rope
-from litertlm.graph import Tensor, ops
+from litertlm.graph import Tensor
 
 
 @dataclass(frozen=True)
@@ -36,16 +37,7 @@ def read_config(c: ConfigReader) -> Config:
 
 def decoder(step: Step, w: Weights, c: Config) -> None:
     """LlamaForCausalLM: embeddings, layers, norm, head."""
-    x = blocks.embed(step, w, c.vocab_size, c.hidden_size)
-    for i in range(c.num_hidden_layers):
-        p = f"model.layers.{i}."
-        y = blocks.rms_norm(x, w, p + "input_layernorm", c.rms_norm_eps)
-        x = ops.add(x, _attention(step, w, c, i, y))
-        y = blocks.rms_norm(x, w, p + "post_attention_layernorm", c.rms_norm_eps)
-        y = blocks.mlp(y, w, p + "mlp", c.intermediate_size, c.hidden_act, bias=c.mlp_bias)
-        x = ops.add(x, y)
-    x = blocks.rms_norm(x, w, "model.norm", c.rms_norm_eps)
-    blocks.head(step, x, w, c.vocab_size, tied=c.tie_word_embeddings)
+    stacks.pre_norm(step, w, c, partial(_attention, step, w, c), mlp_bias=c.mlp_bias)
 
 
 def _attention(step: Step, w: Weights, c: Config, layer: int, x: Tensor) -> Tensor:

@@ -6,8 +6,9 @@ Side by side with transformers/models/phi3/modeling_phi3.py; same tensor names.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
-from litertlm.families import blocks
+from litertlm.families import blocks, stacks
 from litertlm.families.blocks import Step, Weights
 from litertlm.families.config import ConfigReader
 from litertlm.families.decoder import DecoderConfig, read_decoder
@@ -40,15 +41,7 @@ def read_config(c: ConfigReader) -> Config:
 
 def decoder(step: Step, w: Weights, c: Config) -> None:
     """Phi3ForCausalLM: embeddings, layers, norm, head."""
-    x = blocks.embed(step, w, c.vocab_size, c.hidden_size)
-    for i in range(c.num_hidden_layers):
-        p = f"model.layers.{i}."
-        y = blocks.rms_norm(x, w, p + "input_layernorm", c.rms_norm_eps)
-        x = ops.add(x, _attention(step, w, c, i, y))
-        y = blocks.rms_norm(x, w, p + "post_attention_layernorm", c.rms_norm_eps)
-        x = ops.add(x, _mlp(w, c, p + "mlp.", y))
-    x = blocks.rms_norm(x, w, "model.norm", c.rms_norm_eps)
-    blocks.head(step, x, w, c.vocab_size, tied=c.tie_word_embeddings)
+    stacks.pre_norm(step, w, c, partial(_attention, step, w, c), mlp=partial(_mlp, w, c))
 
 
 def _attention(step: Step, w: Weights, c: Config, layer: int, x: Tensor) -> Tensor:
@@ -65,9 +58,9 @@ def _attention(step: Step, w: Weights, c: Config, layer: int, x: Tensor) -> Tens
     return blocks.linear(y, w, p + "o_proj", c.hidden_size)
 
 
-def _mlp(w: Weights, c: Config, p: str, x: Tensor) -> Tensor:
+def _mlp(w: Weights, c: Config, name: str, x: Tensor) -> Tensor:
     width = c.intermediate_size
-    gate_up = blocks.linear(x, w, p + "gate_up_proj", 2 * width)
+    gate_up = blocks.linear(x, w, f"{name}.gate_up_proj", 2 * width)
     gate = blocks.ACTIVATIONS[c.hidden_act](ops.slice_axis(gate_up, -1, 0, width))
     up = ops.slice_axis(gate_up, -1, width, width)
-    return blocks.linear(ops.mul(gate, up), w, p + "down_proj", c.hidden_size)
+    return blocks.linear(ops.mul(gate, up), w, f"{name}.down_proj", c.hidden_size)

@@ -6,8 +6,9 @@ Side by side with transformers/models/qwen2/modeling_qwen2.py; same tensor names
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
-from litertlm.families import blocks
+from litertlm.families import blocks, stacks
 from litertlm.families.blocks import Step, Weights
 from litertlm.families.config import ConfigReader
 from litertlm.families.decoder import (
@@ -17,7 +18,7 @@ from litertlm.families.decoder import (
     switched_window,
 )
 from litertlm.families.rope import read_rope
-from litertlm.graph import Tensor, ops
+from litertlm.graph import Tensor
 
 
 @dataclass(frozen=True)
@@ -42,15 +43,7 @@ def read_config(c: ConfigReader) -> Config:
 
 def decoder(step: Step, w: Weights, c: Config) -> None:
     """Qwen2ForCausalLM: embeddings, layers, norm, head."""
-    x = blocks.embed(step, w, c.vocab_size, c.hidden_size)
-    for i in range(c.num_hidden_layers):
-        p = f"model.layers.{i}."
-        y = blocks.rms_norm(x, w, p + "input_layernorm", c.rms_norm_eps)
-        x = ops.add(x, _attention(step, w, c, i, y))
-        y = blocks.rms_norm(x, w, p + "post_attention_layernorm", c.rms_norm_eps)
-        x = ops.add(x, blocks.mlp(y, w, p + "mlp", c.intermediate_size, c.hidden_act))
-    x = blocks.rms_norm(x, w, "model.norm", c.rms_norm_eps)
-    blocks.head(step, x, w, c.vocab_size, tied=c.tie_word_embeddings)
+    stacks.pre_norm(step, w, c, partial(_attention, step, w, c))
 
 
 def _attention(step: Step, w: Weights, c: Config, layer: int, x: Tensor) -> Tensor:
