@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -230,6 +231,9 @@ def _convert(
     settings: Settings,
     progress: Progress,
 ) -> Provenance:
+    # Read when numpy is first imported, which is below. The threads that convert each multiply for
+    # themselves; those that OpenBLAS would add wait for work by spinning.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from importlib.metadata import version
 
     from litertlm.checkpoint import open_checkpoint
