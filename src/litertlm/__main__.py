@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from litertlm.cli import signals
-from litertlm.cli.start import end_first_line, show_first_line
+from litertlm.cli.start import interrupted, show_first_line
 
 # Graphs and vocabularies are a hundred thousand objects and no garbage. With Python's threshold of
 # 700 the collector would look at them again and again.
@@ -22,7 +22,7 @@ def run() -> NoReturn:
         show_first_line(sys.argv[1:])
         from litertlm.cli.main import main  # takes a moment, in which Ctrl-C may come
     except KeyboardInterrupt:
-        end_first_line()
+        interrupted()
         sys.exit(130)
     code = main(sys.argv[1:])
     signals.ignore()

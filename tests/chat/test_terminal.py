@@ -341,6 +341,73 @@ def test_a_signal_on_the_prompt_leaves_the_terminal_sane(start: Start, number: i
     assert "Traceback" not in terminal.text
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("when", ["prompt is read", "answer comes"])
+def test_a_signal_while_the_model_is_at_work(start: Start, number: int, when: str) -> None:
+    terminal = start()
+    terminal.wait_for_prompt()
+    if when == "answer comes":
+        terminal.send(LONG + "\r")
+        terminal.wait_until(lambda: len(terminal.text.partition(LONG)[2]) > 40, "an answer")
+    else:
+        terminal.send("\x1b[200~" + "word " * 1000 + "\x1b[201~\r")
+        terminal.wait_until(lambda: "\x1b[?2004l" in terminal.received, "a question sent")
+    os.kill(terminal.child.pid, number)
+    assert terminal.wait_for_end() == 130
+    assert terminal.left_sane
+    assert terminal.text.endswith("✗ Interrupted.")
+
+
+def test_ctrl_z_gives_the_shell_back_its_terminal(home: Path) -> None:
+    terminal = Terminal("--norc", "-i", home=home, program="/bin/bash", PS1="shell: ")
+    terminal.wait_for("shell:")
+    terminal.send(f"{' '.join(PROGRAM)} run demo\r")
+    terminal.wait_for_prompt()
+    terminal.send("What is the capital\x1a")
+    terminal.wait_for("Stopped")
+    terminal.send("stty -a | grep -c ' echo '; fg\r")
+    terminal.wait_for("> What is the capital")
+    assert "\n1\n" in terminal.text, "the shell showed what was typed"
+    terminal.send(" of Germany?\r")
+    terminal.wait_for(BERLIN)
+    terminal.wait_for_prompt()
+    terminal.send(LONG + "\r")
+    terminal.wait_until(lambda: len(terminal.text.partition(LONG)[2]) > 40, "an answer")
+    terminal.send("\x1a")
+    terminal.wait_until(lambda: terminal.text.count("Stopped") == 2, "a second stop")
+    terminal.send("stty -a | grep -c ' echo '; fg\r")
+    terminal.wait_until(lambda: terminal.text.count("\n1\n") == 2, "an echo in the shell")
+    terminal.wait_for_prompt(after=len(terminal.received))
+    terminal.send("\x04")
+    terminal.wait_until(lambda: terminal.cursor_line.startswith("shell:"), "the shell")
+
+
+def test_typed_bytes_that_are_not_utf8(start: Start) -> None:
+    terminal = start("--raw", "--max-tokens", "1")
+    terminal.wait_for_prompt()
+    os.write(terminal.child.child_fd, b"caf\xe9 au lait\r")
+    terminal.settled()
+    assert "caf\N{REPLACEMENT CHARACTER} au lait" in terminal.say("/template prompt")
+
+
+def test_ctrl_c_before_anything_is_loaded(start: Start) -> None:
+    terminal = start()
+    terminal.wait_until(lambda: bool(terminal.received), "a first line")
+    terminal.send("\x03")
+    assert terminal.wait_for_end() == 130
+    assert terminal.left_sane
+    assert terminal.text.endswith("✗ Interrupted.")
+
+
+def test_a_terminal_that_goes_away_in_an_answer_ends_the_program(start: Start) -> None:
+    terminal = start()
+    terminal.wait_for_prompt()
+    terminal.send(LONG + "\r")
+    terminal.wait_until(lambda: len(terminal.text.partition(LONG)[2]) > 40, "an answer")
+    terminal.child.close(force=False)
+    assert not terminal.child.isalive()
+
+
 def test_a_terminal_that_goes_away_ends_the_program(start: Start) -> None:
     terminal = start()
     terminal.wait_for_prompt()

@@ -25,6 +25,7 @@ import errno
 import os
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 
 import click
 
@@ -142,7 +143,8 @@ def _trace(output: Output, error: BaseException) -> None:
 def _tell(output: Output, kind: str, what: str, code: int, why: str = "", hint: str = "") -> None:
     text = _in_words(what, why, hint)
     fields = {"type": kind, "exit_code": code, "message": what, "why": why, "hint": hint}
-    output.error(text, fields)
+    with suppress(OSError):  # a closed terminal has nobody to tell
+        output.error(text, fields)
 
 
 def told(error: errors.LiteRtLmError) -> str:

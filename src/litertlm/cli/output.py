@@ -7,6 +7,7 @@ gets human text, JSON or nothing, as the user asked.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -24,7 +25,7 @@ _COLOURS = {"✗": _RED, "✓": _GREEN, "!": _YELLOW}
 
 
 class StdoutClosed(Exception):
-    """The reader of stdout went away (`| head -1`); there is nobody left to write for."""
+    """Who read stdout went away (`| head -1`, a closed terminal); nobody is left to write for."""
 
 
 class Output:
@@ -58,6 +59,7 @@ class Output:
         self.verbose = verbose
         self._stdout = stdout
         self._stderr = stderr
+        self._stdout_is_terminal = stdout.isatty()
         self._clock = clock
         self._lock = threading.RLock()
         self._bar: Bar | None = None
@@ -83,14 +85,17 @@ class Output:
             try:
                 self._stdout.write(text + end)
                 self._stdout.flush()
-            except BrokenPipeError as error:
+            except OSError as error:
+                gone = errno.EIO if self._stdout_is_terminal else errno.EPIPE
+                if error.errno not in (errno.EPIPE, gone):
+                    raise
                 # What is left in the buffer must not fail again when Python exits.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self._stdout.fileno())
                 raise StdoutClosed from error
 
     def answer_size(self) -> Callable[[], os.terminal_size] | None:
         """The terminal that answers are read on, asked anew each time; None if there is none."""
-        if not self._stdout.isatty() or self._dumb:
+        if not self._stdout_is_terminal or self._dumb:
             return None
         return shutil.get_terminal_size
 

@@ -36,10 +36,10 @@ def show_first_line(arguments: Sequence[str]) -> None:
         sys.stderr.flush()
 
 
-def end_first_line() -> None:
-    """Go below it: the program ends before it could say anything else."""
+def interrupted() -> None:
+    """Say so in its place: the program ends before it could say anything else."""
     if _draws():
-        sys.stderr.write("\n")
+        sys.stderr.write("\r\x1b[K✗ Interrupted.\n")
         sys.stderr.flush()
 
 

@@ -6,7 +6,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -166,9 +166,12 @@ class LiteRtEngine:
 class _Stream:
     """What both kinds of native sessions share: how an answer is waited for and stopped."""
 
+    _native: Any
+
     def __init__(self, start_text: str) -> None:
         self._cancelled = False
         self._decoding = False
+        self._left: threading.Thread | None = None
         # The runtime puts it before the first text, also where that begins with it.
         self._start_text = start_text
 
@@ -188,20 +191,29 @@ class _Stream:
         with captured_stderr() as printed:
             thread = threading.Thread(target=prefill, name="prefill", daemon=True)
             thread.start()
-            thread.join()
+            with self._left_behind(thread):
+                thread.join()
         if failed:
             what = "The runtime could not read the prompt."
             raise _failure(what, printed(), failed[0]) from failed[0]
         if self._cancelled:
             return
+        chunks = self._decode()
         try:
-            for chunk in self._decode():
+            with self._left_behind(thread):
+                chunk = next(chunks, None)
+            while chunk is not None:
                 self._decoding = True
                 yield chunk
                 if self._cancelled:
                     self._cancel()
+                chunk = next(chunks, None)
         except RuntimeError as error:
             raise _failure("The runtime stopped in an answer.", "", error) from error
+        except KeyboardInterrupt:
+            if self._decoding:
+                self._cancel()
+            raise
         finally:
             self._decoding = False
 
@@ -212,6 +224,28 @@ class _Stream:
         if self._decoding:
             self._cancel()
 
+    def close(self) -> None:
+        """Free the native session; one that is still at work is not waited for."""
+        if self._left is None:
+            self._native.close()
+            return
+        busy = self._left
+
+        def close() -> None:
+            busy.join()
+            self._native.close()
+
+        threading.Thread(target=close, name="close", daemon=True).start()
+
+    @contextmanager
+    def _left_behind(self, thread: threading.Thread) -> Iterator[None]:
+        """The program is told to end where native code cannot be cancelled: go without it."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self._left = thread
+            raise
+
     def _prefill(self, text: str) -> None:
         raise NotImplementedError
 
@@ -219,7 +253,7 @@ class _Stream:
         raise NotImplementedError
 
     def _cancel(self) -> None:
-        raise NotImplementedError
+        self._native.cancel_process()
 
 
 class _Session(_Stream):
@@ -233,18 +267,12 @@ class _Session(_Stream):
             max_output_tokens=decoding.max_tokens,
         )
 
-    def close(self) -> None:
-        self._native.close()
-
     def _prefill(self, text: str) -> None:
         self._native.run_prefill([text])
 
     def _decode(self) -> Iterator[str]:
         for responses in self._native.run_decode_async():
             yield from responses.texts
-
-    def _cancel(self) -> None:
-        self._native.cancel_process()
 
 
 class _Conversation(_Stream):
@@ -285,18 +313,12 @@ class _Conversation(_Stream):
             automatic_tool_calling=False,
         )
 
-    def close(self) -> None:
-        self._native.close()
-
     def _prefill(self, text: str) -> None:
         self._text = text
 
     def _decode(self) -> Iterator[str]:
         for message in self._native.send_message_async(self._text, **self._arguments):
             yield str(message)
-
-    def _cancel(self) -> None:
-        self._native.cancel_process()
 
 
 def _sampler_config(sampling: Sampling | None) -> Any:

@@ -85,6 +85,7 @@ KEYS = (
     ("Ctrl-D", "Leave, on an empty line."),
     ("Ctrl-G", "Write in $EDITOR."),
     ("Ctrl-L", "Clear the screen."),
+    ("Ctrl-Z", "Back to the shell; its `fg` goes on here."),
 )
 
 

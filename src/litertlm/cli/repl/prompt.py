@@ -40,6 +40,7 @@ class PromptLine:
             completer=_CommandCompleter(),
             complete_while_typing=False,
             multiline=True,
+            enable_suspend=True,
             prompt_continuation=lambda width, line, wraps: "" if wraps else "... ",
             tempfile_suffix=".md",
             output=create_output(stdout=sys.stderr) if to_stderr else None,
@@ -54,6 +55,8 @@ class PromptLine:
         """
         self._pastes.clear()
         text = self._expanded(self._session.prompt(ANSI(prompt), default=default)).strip()
+        # Bytes that are not UTF-8 arrive as lone surrogates, which nothing after this can take.
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         if text.startswith(BLOCK):
             return text.removeprefix(BLOCK).removesuffix(BLOCK).strip("\n")
         return text

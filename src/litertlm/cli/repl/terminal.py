@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 
 # Bracketed paste off, cursor shown, style plain.
 _SANE = "\x1b[?2004l\x1b[?25h\x1b[0m"
@@ -48,9 +50,20 @@ def echo(on: bool) -> Iterator[None]:
     before = termios.tcgetattr(number)
     changed = termios.tcgetattr(number)
     changed[3] = changed[3] | termios.ECHO if on else changed[3] & ~termios.ECHO
+
+    def suspend(signal_number: int, frame: FrameType | None) -> None:
+        """Ctrl-Z: the shell gets its terminal as it was, and we get ours when we go on."""
+        termios.tcsetattr(number, termios.TCSADRAIN, before)
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, suspend)
+        termios.tcsetattr(number, termios.TCSADRAIN, changed)
+
     termios.tcsetattr(number, termios.TCSADRAIN, changed)
+    handler = signal.signal(signal.SIGTSTP, suspend)
     try:
         yield
     finally:
+        signal.signal(signal.SIGTSTP, handler)
         with suppress(termios.error, OSError):
             termios.tcsetattr(number, termios.TCSADRAIN, before)
