@@ -76,3 +76,12 @@ def test_what_has_no_value_is_refused(bad: float) -> None:
 def test_float16_is_the_nearest(x: NDArray[np.float32]) -> None:
     y = float16_rows(x).astype(np.float32)
     assert (np.abs(y - x) <= np.maximum(np.abs(x) * 2**-11, 2**-25)).all()
+
+
+def test_float16_takes_all_that_rounds_to_a_finite_value_and_no_more() -> None:
+    below = np.nextafter(np.float32(65520), np.float32(0))
+    largest = np.array([[below, -below]], np.float32)
+    assert float16_rows(largest).tolist() == [[65504, -65504]]
+    for value in (65520, -65520):
+        with pytest.raises(NotFinite):
+            float16_rows(np.array([[0, value]], np.float32))
