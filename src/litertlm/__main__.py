@@ -17,6 +17,7 @@ _COLLECT_AFTER = 100_000
 def run() -> NoReturn:
     """Run the program, and leave with its exit code."""
     gc.set_threshold(_COLLECT_AFTER)
+    _open_closed_streams()
     try:
         signals.install()
         show_first_line(sys.argv[1:])
@@ -32,6 +33,13 @@ def run() -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)
+
+
+def _open_closed_streams() -> None:
+    """A stream that was closed (`>&-`) is None, and the next file would get its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 if __name__ == "__main__":
