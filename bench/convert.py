@@ -3,10 +3,13 @@
     python bench/convert.py [SIZE...] [--runs N] [--shapes static] [--peers]
 
 For each size it makes a random BF16 checkpoint in a temporary folder and prints, from one run:
-our whole process, from start to exit; the floor, which is reading the checkpoint's bytes and
-writing as many bytes as the bundle has, synced, with nothing in between; their ratio; and the
-peak anonymous and total memory of our process. `--peers` also runs litert-torch 0.9.4
-`export_hf` at the same parameters, in an environment of its own (gigabytes of packages).
+our whole process, from start to exit, without the two questions that `convert` asks a new bundle
+(`--no-check`; the comparison of prompts and token ids is in it); the floor, which is reading the
+checkpoint's bytes and writing as many bytes as the bundle has, synced, with nothing in between;
+their ratio; the peak anonymous and total memory of our process; and our whole process with the two
+questions. Those need an engine start, which packs the weights as the first `run` would otherwise.
+`--peers` also runs litert-torch 0.9.4 `export_hf` at the same parameters, in an environment of its
+own (gigabytes of packages).
 """
 
 from __future__ import annotations
@@ -40,6 +43,7 @@ class Row:
     floor: float
     anonymous: int
     total: int
+    checked: float
     peer: float | None
 
     def cells(self) -> list[str]:
@@ -52,6 +56,7 @@ class Row:
             f"{self.ours / self.floor:.1f}",
             f"{self.anonymous / 1e6:.0f} MB",
             f"{self.total / 1e6:.0f} MB",
+            f"{self.checked:.2f} s",
         ]
         if self.peer is not None:
             cells += [f"{self.peer:.0f} s", f"{self.peer / self.ours:.0f}"]
@@ -60,16 +65,24 @@ class Row:
 
 HEAD = [
     "size", "checkpoint", "bundle", "ours", "floor", "ours / floor", "anonymous RSS", "total RSS",
+    "with the check",
 ]  # fmt: skip
 PEER_HEAD = ["litert-torch", "litert-torch / ours"]
 
 
-def convert(checkpoint: Path, output: Path, shapes: str) -> tuple[float, int, int, int]:
-    """Seconds, bundle bytes, peak anonymous and total bytes of one conversion."""
+def convert(
+    checkpoint: Path, output: Path, shapes: str, *, check: bool = False
+) -> tuple[float, int, int, int]:
+    """Seconds, bundle bytes, peak anonymous and total bytes of one conversion.
+
+    Args:
+        check: ask the new bundle two questions, as `convert` does where it is not told otherwise.
+    """
     shutil.rmtree(output, ignore_errors=True)
     command = [
         sys.executable, "-m", "litertlm", "convert", str(checkpoint),
         "--output-dir", str(output), "--shapes", shapes, "--json", "--quiet",
+        *([] if check else ["--no-check"]),
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     result = run_measured(command, environment)
@@ -101,14 +114,16 @@ def measure(size: str, runs: int, shapes: str, with_peers: bool) -> Row:
         checkpoint = folder / "checkpoint"
         write_random_checkpoint(checkpoint, SIZES[size])
         nbytes = sum(p.stat().st_size for p in checkpoint.glob("*.safetensors"))
-        best, best_floor, anonymous, total, bundle = float("inf"), float("inf"), 0, 0, 0
+        best = best_floor = checked = float("inf")
+        anonymous = total = bundle = 0
         for _ in range(runs):
             seconds, bundle, anon, rss = convert(checkpoint, folder / "out", shapes)
             best, anonymous, total = min(best, seconds), max(anonymous, anon), max(total, rss)
             best_floor = min(best_floor, floor(checkpoint, folder, bundle))
+            checked = min(checked, convert(checkpoint, folder / "out", shapes, check=True)[0])
         shutil.rmtree(folder / "out")
         peer = peers.litert_torch(checkpoint, folder / "peer") if with_peers else None
-    return Row(size, nbytes, bundle, best, best_floor, anonymous, total, peer)
+    return Row(size, nbytes, bundle, best, best_floor, anonymous, total, checked, peer)
 
 
 def table(rows: list[Row], with_peers: bool) -> str:

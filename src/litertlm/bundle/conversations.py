@@ -136,6 +136,12 @@ def thinking_conversations() -> list[Conversation]:
     return [Conversation(h, arguments=s) for h in histories for s in settings]
 
 
+def known_conversations(*, tools: bool) -> list[Conversation]:
+    """All of them; those with tools only if the template takes tools."""
+    found = plain_conversations() + thinking_conversations()
+    return found + tool_conversations() if tools else found
+
+
 def tool_conversations() -> list[Conversation]:
     """Tool definitions, calls and results."""
     call = assistant("", tool_calls=[tool_call(city="Zürich", days=2)])

@@ -41,6 +41,13 @@ def llm_metadata(prompting: Prompting, *, max_num_tokens: int) -> bytes:
     return bytes(message.SerializeToString(deterministic=True))
 
 
+def plain_llm_metadata(max_num_tokens: int) -> bytes:
+    """The LlmMetadata of a model without a template, BOS and stop tokens."""
+    message = llm_metadata_pb2.LlmMetadata(max_num_tokens=max_num_tokens)
+    message.llm_model_type.generic_model.SetInParent()
+    return bytes(message.SerializeToString(deterministic=True))
+
+
 def executor_metadata(layers: int, *, cache_length: int | None, longest: int) -> bytes:
     """ExecutorMetadata: each layer's key and value cache.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from litertlm.services.verify import Report
+    from litertlm.services.verify import Check, Report
 
 _MARKS = {"passed": "✓", "warned": "!", "failed": "✗", "not checked": "-"}
 
@@ -16,16 +16,18 @@ def described_report(report: Report) -> dict[str, Any]:
         "model": report.model,
         "path": str(report.bundle),
         "passed": report.passed,
-        "checks": [
-            {
-                "name": check.name,
-                "verdict": check.verdict.value,
-                "summary": check.summary,
-                "problems": list(check.problems),
-                **check.values,
-            }
-            for check in report.checks
-        ],
+        "checks": [described_check(check) for check in report.checks],
+    }
+
+
+def described_check(check: Check) -> dict[str, Any]:
+    """One of them."""
+    return {
+        "name": check.name,
+        "verdict": check.verdict.value,
+        "summary": check.summary,
+        "problems": list(check.problems),
+        **check.values,
     }
 
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+NO_CACHE = ":nocache"
+"""What the runtime is given for a folder when it shall keep no packed weights."""
+
 
 @dataclass(frozen=True)
 class EngineOptions:
@@ -17,12 +20,14 @@ class EngineOptions:
         threads: CPU threads; None leaves the choice to the runtime.
         context: tokens of prompt and answers together; None takes the bundle's own.
         cache_dir: folder for the runtime's packed weights; None puts them beside the bundle.
+        caches: False keeps no packed weights at all.
     """
 
     backend: str = "cpu"
     threads: int | None = None
     context: int | None = None
     cache_dir: Path | None = None
+    caches: bool = True
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -12,12 +11,17 @@ from typing import Any
 
 from litertlm.errors import EngineFailed, LiteRtLmError, NotEnoughResources
 from litertlm.runtime.bundle_info import BundleInfo
-from litertlm.runtime.engine import Decoding, EngineInfo, EngineOptions, Sampling, Session
-from litertlm.runtime.stderr_capture import captured_stderr
+from litertlm.runtime.engine import (
+    NO_CACHE,
+    Decoding,
+    EngineInfo,
+    EngineOptions,
+    Sampling,
+    Session,
+)
+from litertlm.runtime.stderr_capture import captured_stderr, telling_lines
 
 _REASON_LINES = 8
-# Stack traces and headings that say nothing to a user.
-_NOISE = re.compile(r"\s*(@ |Stack trace:|=== |third_party/|WARNING: Logging before)")
 # A mapping that the system refuses, and TFLite's own words.
 _RUNTIME_SPACE = 300_000_000  # bytes of address space of the runtime itself, at the least
 _NO_MEMORY = ("data != ((void *) -1)", "Failed to allocate", "Cannot allocate memory", "bad_alloc")
@@ -109,13 +113,15 @@ def _native_engine(bundle: Path, options: EngineOptions) -> Any:
         if options.backend == "gpu"
         else litert_lm.Backend.CPU(thread_count=options.threads)
     )
-    if options.cache_dir is not None:
+    cache = None if options.caches else NO_CACHE
+    if options.caches and options.cache_dir is not None:
         options.cache_dir.mkdir(parents=True, exist_ok=True)
+        cache = str(options.cache_dir)
     return litert_lm.Engine(
         str(bundle),
         backend=backend,
         max_num_tokens=options.context,
-        cache_dir=str(options.cache_dir) if options.cache_dir else None,
+        cache_dir=cache,
     )
 
 
@@ -132,8 +138,7 @@ def _runtime() -> Any:
 def _failure(what: str, printed: str, error: Exception, hint: str = "") -> LiteRtLmError:
     """The error for a failure of native code, with what that code said of it."""
     said = f"{printed}\n{error}"
-    lines = [line.rstrip() for line in said.splitlines() if line and not _NOISE.match(line)]
-    why = "\n".join(lines[-_REASON_LINES:])
+    why = "\n".join(telling_lines(said)[-_REASON_LINES:])
     if any(mark in said for mark in _NO_MEMORY):
         hint = "It needs more memory: try a smaller model, a smaller --context or fewer programs."
         return NotEnoughResources(what, why=why, hint=hint)

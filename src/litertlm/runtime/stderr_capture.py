@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO
+
+# Stack traces and headings that say nothing to a user.
+_NOISE = re.compile(r"\s*(@ |Stack trace:|=== |third_party/|WARNING: Logging before)")
+
+
+def telling_lines(printed: str) -> list[str]:
+    """The lines of what native code printed that tell a user something."""
+    lines = (line.rstrip() for line in printed.splitlines())
+    return [line for line in lines if line and not _NOISE.match(line)]
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from litertlm.errors import EngineFailed
-from litertlm.runtime.stderr_capture import captured_stderr
+from litertlm.runtime.engine import NO_CACHE
 
 
 class RuntimeTexts:
@@ -42,14 +42,11 @@ class RuntimeTexts:
 
         *history, last = (dict(message) for message in messages)
         try:
-            with (
-                captured_stderr(),
-                self._native.create_conversation(
-                    messages=history or None,
-                    tools=[Schema(tool) for tool in tools] or None,
-                    extra_context=dict(arguments) or None,
-                ) as conversation,
-            ):
+            with self._native.create_conversation(
+                messages=history or None,
+                tools=[Schema(tool) for tool in tools] or None,
+                extra_context=dict(arguments) or None,
+            ) as conversation:
                 message = last["content"] if last["role"] == "user" else last
                 return str(conversation.render_message_to_string(message))
         except RuntimeError:
@@ -57,23 +54,20 @@ class RuntimeTexts:
 
 
 @contextmanager
-def open_texts(bundle: Path, cache_dir: Path) -> Iterator[RuntimeTexts]:
-    """Load a bundle for its texts; `cache_dir` takes the runtime's files.
+def open_texts(bundle: Path) -> Iterator[RuntimeTexts]:
+    """Load a bundle for its texts; nothing is written.
+
+    What native code has to say goes to stderr, also while it renders.
 
     Raises:
-        EngineFailed: the runtime refused the bundle; what it printed is in `why`.
+        EngineFailed: the runtime refused the bundle.
     """
     import litert_lm
 
     litert_lm.set_min_log_severity(litert_lm.LogSeverity.ERROR)
     try:
-        with captured_stderr() as printed:
-            native = litert_lm.Engine(
-                str(bundle), backend=litert_lm.Backend.CPU(), cache_dir=str(cache_dir)
-            )
+        native = litert_lm.Engine(str(bundle), backend=litert_lm.Backend.CPU(), cache_dir=NO_CACHE)
     except RuntimeError as error:
-        raise EngineFailed(
-            f"The runtime could not load {bundle}.", why=printed().strip() or str(error)
-        ) from error
+        raise EngineFailed(f"The runtime could not load {bundle}.", why=str(error)) from error
     with native:
         yield RuntimeTexts(native)

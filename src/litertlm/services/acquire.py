@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from litertlm import __version__
 from litertlm.errors import DamagedBundle, ModelNotFound, UsageError
@@ -38,11 +40,22 @@ from litertlm.store import (
 )
 from litertlm.store.files import remove
 
+if TYPE_CHECKING:
+    from litertlm.services.verify import Report
+
 
 def acquire(
-    request: AcquireRequest, *, store: Store, settings: Settings, progress: Progress
+    request: AcquireRequest,
+    *,
+    store: Store,
+    settings: Settings,
+    progress: Progress,
+    converted: Callable[[Report], None] = lambda report: None,
 ) -> InstalledModel:
     """The bundle that `request` names; downloaded and converted when it is not on disk.
+
+    Args:
+        converted: gets the checks of a bundle that was made by this call.
 
     Raises:
         LiteRtLmError: as the layers below raise it (errors.py lists the kinds).
@@ -67,7 +80,7 @@ def acquire(
         # Another process may have made it while this one waited for the lock.
         if installed := _usable(source, request, store):
             return _existing(installed, request.options, settings, progress)
-        return _install(source, request, store, settings, progress)
+        return _install(source, request, store, settings, progress, converted)
 
 
 def _with_choices(model: HubModel, request: AcquireRequest) -> HubModel:
@@ -192,6 +205,7 @@ def _install(
     store: Store,
     settings: Settings,
     progress: Progress,
+    converted: Callable[[Report], None],
 ) -> InstalledModel:
     """Fetch, convert and record; the model's lock is held."""
     fetched = source.fetch()
@@ -212,7 +226,9 @@ def _install(
         bundle = fetched.path
     else:
         bundle = store.bundle_path(source.name)
-        provenance = _convert(source, fetched, bundle, request.options, settings, progress)
+        options = request.options
+        provenance, report = _convert(source, fetched, bundle, options, settings, progress)
+        converted(report)
     provenance.write(provenance_path(bundle))
     if not request.keep_checkpoint and source.kind != "local":
         remove(store.checkpoint_dir(source.name))
@@ -230,7 +246,7 @@ def _convert(
     options: ConvertOptions,
     settings: Settings,
     progress: Progress,
-) -> Provenance:
+) -> tuple[Provenance, Report]:
     # Read when numpy is first imported, which is below. The threads that convert each multiply for
     # themselves; those that OpenBLAS would add wait for work by spinning.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -259,9 +275,11 @@ def _convert(
         if before is not None:  # and the old bundle is what it was
             before.write(record)
         raise
+    for old in (bundle.parent / "cache").glob(f"{bundle.name}_*"):
+        remove(old)  # of the bundle before, whose time and size are in the name
     progress.status("✓ Model successfully converted!")
     progress.status(f"{settings.shown(bundle)} ({made.nbytes / 1e6:.1f} MB, {made.seconds:.1f} s)")
-    return Provenance(
+    provenance = Provenance(
         model=str(source.name),
         source=source.kind,
         origin=fetched.origin,
@@ -281,6 +299,7 @@ def _convert(
             "litert-lm-builder": version("litert-lm-builder"),
         },
     )
+    return provenance, made.report
 
 
 def _other_options(options: ConvertOptions) -> dict[str, object]:

@@ -31,12 +31,13 @@ from litertlm.graph.verify import verify
 from litertlm.progress import Progress
 from litertlm.quantize import RECIPES, Recipe, apply
 from litertlm.services.options import DEFAULT_CONTEXT, ConvertOptions
-from litertlm.services.verify import verify_converted
+from litertlm.services.verify import Reading, Report, Verdict, reading, verify_converted
 from litertlm.store.files import appearing, file_sha256, syncing
 from litertlm.tflite import Layout
 from litertlm.tflite import plan as plan_tflite
 from litertlm.tflite import write as write_tflite
 
+_TEXTS = 300  # whose token ids are compared; `verify` takes 2,000
 _SAMPLE = 4096  # bytes of each weight that go into the bundle's uuid
 
 
@@ -53,6 +54,7 @@ class Conversion:
         parameters: number of weights.
         family: the `model_type`.
         prompting: what the bundle says about prompts.
+        report: the checks that it passed.
     """
 
     path: Path
@@ -63,6 +65,7 @@ class Conversion:
     parameters: int
     family: str
     prompting: Prompting
+    report: Report
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,12 @@ class Plan:
     def nbytes(self) -> int:
         """Size of the bundle."""
         return self.sections[-1].end
+
+    @property
+    def stored(self) -> dict[str, bytes]:
+        """The sections whose contents are known, by kind."""
+        parts = zip(self.sections, self.payloads, strict=True)
+        return {section.kind: data for section, data in parts if data is not None}
 
 
 def convert(
@@ -109,7 +118,17 @@ def convert(
         QualityCheckFailed: the bundle is not what it was to be (a fault of this program).
     """
     started = time.perf_counter()
-    plan = plan_conversion(source, options, base=base)
+    checkpoint = open_checkpoint(source, base=base)
+    # Started before all else: a large tokenizer takes as long to load as the rest to plan.
+    with reading(checkpoint.tokenizer, _TEXTS) as runtime:
+        plan = plan_bundle(checkpoint, options)
+        runtime.begin(plan.stored, plan.prompting)
+        return _converted(plan, target, runtime, progress, started)
+
+
+def _converted(
+    plan: Plan, target: Path, runtime: Reading, progress: Progress, started: float
+) -> Conversion:
     template = plan.prompting.template
     if template.kind == "fallback":
         progress.warn(
@@ -122,7 +141,7 @@ def convert(
             _write(plan, temporary, progress)
             with syncing(temporary):
                 sha256 = file_sha256(temporary)
-                _check(temporary, target, plan)
+                report = _checked(temporary, target, plan, runtime, progress)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise NotEnoughResources(
@@ -144,12 +163,17 @@ def convert(
         parameters=count_parameters(plan.checkpoint),
         family=plan.family.name,
         prompting=plan.prompting,
+        report=report,
     )
 
 
 def plan_conversion(source: Path, options: ConvertOptions, *, base: Path | None = None) -> Plan:
     """Read headers, build and check the graph, and lay out the bundle. Reads no weight."""
-    checkpoint = open_checkpoint(source, base=base)
+    return plan_bundle(open_checkpoint(source, base=base), options)
+
+
+def plan_bundle(checkpoint: Checkpoint, options: ConvertOptions) -> Plan:
+    """`plan_conversion` of an open checkpoint."""
     family = identify(checkpoint)
     options = fitted(options, family.config.max_context)
     recipe = check_options(options, family.config.max_context)
@@ -296,10 +320,18 @@ def _check_disk(target: Path, nbytes: int) -> None:
         )
 
 
-def _check(written: Path, target: Path, plan: Plan) -> None:
-    report = verify_converted(written, plan.checkpoint, plan.prompting)
+def _checked(
+    written: Path, target: Path, plan: Plan, runtime: Reading, progress: Progress
+) -> Report:
+    report = verify_converted(written, plan.prompting, runtime)
     if report.passed:
-        return
+        if runtime.trouble:
+            progress.warn(f"Not all prompts and token ids could be compared. {runtime.trouble}")
+        for check in report.checks:
+            # A template that falls back has been told.
+            if check.verdict is Verdict.WARNED and check.name == "tokens":
+                progress.warn(f"{check.problems[0]} {check.summary.capitalize()}.")
+        return report
     aside = target.with_name(f"{target.name}.rejected")
     os.replace(written, aside)
     raise QualityCheckFailed(

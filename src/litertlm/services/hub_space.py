@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,6 +130,16 @@ def memory_limit() -> int | None:
     address-space limit (`ulimit -v`), the least. None where the system does not tell."""
     limits = [_machine_memory(), _group_memory(), _address_space()]
     return min((n for n in limits if n is not None), default=None)
+
+
+def free_memory() -> int | None:
+    """Bytes that a new process could have now, caches that the system would give up included;
+    None where the system does not tell."""
+    limit, free = memory_limit(), None
+    with suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = int(next(x for x in lines if x.startswith("MemAvailable:")).split()[1]) * 1024
+    return min((n for n in (limit, free) if n is not None), default=None)
 
 
 def _machine_memory() -> int | None:

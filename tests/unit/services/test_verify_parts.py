@@ -17,9 +17,9 @@ from litertlm.checkpoint import open_checkpoint
 from litertlm.errors import QualityCheckFailed
 from litertlm.services.convert import convert
 from litertlm.services.options import ConvertOptions
-from litertlm.services.verify import Verdict, verify_converted
-from litertlm.services.verify.behaviour import Answer, check_behaviour, fault_of
-from litertlm.services.verify.prompts import check_stored_prompts, check_stored_tokenizer
+from litertlm.services.verify import Verdict
+from litertlm.services.verify.behaviour import Answer, fault_of, judge_answers
+from litertlm.services.verify.prompts import check_stored_prompts
 from litertlm.services.verify.quality import distance, reference_logits
 from litertlm.services.verify.structure import check_structure
 from litertlm.store.files import file_sha256
@@ -48,9 +48,7 @@ def test_a_fresh_bundle_is_whole_and_says_what_its_checkpoint_says(made: tuple[P
     assert structure.verdict is Verdict.PASSED, structure.problems
     assert structure.values["sha256_compared"] is True
     facts = read_bundle(bundle)
-    assert check_stored_prompts(bundle, facts, prompting(checkpoint)) == []
-    assert check_stored_tokenizer(bundle, facts, checkpoint.tokenizer) == []
-    assert verify_converted(bundle, checkpoint, prompting(checkpoint)).passed
+    assert check_stored_prompts(facts, prompting(checkpoint)) == []
 
 
 def test_a_conversion_that_went_wrong_is_kept_aside(
@@ -128,7 +126,7 @@ def test_other_prompts_are_named_one_by_one(made: tuple[Path, Path], tmp_path: P
     wanted = {**json.loads(config.read_text()), "eos_token_id": [2, 4, 7]}
     sampling = {"do_sample": True, "top_k": 33, "top_p": 0.95, "temperature": 0.6}
     (other / "generation_config.json").write_text(json.dumps({**wanted, **sampling}))
-    problems = check_stored_prompts(bundle, read_bundle(bundle), prompting(open_checkpoint(other)))
+    problems = check_stored_prompts(read_bundle(bundle), prompting(open_checkpoint(other)))
     assert len(problems) == 2
     assert "stop tokens should be (2, 4, 7)" in problems[0]
     assert "top_k should be 33" in problems[1]
@@ -178,19 +176,22 @@ def test_reference_logits_are_finite_and_of_every_token(name: str, tmp_path: Pat
     [
         ("Paris.", True, None),
         ("", True, "is empty"),
-        ("  \n", True, "is empty"),
+        ("  \n", None, "is empty"),
+        ("joploploploploploploplop", None, "repeats itself: 'joploploploploploploplop'"),
+        ("one two three four five six", None, None),
         ("the cat sat on the mat and " * 6, False, "repeats itself"),
         ("no no no no no no", True, "repeats itself"),
         ("one two three four five six", False, "did not end"),
         ("Red is warm, blue is cold, and green is the colour of grass.", True, None),
     ],
 )
-def test_faults_of_answers(text: str, stopped: bool, fault: str | None) -> None:
-    found = fault_of(Answer("?", text, stopped))
+def test_faults_of_answers(text: str, stopped: bool | None, fault: str | None) -> None:
+    tokens = [text[at : at + 3] for at in range(0, len(text), 3)]
+    found = fault_of(Answer("?", tokens, stopped))
     assert found == fault if fault is None else fault in (found or "")
 
 
 def test_behaviour_only_warns() -> None:
-    check = check_behaviour(lambda q: Answer(q, "", stopped=True), ["a", "b"])
+    check = judge_answers([Answer("a", [], True), Answer("b", ["", " "], None)])
     assert check.verdict is Verdict.WARNED
     assert len(check.problems) == 2

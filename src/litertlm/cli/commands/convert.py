@@ -12,11 +12,11 @@ from litertlm.cli.app import command as make_command
 from litertlm.cli.conversion_options import chosen, conversion_options
 from litertlm.cli.describe import described
 from litertlm.cli.hub_options import hub_options
-from litertlm.cli.verification import described_report, failed_checks, report_lines
+from litertlm.cli.verification import described_check, described_report, failed_checks, report_lines
 from litertlm.errors import QualityCheckFailed
 
 if TYPE_CHECKING:
-    from litertlm.services.verify import Report
+    from litertlm.services.verify import Check, Report
     from litertlm.store import InstalledModel, Store
 
 
@@ -32,19 +32,26 @@ if TYPE_CHECKING:
 )
 @click.option("--force", is_flag=True, help="Convert although a bundle is there.")
 @click.option("--verify", is_flag=True, help="Then check the bundle as `verify` does.")
+@click.option("--no-check", is_flag=True, help="Do not ask the model two short questions then.")
 def command(
     app: App,
     model: str,
     output_dir: Path | None,
     force: bool,
     verify: bool,
+    no_check: bool,
     revision: str | None,
     file: str | None,
     base: str | None,
     keep_checkpoint: bool,
     **values: Any,
 ) -> None:
-    """Convert MODEL's checkpoint to a .litertlm bundle."""
+    """Convert MODEL's checkpoint to a .litertlm bundle.
+
+    Before the bundle gets its name, its structure is checked, and its prompts and token ids are
+    compared with the checkpoint's. Then the model is asked two short questions; an answer that is
+    empty or repeats itself is only warned of.
+    """
     from litertlm.services.acquire import acquire
     from litertlm.services.sources import AcquireRequest
     from litertlm.store import Store
@@ -59,15 +66,48 @@ def command(
         base=base,
         keep_checkpoint=keep_checkpoint,
     )
-    installed = acquire(request, store=store, settings=app.settings, progress=app.output)
-    fields = described(installed, store)
+    made: list[Report] = []
+    installed = acquire(
+        request,
+        store=store,
+        settings=app.settings,
+        progress=app.output,
+        converted=made.append,
+    )
     lines: list[str] = []
+    checks = [check for report in made for check in report.checks]
+    verified: dict[str, Any] = {}
     if verify:
         report = _verified(app, installed, store)
-        fields["verified"] = described_report(report)
+        verified = {"verified": described_report(report)}
         lines = report_lines(report)
+    elif made and not no_check:
+        checks.append(_answers(app, installed, cache=output_dir is None))
+    fields = described(installed, store)
+    fields["checks"] = [described_check(check) for check in checks]
+    fields.update(verified)
     if app.output.json_wanted or lines:
         app.output.data(fields, "\n".join(lines))
+
+
+def _answers(app: App, installed: InstalledModel, *, cache: bool) -> Check:
+    """Two short answers of a new bundle; what looks wrong is warned of.
+
+    Args:
+        cache: whether the runtime may keep its packed weights, with which the next start is fast.
+    """
+    from litertlm.services.verify import Verdict, check_behaviour_briefly
+
+    app.output.status("Asking it two short questions...")
+    check = check_behaviour_briefly(installed.bundle, installed.cache_dir if cache else None)
+    model = installed.name if cache else app.settings.shown(installed.bundle)
+    command = f"litert-lm-cli verify {model}"
+    if check.verdict is Verdict.WARNED:
+        told = " ".join(check.problems)
+        app.output.warn(f"{told} An untrained model does that. If this one is trained: {command}")
+    elif check.verdict is Verdict.NOT_CHECKED:
+        app.output.warn(f"Its answers were not checked: {check.summary} To check them: {command}")
+    return check
 
 
 def _verified(app: App, installed: InstalledModel, store: Store) -> Report:

@@ -1,5 +1,7 @@
 """How close a bundle is to its checkpoint: structure, prompts and ids, quality, behaviour."""
 
+from litertlm.services.verify.behaviour import check_behaviour_briefly
+from litertlm.services.verify.prompts import Reading, reading
 from litertlm.services.verify.report import Check, Verdict
 from litertlm.services.verify.verify import (
     PARTS,
@@ -14,9 +16,12 @@ from litertlm.services.verify.verify import (
 __all__ = [
     "PARTS",
     "Check",
+    "Reading",
     "Report",
     "Verdict",
+    "check_behaviour_briefly",
     "checkpoint_of",
+    "reading",
     "repair",
     "set_aside",
     "verify",

@@ -2,33 +2,147 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from litertlm.services.verify.report import Check, Verdict, judged
+from litertlm.errors import EngineFailed
+from litertlm.runtime.bundle_info import read_bundle_info
+from litertlm.services.child.process import Child, ChildFailed, absolute
+from litertlm.services.hub_space import bundle_sizes, free_memory, in_words
+from litertlm.services.prompt import is_base_model
+from litertlm.services.verify.report import Check, Verdict, judged, not_checked
 
 QUESTIONS = (
     "What is the capital of France?",
     "Write one sentence about the sea.",
     "Name three colours.",
 )
+BEGINNINGS = (
+    "The capital of France is",
+    "Once upon a time, there was",
+    "The sea is",
+)
+"""For a base model, which continues what it is given, and need not stop."""
+
 MAX_TOKENS = 96
-_REPEATS = 4  # of the same few words, which make up more than half of the answer
+_SHORT_QUESTIONS = 2
+_SHORT_TOKENS = 32
+# When to give up, on a machine on which the runtime hangs.
+_SECONDS, _SHORT_SECONDS = 1200.0, 180.0
+_REPEATS = 4  # of the same few words or tokens, which make up more than half of the answer
+_SHOWN = 40  # characters of an answer
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said to one question; `stopped` is whether it ended by itself."""
+    """What a model said to one question.
+
+    Attributes:
+        tokens: their texts.
+        stopped: whether it ended by itself; None where it need not, or had no time to.
+    """
 
     question: str
-    text: str
-    stopped: bool
+    tokens: Sequence[str]
+    stopped: bool | None
+
+    @property
+    def text(self) -> str:
+        return "".join(self.tokens).strip()
 
 
-def check_behaviour(ask: Callable[[str], Answer], questions: Sequence[str] = QUESTIONS) -> Check:
-    """Ask a few questions, greedily. Only warns: a base model may well go on and on."""
-    answers = [ask(question) for question in questions]
+def check_behaviour(bundle: Path, cache: Path | None, *, threads: int) -> Check:
+    """Ask a few questions, greedily. Only warns: a small model may well go on and on.
+
+    Args:
+        cache: for the runtime's packed weights; None keeps none.
+
+    Raises:
+        DamagedBundle, EngineFailed: the runtime does not load the bundle, or ends.
+    """
+    base = is_base_model(read_bundle_info(bundle))
+    questions = BEGINNINGS if base else QUESTIONS
+    try:
+        found = _asked(bundle, cache, questions, MAX_TOKENS, threads=threads, seconds=_SECONDS)
+    except ChildFailed as failure:
+        raise EngineFailed(
+            f"The runtime could not answer with {bundle}.", why=str(failure)
+        ) from failure
+    return judge_answers(
+        Answer(question, tokens, None if base else len(tokens) < MAX_TOKENS)
+        for question, tokens in zip(questions, found, strict=True)
+    )
+
+
+def check_behaviour_briefly(bundle: Path, cache: Path | None) -> Check:
+    """Two short answers after a conversion: are they there, do they loop? Never raises.
+
+    Args:
+        cache: for the runtime's packed weights, if the disk holds them; None keeps none.
+    """
+    size = bundle.stat().st_size
+    needed, free = bundle_sizes(size).memory, free_memory()
+    if free is not None and needed > free:
+        why = f"It needs about {in_words(needed)} of memory, and {in_words(free)} are free."
+        return not_checked("behaviour", why)
+    if cache is not None and shutil.disk_usage(bundle.parent).free < size:
+        cache = None
+    base = is_base_model(read_bundle_info(bundle))
+    questions = (BEGINNINGS if base else QUESTIONS)[:_SHORT_QUESTIONS]
+    try:
+        found = _asked(
+            bundle,
+            cache,
+            questions,
+            _SHORT_TOKENS,
+            threads=os.cpu_count() or 1,
+            seconds=_SHORT_SECONDS,
+        )
+    except ChildFailed as failure:
+        return not_checked("behaviour", f"The runtime could not answer: {failure}.")
+    return judge_answers(
+        Answer(question, tokens, None) for question, tokens in zip(questions, found, strict=True)
+    )
+
+
+def _asked(
+    bundle: Path,
+    cache: Path | None,
+    questions: Sequence[str],
+    max_tokens: int,
+    *,
+    threads: int,
+    seconds: float,
+) -> list[list[str]]:
+    """The tokens of each answer; from a process of its own, which native code may end.
+
+    Raises:
+        ChildFailed: there are none.
+    """
+    with Child("answers") as child:
+        child.order(
+            {
+                "bundle": absolute(bundle),
+                "cache": cache and absolute(cache),
+                "threads": threads,
+                "questions": list(questions),
+                "max_tokens": max_tokens,
+            }
+        )
+        answer = child.answer(seconds)
+    if "failed" in answer:
+        raise ChildFailed(" ".join(answer["failed"].split()), of_the_machine=False)
+    tokens: list[list[str]] = answer["answers"]
+    return tokens
+
+
+def judge_answers(answers: Iterable[Answer]) -> Check:
+    """Passed, or a warning that says what was seen."""
+    answers = list(answers)
     problems = [
         f"The answer to {answer.question!r} {fault}."
         for answer in answers
@@ -45,20 +159,20 @@ def check_behaviour(ask: Callable[[str], Answer], questions: Sequence[str] = QUE
 
 def fault_of(answer: Answer) -> str | None:
     """What is wrong with an answer, or None."""
-    words = answer.text.split()
-    if not words:
+    if not answer.text:
         return "is empty"
-    if _loops(words):
-        return "repeats itself"
-    if not answer.stopped:
+    if _loops(answer.text.split()) or _loops(answer.tokens):
+        shown = answer.text[:_SHOWN] + "..." * (len(answer.text) > _SHOWN)
+        return f"repeats itself: {shown!r}"
+    if answer.stopped is False:
         return f"did not end within {MAX_TOKENS} tokens"
     return None
 
 
-def _loops(words: Sequence[str]) -> bool:
+def _loops(parts: Sequence[str]) -> bool:
     for length in range(1, 9):
-        groups = Counter(tuple(words[i : i + length]) for i in range(len(words) - length + 1))
+        groups = Counter(tuple(parts[i : i + length]) for i in range(len(parts) - length + 1))
         _, count = groups.most_common(1)[0] if groups else ((), 0)
-        if count >= _REPEATS and count * length * 2 > len(words):
+        if count >= _REPEATS and count * length * 2 > len(parts):
             return True
     return False

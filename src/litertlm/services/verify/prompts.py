@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timezone
-from pathlib import Path
+from typing import Any
 
-from litertlm.bundle import conversations as known
 from litertlm.bundle.chat_template import TemplateError, render
-from litertlm.bundle.inspect import BundleFacts, read_tokenizer
+from litertlm.bundle.conversations import Conversation, known_conversations
+from litertlm.bundle.inspect import BundleFacts
 from litertlm.bundle.prompting import Prompting
-from litertlm.bundle.sample_texts import texts
-from litertlm.bundle.tokenizer import choose_tokenizer
 from litertlm.checkpoint import Tokenizer
-from litertlm.runtime.texts import RuntimeTexts, open_texts
+from litertlm.services.child.process import Child, ChildFailed, absolute
 from litertlm.services.verify.report import Check, Verdict, judged, not_checked
-from litertlm.services.verify.stub import write_stub
+from litertlm.services.verify.stub import plain_sections, write_stub
 
 _SHOWN = 3  # problems of one kind
-_TEXTS = 2000
+_SECONDS = 300.0  # more than the largest tokenizer takes on a slow machine
+_NO_REFERENCE = "The checkpoint has no tokenizer.json to compare with."
 
 
-def check_stored_prompts(bundle: Path, facts: BundleFacts, wanted: Prompting) -> list[str]:
-    """What of the metadata is not what the checkpoint says; quick, no engine is started."""
+def check_stored_prompts(facts: BundleFacts, wanted: Prompting) -> list[str]:
+    """What of the metadata is not what the checkpoint says."""
     stored = facts.prompts
     start = () if wanted.start_token_id is None else (wanted.start_token_id,)
     pairs = {
@@ -43,84 +42,164 @@ def check_stored_prompts(bundle: Path, facts: BundleFacts, wanted: Prompting) ->
     ]
 
 
-def check_stored_tokenizer(bundle: Path, facts: BundleFacts, tokenizer: Tokenizer) -> list[str]:
-    """Whether the bundle holds the tokenizer that its checkpoint leads to, byte for byte."""
-    chosen = choose_tokenizer(tokenizer)
-    if read_tokenizer(bundle, facts.header) != (chosen.kind, chosen.data):
-        return ["The tokenizer is not the one that the checkpoint leads to."]
-    return []
+class Reading:
+    """A process in which the runtime reads a bundle's prompts and texts.
+
+    The bundle is a stand-in of a few kilobytes, so this goes on while the weights are written.
+
+    Attributes:
+        trouble: why something could not be compared here, for reasons that are not the bundle's.
+    """
+
+    def __init__(self, child: Child) -> None:
+        self.trouble = ""
+        self._child = child
+        self._started = datetime.now(timezone.utc)
+
+    def begin(self, sections: Mapping[str, bytes], wanted: Prompting) -> None:
+        """Let the runtime read a bundle with these sections, by kind."""
+        self._started = datetime.now(timezone.utc)
+        stub = self._child.folder / "stub.litertlm"
+        write_stub(sections, stub)
+        self._child.order(
+            {
+                "bundle": absolute(stub),
+                "template": wanted.original_template is not None,
+                "tools": wanted.supports_tools,
+            }
+        )
+
+    def checks(self, wanted: Prompting, stored_problems: Sequence[str]) -> list[Check]:
+        """Wait for what was read, and compare it with what the checkpoint says.
+
+        Where the runtime does not work here at all, this is not checked.
+
+        Args:
+            stored_problems: of `check_stored_prompts`.
+        """
+        problems = list(stored_problems)
+        refused = ""
+        try:
+            answer = self._child.answer(_SECONDS)
+            if "refused" in answer:
+                refused = f"{self._child.said()} {answer['refused']}".strip()
+        except ChildFailed as failure:
+            answer, refused = {}, str(failure)
+            if failure.of_the_machine:
+                return self._unread(problems, refused)
+        if refused or "prompts" not in answer:
+            # Either this bundle or this machine: the runtime loads a plain one, or it does not.
+            if trouble := _trouble_with_a_plain_bundle():
+                return self._unread(problems, trouble)
+            problems.append(f"The runtime does not read its tokenizer and template: {refused}")
+            return [judged("prompts", problems, ""), not_checked("tokens", "It cannot be loaded.")]
+        self.trouble = answer["unread"] or ""
+        return [
+            _prompts(answer["prompts"], wanted, problems, self._started),
+            _tokens(answer),
+        ]
+
+    def _unread(self, problems: Sequence[str], why: str) -> list[Check]:
+        self.trouble = f"The runtime does not work here: {why}."
+        prompts = not_checked("prompts", self.trouble)
+        if problems:
+            prompts = judged("prompts", problems, "")
+        return [prompts, not_checked("tokens", self.trouble)]
 
 
-def check_prompts(
-    bundle: Path, facts: BundleFacts, wanted: Prompting, tokenizer: Tokenizer
-) -> list[Check]:
-    """Render and tokenize in the runtime itself, and compare with the checkpoint."""
-    with tempfile.TemporaryDirectory() as folder:
-        stub = Path(folder) / "stub.litertlm"
-        write_stub(bundle, stub)
-        with open_texts(stub, Path(folder)) as runtime:
-            prompts = _prompts(runtime, wanted, check_stored_prompts(bundle, facts, wanted))
-            return [prompts, _tokens(runtime, tokenizer)]
+@contextmanager
+def reading(tokenizer: Tokenizer, texts: int) -> Iterator[Reading]:
+    """Start the process, which at once loads the checkpoint's own tokenizer.
+
+    It is ended with the context, at work or not.
+
+    Args:
+        texts: how many texts to compare.
+    """
+    with Child("texts") as child:
+        own = None
+        if tokenizer.json is not None:
+            own = child.folder / "tokenizer.json"
+            own.write_bytes(tokenizer.json)
+        child.order({"tokenizer": own and absolute(own), "texts": texts})
+        yield Reading(child)
 
 
-def _prompts(runtime: RuntimeTexts, wanted: Prompting, problems: list[str]) -> Check:
+def _trouble_with_a_plain_bundle() -> str:
+    """Why the runtime cannot load even that on this machine; empty if it can."""
+    with Child("texts") as child:
+        stub = child.folder / "plain.litertlm"
+        write_stub(plain_sections(), stub)
+        child.order({"tokenizer": None, "texts": 0})
+        child.order({"bundle": absolute(stub), "template": False, "tools": False})
+        try:
+            return str(child.answer(_SECONDS).get("refused", ""))
+        except ChildFailed as failure:
+            return str(failure)
+
+
+def _prompts(
+    rendered: Sequence[str | None], wanted: Prompting, problems: list[str], started: datetime
+) -> Check:
     if wanted.original_template is None:
         return judged("prompts", problems, "a base model, no chat template")
+    # The runtime's clock is in UTC, and a day may have begun in between.
+    clocks = (started, datetime.now(timezone.utc))
     compared = different = 0
-    # The runtime's clock is in UTC.
-    now = datetime.now(timezone.utc)
-    for chat in (
-        *known.plain_conversations(),
-        *known.thinking_conversations(),
-        *(known.tool_conversations() if wanted.supports_tools else ()),
-    ):
-        try:
-            should = render(
-                wanted.original_template,
-                chat.messages,
-                wanted.template_variables,
-                tools=chat.tools,
-                strftime_now=now.strftime,
-                **chat.arguments,
-            )
-        except TemplateError:
+    stored = len(problems)
+    chats = known_conversations(tools=wanted.supports_tools)
+    for chat, has in zip(chats, rendered, strict=True):
+        should = _should(chat, wanted, clocks[0])
+        if should is None:
             continue
-        if wanted.template.renders_bos:
-            should = should.removeprefix(wanted.template_variables["bos_token"])
         compared += 1
-        has = runtime.render(chat.messages, chat.tools or (), chat.arguments)
-        if has != should:
+        if has not in (should, _should(chat, wanted, clocks[1])):
             different += 1
             if different <= _SHOWN:
                 problems.append(f"A prompt differs: {_difference(should, has)}.")
+    plain = wanted.template.kind == "fallback"  # which the conversion says, with the reasons
+    only_differs = plain and not stored and None not in rendered[:1]
     return judged(
         "prompts",
         problems,
         f"{compared - different} of {compared} prompts are the bytes of apply_chat_template, "
         f"template {wanted.template.kind}",
         {"conversations": compared, "equal": compared - different},
+        bad=Verdict.WARNED if only_differs else Verdict.FAILED,
     )
 
 
-def _tokens(runtime: RuntimeTexts, tokenizer: Tokenizer) -> Check:
-    if tokenizer.json is None:
-        return not_checked("tokens", "The checkpoint has no tokenizer.json to compare with.")
-    from tokenizers import Tokenizer as Reference
+def _should(chat: Conversation, wanted: Prompting, now: datetime) -> str | None:
+    """The prompt of the checkpoint's own template; None where it refuses the conversation."""
+    assert wanted.original_template is not None
+    try:
+        text = render(
+            wanted.original_template,
+            chat.messages,
+            wanted.template_variables,
+            tools=chat.tools,
+            strftime_now=now.strftime,
+            **chat.arguments,
+        )
+    except TemplateError:
+        return None
+    if wanted.template.renders_bos:
+        return text.removeprefix(wanted.template_variables["bos_token"])
+    return text
 
-    reference = Reference.from_str(tokenizer.json.decode("utf-8", "surrogatepass"))
-    added = [token.content for token in reference.get_added_tokens_decoder().values()]
-    samples = texts(_TEXTS, added[:50])
-    ids = (encoded.ids for encoded in reference.encode_batch(samples, add_special_tokens=False))
-    different = [text for text, should in zip(samples, ids, strict=True)
-                 if runtime.tokenize(text) != should]  # fmt: skip
+
+def _tokens(answer: Mapping[str, Any]) -> Check:
+    count, different = answer["texts"], answer["different"]
+    if not count:
+        return not_checked("tokens", answer["unread"] or _NO_REFERENCE)
     problems = [f"The ids of {_short(text)} differ." for text in different[:_SHOWN]]
     # The runtime's Unicode tables may be older than those of the tokenizers library.
-    few = 0 < len(different) <= len(samples) // 500
+    few = 0 < len(different) <= max(1, count // 500)
     return judged(
         "tokens",
         problems,
-        f"the ids of {len(samples) - len(different):,} of {len(samples):,} texts are equal",
-        {"texts": len(samples), "equal": len(samples) - len(different)},
+        f"the ids of {count - len(different):,} of {count:,} texts are equal",
+        {"texts": count, "equal": count - len(different)},
         bad=Verdict.WARNED if few else Verdict.FAILED,
     )
 

@@ -5,7 +5,9 @@ The runtime renders and tokenizes with it as with the real one, and starts witho
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 
 from litertlm.bundle import container, metadata
 from litertlm.bundle.container import Section
+from litertlm.bundle.rewrite import packed_tokenizer
 from litertlm.checkpoint import Checkpoint, Tokenizer
 from litertlm.families import build, identify
 from litertlm.families.blocks import Signature
@@ -34,6 +37,7 @@ _CONFIG = {
     "max_position_embeddings": _CONTEXT,
     "tie_word_embeddings": True,
 }
+_COPIED = (container.LLM_METADATA, container.HF_TOKENIZER, container.SENTENCEPIECE)
 _LAYER = "model.layers.0."
 _SHAPES = {
     "model.embed_tokens.weight": (8, 8),
@@ -61,12 +65,30 @@ class _Ones:
         return np.ones((stop - start, *self.shape[1:]), np.float32)
 
 
-def write_stub(bundle: Path, target: Path) -> None:
-    """Write the stand-in of `bundle` to `target`.
+def sections_of(bundle: Path) -> dict[str, bytes]:
+    """What `write_stub` needs of a bundle.
 
     Raises:
-        DamagedBundle: `bundle` is not whole.
+        DamagedBundle: it is not whole.
     """
+    header = container.read_header(bundle)
+    return {
+        section.kind: container.read_section(bundle, section)
+        for section in header.sections
+        if section.kind in _COPIED
+    }
+
+
+def plain_sections() -> dict[str, bytes]:
+    """Sections that any runtime loads: a tokenizer of one word, no template."""
+    words = {"version": "1.0", "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}
+    kind, data = packed_tokenizer("huggingface", json.dumps(words).encode())
+    return {container.LLM_METADATA: metadata.plain_llm_metadata(_CONTEXT), kind: data}
+
+
+def write_stub(sections: Mapping[str, bytes], target: Path) -> None:
+    """Write a bundle of a tiny model and `sections`, by kind; others than its metadata and
+    tokenizer are left out."""
     tokenizer = Tokenizer(None, None, {}, None, False, bos_token_id=None, eos_token_id=None)
     tensors = {name: _Ones(name, shape) for name, shape in _SHAPES.items()}
     checkpoint = Checkpoint(target, "safetensors", _CONFIG, {}, tensors, tokenizer)
@@ -79,20 +101,14 @@ def write_stub(bundle: Path, target: Path) -> None:
     model = build(checkpoint, family, signatures)
     encodings = apply(model, RECIPES["none"])
     layout = plan_tflite(model, encodings, cache_length=_CONTEXT, description="stub")
-    header = container.read_header(bundle)
-    kinds = (container.LLM_METADATA, container.HF_TOKENIZER, container.SENTENCEPIECE)
-    contents = {
-        section.kind: container.read_section(bundle, section)
-        for section in header.sections
-        if section.kind in kinds
-    }
+    contents = {kind: data for kind, data in sections.items() if kind in _COPIED}
     contents[container.EXECUTOR_METADATA] = metadata.executor_metadata(
         1, cache_length=None, longest=_CONTEXT
     )
-    sections = [Section(kind, len(data)) for kind, data in contents.items()]
+    parts = [Section(kind, len(data)) for kind, data in contents.items()]
     items = {"model_type": "tf_lite_prefill_decode"}
-    sections.append(Section(container.TFLITE_MODEL, layout.nbytes, items))
-    placed = container.place(sections, {})
+    parts.append(Section(container.TFLITE_MODEL, layout.nbytes, items))
+    placed = container.place(parts, {})
     fd = os.open(target, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         os.ftruncate(fd, placed[-1].end)

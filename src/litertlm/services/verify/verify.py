@@ -18,16 +18,15 @@ from litertlm.errors import ModelNotFound
 from litertlm.progress import Progress
 from litertlm.runtime.interpreter import interpreter_is_there
 from litertlm.services.catalog import CATALOG
-from litertlm.services.verify.behaviour import MAX_TOKENS, Answer, check_behaviour
-from litertlm.services.verify.prompts import (
-    check_prompts,
-    check_stored_prompts,
-)
-from litertlm.services.verify.report import Check, Verdict, judged, not_checked
+from litertlm.services.verify.behaviour import check_behaviour
+from litertlm.services.verify.prompts import Reading, check_stored_prompts, reading
+from litertlm.services.verify.report import Check, Verdict, not_checked
 from litertlm.services.verify.structure import check_structure
+from litertlm.services.verify.stub import sections_of
 from litertlm.store import InstalledModel, Store, parse_name, provenance_path
 from litertlm.store.files import appearing, file_sha256
 
+TEXTS = 2000
 PARTS = ("structure", "prompts", "quality", "behaviour")
 _NO_CHECKPOINT = "The checkpoint is not on disk; give it with --checkpoint."
 _DEFAULT_CONTEXT = 1280
@@ -107,19 +106,22 @@ def verify(
             checks.append(not_checked("quality", "The package ai-edge-litert is not installed."))
     if "behaviour" in parts:
         progress.status("Asking the model a few questions...")
-        checks.append(_behaviour(model, threads, progress))
+        checks.append(check_behaviour(model.bundle, model.cache_dir, threads=threads))
     return Report(model.name, model.bundle, tuple(checks))
 
 
-def verify_converted(bundle: Path, checkpoint: Checkpoint, wanted: Prompting) -> Report:
-    """What every conversion checks before its bundle gets its name; takes no engine."""
+def verify_converted(bundle: Path, wanted: Prompting, runtime: Reading) -> Report:
+    """What every conversion checks before its bundle gets its name.
+
+    Args:
+        runtime: has read the prompts and texts with the bundle's sections by now, or does yet.
+    """
     structure = check_structure(bundle, sha256=None, size_bytes=None)
     if structure.verdict is Verdict.FAILED:
         return Report(bundle.stem, bundle, (structure,))
-    facts = read_bundle(bundle)
-    problems = check_stored_prompts(bundle, facts, wanted)
-    prompts = judged("prompts", problems, "the metadata is what the checkpoint says")
-    return Report(bundle.stem, bundle, (structure, prompts))
+    stored_problems = check_stored_prompts(read_bundle(bundle), wanted)
+    checks = runtime.checks(wanted, stored_problems)
+    return Report(bundle.stem, bundle, (structure, *checks))
 
 
 def checkpoint_of(
@@ -178,7 +180,7 @@ def repair(model: InstalledModel, checkpoint: Original | None, *, progress: Prog
         )
     facts = read_bundle(model.bundle)
     wanted = prompting(checkpoint.open())
-    problems = check_stored_prompts(model.bundle, facts, wanted)
+    problems = check_stored_prompts(facts, wanted)
     system = {**{k: str(v) for k, v in facts.header.system.items()}, **system_items(wanted)}
     if not problems and system == dict(facts.header.system):
         return []
@@ -201,7 +203,9 @@ def _prompts(
         return [not_checked("prompts", _NO_CHECKPOINT)]
     progress.status("Comparing prompts and token ids...")
     wanted = prompting(checkpoint)
-    return check_prompts(model.bundle, facts, wanted, checkpoint.tokenizer)
+    with reading(checkpoint.tokenizer, TEXTS) as runtime:
+        runtime.begin(sections_of(model.bundle), wanted)
+        return runtime.checks(wanted, check_stored_prompts(facts, wanted))
 
 
 def _quality(
@@ -227,29 +231,3 @@ def _quality(
     return check_quality(
         model.bundle, facts.header, checkpoint, ids, threads=threads, progress=progress
     )
-
-
-def _behaviour(model: InstalledModel, threads: int, progress: Progress) -> Check:
-    from litertlm.runtime.engine import Decoding, Sampling
-    from litertlm.services.run import load_model
-
-    loaded = load_model(
-        model.name, model.bundle, model.cache_dir, {"threads": threads}, progress=progress
-    )
-    greedy = Decoding(
-        sampling=Sampling(temperature=0.0, top_k=1, top_p=1.0, seed=0), max_tokens=MAX_TOKENS
-    )
-
-    def ask(question: str) -> Answer:
-        session = loaded.engine.open_session(greedy)
-        try:
-            prompt = loaded.render([{"role": "user", "content": question}])
-            pieces = list(session.generate(prompt))
-        finally:
-            session.close()
-        return Answer(question, "".join(pieces).strip(), stopped=len(pieces) < MAX_TOKENS)
-
-    try:
-        return check_behaviour(ask)
-    finally:
-        loaded.engine.close()

@@ -1,0 +1,1 @@
+"""Work that native code may end, or that goes on beside other work: in processes of their own."""

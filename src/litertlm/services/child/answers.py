@@ -1,0 +1,50 @@
+"""What a model answers, greedily.
+
+    python -m litertlm.services.child.answers FOLDER
+
+The order: `{"bundle": path, "cache": path or null for none, "threads": count, "questions":
+[text, ...], "max_tokens": count}`. The answer: `{"answers": [[token's text, ...], ...]}`, or
+`failed`: the runtime's reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from litertlm.errors import LiteRtLmError
+from litertlm.runtime.bundle_info import read_bundle_info
+from litertlm.runtime.engine import Decoding, EngineOptions, Sampling
+from litertlm.runtime.litert import load_engine
+from litertlm.services.child.orders import Orders, obey
+from litertlm.services.prompt import template_render
+
+_GREEDY = Sampling(temperature=1.0, top_k=1, top_p=1.0, seed=0)
+
+
+def work(orders: Orders) -> Mapping[str, Any]:
+    """See above."""
+    order = next(orders)
+    bundle = Path(order["bundle"])
+    cache = order["cache"]
+    options = EngineOptions(
+        threads=order["threads"], cache_dir=cache and Path(cache), caches=cache is not None
+    )
+    decoding = Decoding(sampling=_GREEDY, max_tokens=order["max_tokens"])
+    answers = []
+    try:
+        info = read_bundle_info(bundle)
+        engine = load_engine(bundle, info, options)
+        render = template_render(info)
+        for question in order["questions"]:
+            session = engine.open_session(decoding)
+            answers.append(list(session.generate(render([{"role": "user", "content": question}]))))
+            session.close()
+    except LiteRtLmError as error:
+        return {"failed": error.why or error.what}
+    return {"answers": answers}
+
+
+if __name__ == "__main__":
+    obey(work)

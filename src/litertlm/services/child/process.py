@@ -1,0 +1,161 @@
+"""The parent's side: start one of the modules beside this one, and read its answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import litertlm
+from litertlm.runtime.stderr_capture import telling_lines
+
+_REASON_LINES = 3
+# What native code says when there is no more memory.
+_NO_MEMORY = ("MemoryError", "bad_alloc", "memory allocation of", "Cannot allocate memory")
+
+
+class ChildFailed(Exception):
+    """The process gave no answer; the text is why.
+
+    Attributes:
+        of_the_machine: no memory, or ended from outside: whatever it was at work on is not to
+            blame.
+    """
+
+    def __init__(self, why: str, *, of_the_machine: bool) -> None:
+        super().__init__(why)
+        self.of_the_machine = of_the_machine
+
+
+class Child:
+    """`python -m litertlm.services.child.<module>`, which ends with this process at the latest.
+
+    It takes orders, one JSON object a line, and gives one JSON object as its answer.
+
+    Attributes:
+        folder: an empty folder for what the two share; it goes when the context ends.
+    """
+
+    def __init__(self, module: str) -> None:
+        self._temporary = tempfile.TemporaryDirectory(prefix="litert-lm-")
+        self.folder = Path(self._temporary.name)
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed by __exit__)
+        self._failed_to_start = ""
+        self._process: subprocess.Popen[bytes] | None = None
+        # In the folder of the package, whose modules the interpreter then finds first.
+        place = Path(litertlm.__file__).parents[1]
+        flags = ["-I"] if sys.flags.isolated else []
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, *flags, "-m", f"{__package__}.{module}", str(self.folder)],
+                cwd=place,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+            )
+        except OSError as error:  # no memory, or too many processes
+            self._failed_to_start = str(error)
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    with suppress(OSError):
+                        pipe.close()
+        self._errors.close()
+        self._temporary.cleanup()
+
+    def order(self, values: Mapping[str, Any]) -> None:
+        """Send an order of less than 64 KiB, which a pipe takes without a reader."""
+        if self._process is not None and self._process.stdin is not None:
+            with suppress(BrokenPipeError):  # `answer` says why
+                self._process.stdin.write(json.dumps(values).encode() + b"\n")
+                self._process.stdin.flush()
+
+    def answer(self, seconds: float) -> dict[str, Any]:
+        """Wait for the answer.
+
+        Args:
+            seconds: when to give up.
+
+        Raises:
+            ChildFailed: there is none.
+        """
+        process = self._process
+        if process is None or process.stdout is None:
+            raise ChildFailed(self._failed_to_start, of_the_machine=True)
+        watchdog = threading.Timer(seconds, process.kill)
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            data = process.stdout.read()
+            code = process.wait()
+        finally:
+            late = not watchdog.is_alive()
+            watchdog.cancel()
+        if code == 0 and data:
+            answer: dict[str, Any] = json.loads(data)
+            return answer
+        if late:
+            raise ChildFailed(f"it took more than {seconds:.0f} s", of_the_machine=True)
+        raise self._failure(code)
+
+    def said(self) -> str:
+        """The end of what it printed on stderr, as one line; it has given its answer, or ended."""
+        return " ".join(line.strip() for line in telling_lines(self._printed())[-_REASON_LINES:])
+
+    def _printed(self) -> str:
+        self._errors.seek(0)
+        return self._errors.read().decode("utf-8", "replace")
+
+    def _failure(self, code: int) -> ChildFailed:
+        printed = self._printed()
+        how = f"exit code {code}"
+        if code < 0:
+            how = f"signal {-code}"
+            with suppress(ValueError):
+                how = signal.Signals(-code).name
+        why = f"{self.said()} ({how})".lstrip()
+        machine = (
+            code > 0  # Python's own: a module that is missing, an error of this program
+            or -code in _FROM_OUTSIDE
+            or any(mark in printed for mark in _NO_MEMORY)
+            or _memory_is_limited()
+        )
+        return ChildFailed(why, of_the_machine=machine)
+
+
+_FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT})
+
+
+def _memory_is_limited() -> bool:
+    """Whether there is a limit of address space (`ulimit -v`), at which native code aborts."""
+    if sys.platform == "win32":
+        return False
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+
+
+def absolute(path: Path) -> str:
+    """`path` for an order: the child works in another folder."""
+    return os.path.abspath(path)

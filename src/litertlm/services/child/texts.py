@@ -1,0 +1,77 @@
+"""What the runtime makes of prompts and texts, and what the tokenizers library makes of them.
+
+    python -m litertlm.services.child.texts FOLDER
+
+The first order, `{"tokenizer": path or null, "texts": count}`, comes before there is a bundle: a
+large tokenizer.json takes a second to load. The second is
+`{"bundle": path, "template": bool, "tools": bool}`.
+
+The answer: `prompts`, the runtime's for the conversations of `known_conversations`, null where it
+refuses, none without a template; `texts`, how many were compared; `different`, those whose ids
+are not the same ones; `unread`, why the library could not read the tokenizer. Or only `refused`:
+the runtime's reason for not loading the bundle.
+
+Nothing is imported here that it can do without: a conversion waits for it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from litertlm.bundle.conversations import known_conversations
+from litertlm.bundle.sample_texts import texts
+from litertlm.errors import EngineFailed
+from litertlm.runtime.texts import open_texts
+from litertlm.services.child.orders import Orders, obey
+
+_SPECIAL = 50  # tokens that are mixed into the texts
+
+
+def work(orders: Orders) -> Mapping[str, Any]:
+    """See above."""
+    order = next(orders)
+    samples: list[str] = []
+    wanted: list[list[int]] = []
+    unread = None
+    if order["tokenizer"] is not None:
+        from tokenizers import Tokenizer
+
+        try:
+            reference = Tokenizer.from_file(order["tokenizer"])
+            added = [token.content for token in reference.get_added_tokens_decoder().values()]
+            # See docs/fidelity.md: SentencePiece writes a space so.
+            added = [content for content in added if "\u2581" not in content]
+            samples = texts(order["texts"], added[:_SPECIAL])
+            encoded = reference.encode_batch(samples, add_special_tokens=False)
+            wanted = [one.ids for one in encoded]
+        except Exception as error:  # noqa: BLE001  (the library raises nothing narrower)
+            unread, samples = str(error), []
+            sys.stderr.write(f"{unread}\n")  # the runtime may end the process over the same
+            sys.stderr.flush()
+    order = next(orders)
+    try:
+        with open_texts(Path(order["bundle"])) as runtime:
+            return {
+                "texts": len(samples),
+                "different": [
+                    text
+                    for text, ids in zip(samples, wanted, strict=True)
+                    if runtime.tokenize(text) != ids
+                ],
+                "unread": unread,
+                "prompts": [
+                    runtime.render(chat.messages, chat.tools or (), chat.arguments)
+                    for chat in (
+                        known_conversations(tools=order["tools"]) if order["template"] else ()
+                    )
+                ],
+            }
+    except EngineFailed as error:
+        return {"refused": error.why}
+
+
+if __name__ == "__main__":
+    obey(work)

@@ -1,0 +1,178 @@
+"""What every conversion checks: prompts and token ids in the runtime, and two short answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from litertlm.bundle import tokenizer as bundle_tokenizer
+from litertlm.errors import QualityCheckFailed
+from litertlm.services import convert as service
+from litertlm.services.options import ConvertOptions
+from program import PROGRAM, isolated_environment, run_program
+from recorder import Recorder
+from tiny import MODELS, write_checkpoint
+
+TINY = MODELS["qwen3-gqa-tied"]
+
+
+def warnings(err: str) -> list[str]:
+    return [line for line in err.splitlines() if line.startswith("!")]
+
+
+def test_a_good_model_is_checked_without_a_word_of_warning(demo_gguf: Path, tmp_path: Path) -> None:
+    ended = run_program("convert", demo_gguf, "--json", home=tmp_path)
+    assert ended.code == 0, ended.err
+    assert warnings(ended.err) == []
+    checks = {check["name"]: check for check in json.loads(ended.out)["checks"]}
+    assert {name: check["verdict"] for name, check in checks.items()} == dict.fromkeys(
+        ("structure", "prompts", "tokens", "behaviour"), "passed"
+    )
+    assert checks["prompts"]["equal"] == checks["prompts"]["conversations"] > 50
+    assert checks["tokens"]["equal"] == checks["tokens"]["texts"] == 300
+    assert "Paris" in checks["behaviour"]["answers"][0]["answer"]
+    cache = tmp_path / "models/local/SmolLM2-135M-Instruct.Q4_1/cache"
+    (first,) = cache.iterdir()
+    forced = run_program("convert", demo_gguf, "--force", home=tmp_path)
+    assert forced.code == 0, forced.err
+    (second,) = cache.iterdir()
+    assert second.name != first.name, "that of the bundle before takes up no space"
+
+
+def test_an_untrained_model_is_warned_of_and_kept(tmp_path: Path) -> None:
+    write_checkpoint(TINY, tmp_path / "tiny")
+    ended = run_program("convert", "tiny", home=tmp_path)
+    assert ended.code == 0, ended.err
+    (warning,) = warnings(ended.err)
+    assert "The answer to 'What is the capital of France?' repeats itself: '" in warning
+    assert warning.endswith("litert-lm-cli verify local/tiny")
+    without = run_program("convert", "tiny", "--force", "--no-check", "--json", home=tmp_path)
+    assert warnings(without.err) == []
+    assert [c["name"] for c in json.loads(without.out)["checks"]] == [
+        "structure", "prompts", "tokens",
+    ]  # fmt: skip
+    again = run_program("convert", "tiny", "--json", home=tmp_path)
+    assert json.loads(again.out)["checks"] == [], "nothing was converted"
+
+
+def test_a_base_model_is_given_texts_to_go_on_with(tmp_path: Path) -> None:
+    write_checkpoint(TINY, tmp_path / "base", chat_template=None)
+    ended = run_program("convert", "base", "--output-dir", "out", home=tmp_path)
+    assert ended.code == 0, ended.err
+    (warning,) = warnings(ended.err)
+    assert "The answer to 'The capital of France is' repeats itself" in warning
+    assert warning.endswith("litert-lm-cli verify out/local/base/base.litertlm")
+    files = [p.name for p in (tmp_path / "out/local/base").iterdir()]
+    assert sorted(files) == ["base.json", "base.litertlm"], "no cache where the user wants a bundle"
+
+
+def test_a_tokenizer_that_the_runtime_cannot_read_is_kept_aside(tmp_path: Path) -> None:
+    folder = write_checkpoint(TINY, tmp_path / "tiny")
+    content = json.loads((folder / "tokenizer.json").read_text())
+    content["model"]["merges"][3] = ["zz", "qq"]  # of tokens that are not in the vocabulary
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    ended = run_program("convert", "tiny", home=tmp_path)
+    assert ended.code == 9, ended.err
+    assert "Token `zz` out of vocabulary" in ended.err
+    assert "tiny.litertlm.rejected" in ended.err
+    files = [p.name for p in (tmp_path / "models/local/tiny").iterdir()]
+    assert files == ["tiny.litertlm.rejected"]
+
+
+def test_a_bundle_with_other_token_ids_is_kept_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if this program chose a tokenizer wrongly; the runtime and the comparison are real."""
+    right = bundle_tokenizer.choose_tokenizer
+
+    def wrong(tokenizer: bundle_tokenizer.Tokenizer) -> bundle_tokenizer.ChosenTokenizer:
+        chosen = right(tokenizer)
+        content = json.loads(chosen.data)
+        content["model"]["merges"] = content["model"]["merges"][:40]
+        return bundle_tokenizer.ChosenTokenizer(chosen.kind, json.dumps(content).encode(), "")
+
+    monkeypatch.setattr(service, "choose_tokenizer", wrong)
+    folder = write_checkpoint(TINY, tmp_path / "tiny")
+    target = tmp_path / "tiny.litertlm"
+    with pytest.raises(QualityCheckFailed) as caught:
+        service.convert(folder, target, ConvertOptions(), progress=Recorder())
+    assert "The ids of 'Hello, how are you?' differ." in caught.value.why
+    assert not target.exists()
+    assert target.with_name("tiny.litertlm.rejected").exists()
+
+
+def test_where_the_runtime_does_not_work_the_conversion_says_so_and_goes_on(
+    tmp_path: Path,
+) -> None:
+    write_checkpoint(TINY, tmp_path / "tiny")
+    place = tmp_path / "broken" / "litert_lm"
+    place.mkdir(parents=True)
+    (place / "__init__.py").write_text("raise ImportError('liblitert-lm.so: wrong ELF class')")
+    path = isolated_environment(tmp_path)["PYTHONPATH"]
+    ended = run_program(
+        "convert", "tiny", home=tmp_path, PYTHONPATH=f"{place.parent}{os.pathsep}{path}"
+    )
+    assert ended.code == 0, ended.err
+    prompts, answers = warnings(ended.err)
+    assert prompts.startswith("! Not all prompts and token ids could be compared.")
+    assert answers.startswith("! Its answers were not checked:")
+    assert "wrong ELF class" in prompts
+    assert "wrong ELF class" in answers
+    assert (tmp_path / "models/local/tiny/tiny.litertlm").exists()
+
+
+def children(home: Path) -> list[int]:
+    """Processes that a conversion below `home` started to ask the runtime."""
+    found = []
+    for process in Path("/proc").iterdir():
+        try:
+            command = (process / "cmdline").read_bytes()
+            mine = f"HOME={home}\0".encode() in (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if mine and b"litertlm.services.child." in command:
+            found.append(int(process.name))
+    return found
+
+
+def wait_until(happened: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    while not happened():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("module", ["texts", "answers"])
+def test_no_process_is_left_however_the_conversion_ends(
+    number: signal.Signals, module: str, demo_gguf: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    process = subprocess.Popen(
+        [*PROGRAM, "convert", str(demo_gguf)],
+        env=isolated_environment(tmp_path, TMPDIR=str(tmp_path / "tmp")),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    bundle = (
+        tmp_path / "models/local/SmolLM2-135M-Instruct.Q4_1/SmolLM2-135M-Instruct.Q4_1.litertlm"
+    )
+    wait_until(lambda: children(tmp_path) and bundle.exists() == (module == "answers"), process)
+    process.send_signal(number)
+    process.communicate()
+    assert process.returncode == (-9 if number == signal.SIGKILL else 130)
+    # After SIGKILL they find out by themselves.
+    for _ in range(1000):
+        if not children(tmp_path) and not list((tmp_path / "tmp").iterdir()):
+            break
+        time.sleep(0.01)
+    assert children(tmp_path) == []
+    assert list((tmp_path / "tmp").iterdir()) == []
