@@ -13,13 +13,13 @@ import numpy as np
 _QWEN3: dict[str, Any] = {
     "model_type": "qwen3", "vocab_size": 151936, "head_dim": 128, "num_key_value_heads": 8,
     "rms_norm_eps": 1e-6, "rope_theta": 1e6, "max_position_embeddings": 40960,
-    "hidden_act": "silu", "tie_word_embeddings": True,
+    "hidden_act": "silu", "tie_word_embeddings": True, "eos_token_id": 1,
 }  # fmt: skip
 _GEMMA3: dict[str, Any] = {
     "model_type": "gemma3_text", "vocab_size": 262144, "head_dim": 256, "num_key_value_heads": 1,
     "rms_norm_eps": 1e-6, "rope_theta": 1e6, "rope_local_base_freq": 1e4,
     "max_position_embeddings": 32768, "hidden_activation": "gelu_pytorch_tanh",
-    "query_pre_attn_scalar": 256, "sliding_window": 512,
+    "query_pre_attn_scalar": 256, "sliding_window": 512, "eos_token_id": 1,
 }  # fmt: skip
 
 
