@@ -173,17 +173,23 @@ def test_stats_are_told_on_stderr(home: Path) -> None:
         (["--raw", "--system", "Be kind."], "--raw"),
         (["--json", "--jsonl"], "--jsonl"),
         (["--schema", "bad.json"], "bad.json"),
+        (["--schema", "list.json"], "A schema is a JSON object"),
+        (["--schema", "unknown.json"], "Invalid type: nonsense"),
+        (["--stop", ""], "stop cannot be ''"),
         (["--tools", "bad.json"], "bad.json"),
         (["--prompt", ""], "empty"),
     ],
 )
 def test_usage_errors(home: Path, arguments: list[str], word: str) -> None:
     (home / "bad.json").write_text("{")
+    (home / "list.json").write_text("[1]")
+    (home / "unknown.json").write_text('{"type": "nonsense"}')
     prompt = () if "--prompt" in arguments or "--prompt-file" in arguments else ("--prompt", "Hi")
     ended = ask(home, *prompt, *arguments)
     assert (ended.code, ended.out) == (2, "")
     assert word in ended.err
     assert "Traceback" not in ended.err
+    assert "third_party" not in ended.err
 
 
 def test_a_prompt_that_cannot_fit_is_an_error_with_the_numbers(home: Path) -> None:
@@ -217,6 +223,18 @@ def test_input_that_is_not_utf8_is_told(home: Path) -> None:
     )
     assert done.returncode == 0
     assert "not UTF-8: Byte 13 is 0xe9" in done.stderr.decode()
+
+
+def test_arguments_that_are_not_utf8(home: Path) -> None:
+    done = subprocess.run(
+        [*PROGRAM, "run", "demo", "--max-tokens", "2", "--prompt", b"Caf\xe9?", "--stop", b"\xff"],
+        env=isolated_environment(home),
+        cwd=home,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
 
 
 def test_a_closed_stdout_ends_quietly(home: Path) -> None:

@@ -20,6 +20,7 @@ from program import PROGRAM
 Start = Callable[..., Terminal]
 GERMANY = "What is the capital of Germany?"
 BERLIN = "The capital of Germany is Berlin."
+SURROGATE = '{"messages": [{"role": "user", "content": "\\ud800"}]}'
 LONG = "Tell me a very long story about a dragon."
 
 
@@ -109,6 +110,13 @@ def test_a_paste_of_a_megabyte(start: Start) -> None:
     assert BERLIN in terminal.say(GERMANY)
 
 
+def test_help_is_readable_on_a_narrow_terminal(start: Start) -> None:
+    terminal = start(columns=60)
+    shown = terminal.say("/help")
+    assert "  /clear               Forget the conversation; the system\n" in shown
+    assert "                       message stays.\n" in shown
+
+
 def test_history_is_kept_across_chats_and_searched(start: Start, home: Path) -> None:
     first = start("--max-tokens", "1")
     for text in ("first message", "second message"):
@@ -123,8 +131,10 @@ def test_history_is_kept_across_chats_and_searched(start: Start, home: Path) -> 
     second.wait_for("> first message")
     second.send("\x03")
     second.settled()
-    second.send("\x12seco")
-    second.wait_for("second message")
+    second.send("\x12first")
+    second.wait_for("I-search backward: first")
+    second.send("\r")
+    second.wait_until(lambda: second.cursor_line.rstrip() == "> first message", "what was found")
     (history,) = (path for path in home.rglob("history") if path.is_file())
     assert file_mode(history) == stat.S_IRUSR | stat.S_IWUSR
 
@@ -168,6 +178,17 @@ def test_ctrl_c_stops_an_answer_and_keeps_it(start: Start) -> None:
     assert len(shown.split(LONG)[1]) > 40
     assert "messages  2" in terminal.say("/show")
     assert BERLIN in terminal.say(GERMANY)
+
+
+def test_what_is_typed_during_an_answer_is_the_next_message(start: Start) -> None:
+    terminal = start("--raw", "--max-tokens", "60")
+    terminal.wait_for_prompt()
+    terminal.send("A long story about a dragon begins\r")
+    terminal.wait_until(lambda: len(terminal.text.partition("begins")[2]) > 40, "an answer")
+    # More than the 4096 bytes of a line that a terminal keeps by itself.
+    terminal.send("word " * 1000 + "\r")
+    terminal.settled()
+    assert terminal.say("/template prompt").rsplit("/template prompt", 1)[1].count("word") >= 1000
 
 
 def test_ctrl_c_on_the_prompt_hints_and_does_not_leave(start: Start) -> None:
@@ -283,8 +304,10 @@ def test_save_and_load(start: Start, home: Path) -> None:
     assert "Be kind." in second.say("/system")
     second.say("/system none")
     assert "Tokyo" in second.say("And of Japan?")
-    (home / "bad.json").write_text('{"messages": [1]}')
-    assert "not a saved conversation" in second.say("/load bad.json")
+    for damaged in ('{"messages": [1]}', "[" * 100_000, "{", "[]", "\0", SURROGATE):
+        (home / "bad.json").write_text(damaged)
+        second.send("\x0c")
+        assert "not a saved conversation" in second.say("/load bad.json")
     assert "cannot be read" in second.say("/load missing.json")
     assert "cannot be written" in second.say("/save no/such/folder.json")
 

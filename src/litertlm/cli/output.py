@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TextIO
 
 _REDRAW_SECONDS = 0.1
+_NARROWEST = 24  # columns in which a text can be read
 _CLEAR_REST = "\x1b[K"
 _CLEAR_LINE = f"\r{_CLEAR_REST}"
 _RED, _GREEN, _YELLOW, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
@@ -112,6 +113,14 @@ class Output:
         self._stderr.flush()
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
+    @property
+    def width(self) -> int:
+        """Columns for what is written to stderr."""
+        with contextlib.suppress(OSError):
+            if columns := os.get_terminal_size(self._stderr.fileno()).columns:
+                return columns
+        return shutil.get_terminal_size().columns
+
     def note(self, text: str) -> None:
         """What the user asked to be told in a chat: on stderr, also with `--quiet`."""
         self._line(text)
@@ -156,10 +165,7 @@ class Output:
         if not self._draws or bar is not self._bar:
             return
         with self._lock:
-            width = shutil.get_terminal_size().columns
-            with contextlib.suppress(OSError):
-                width = os.get_terminal_size(self._stderr.fileno()).columns
-            self._stderr.write(_CLEAR_LINE + bar.text(width - 1))
+            self._stderr.write(_CLEAR_LINE + bar.text(self.width - 1))
             self._stderr.flush()
 
     def _make_room(self) -> None:
@@ -249,6 +255,24 @@ def human_time(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def listing(rows: list[list[str]], width: int) -> str:
+    """`rows` in columns, of which the last is wrapped between words to `width` columns."""
+    import textwrap
+
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
+    indent = 2 + sum(widths) + 2 * len(widths)
+    room = width - indent
+    lines = []
+    for *cells, text in rows:
+        start = "".join(f"  {cell:{size}}" for cell, size in zip(cells, widths, strict=True)) + "  "
+        if room < _NARROWEST:
+            lines += [start, *("      " + line for line in textwrap.wrap(text, max(20, width - 6)))]
+        else:
+            wrapped = textwrap.wrap(text, room, break_long_words=False) or [""]
+            lines += [start + wrapped[0], *(" " * indent + line for line in wrapped[1:])]
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def table(rows: list[list[str]], right: frozenset[int] = frozenset()) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from litertlm.errors import EngineFailed, LiteRtLmError, NotEnoughResources
+from litertlm.errors import EngineFailed, LiteRtLmError, NotEnoughResources, UsageError
 from litertlm.runtime.bundle_info import BundleInfo
 from litertlm.runtime.engine import (
     NO_CACHE,
@@ -25,6 +26,7 @@ _REASON_LINES = 8
 # A mapping that the system refuses, and TFLite's own words.
 _RUNTIME_SPACE = 300_000_000  # bytes of address space of the runtime itself, at the least
 _NO_MEMORY = ("data != ((void *) -1)", "Failed to allocate", "Cannot allocate memory", "bad_alloc")
+_SCHEMA_REFUSED = re.compile(r"Failed to create LLGuidance constraint: (.+)")
 _LINKING = threading.Lock()
 # What the runtime takes where neither the bundle nor the user says anything.
 _DEFAULT_CONTEXT = 4096
@@ -139,6 +141,8 @@ def _failure(what: str, printed: str, error: Exception, hint: str = "") -> LiteR
     """The error for a failure of native code, with what that code said of it."""
     said = f"{printed}\n{error}"
     why = "\n".join(telling_lines(said)[-_REASON_LINES:])
+    if schema := _SCHEMA_REFUSED.search(said):
+        return UsageError("The JSON Schema cannot be used.", why=schema[1])
     if any(mark in said for mark in _NO_MEMORY):
         hint = "It needs more memory: try a smaller model, a smaller --context or fewer programs."
         return NotEnoughResources(what, why=why, hint=hint)
@@ -184,7 +188,8 @@ class _Stream:
         self._cancelled = self._decoding = False
         text, self._start_text = text.removeprefix(self._start_text), ""
         # Prefill blocks in native code, where Python runs no signal handlers, so it has a
-        # thread. Nothing is written to stderr meanwhile, so what is printed is its reason.
+        # thread. Up to the first token nothing is written to stderr, so what is printed is the
+        # native code's reason.
         failed: list[RuntimeError] = []
 
         def prefill() -> None:
@@ -193,20 +198,22 @@ class _Stream:
             except RuntimeError as error:
                 failed.append(error)
 
+        chunk = None
         with captured_stderr() as printed:
             thread = threading.Thread(target=prefill, name="prefill", daemon=True)
             thread.start()
             with self._left_behind(thread):
                 thread.join()
+                chunks = self._decode()
+                try:
+                    if not failed and not self._cancelled:
+                        chunk = next(chunks, None)
+                except RuntimeError as error:
+                    failed.append(error)
         if failed:
             what = "The runtime could not read the prompt."
             raise _failure(what, printed(), failed[0]) from failed[0]
-        if self._cancelled:
-            return
-        chunks = self._decode()
         try:
-            with self._left_behind(thread):
-                chunk = next(chunks, None)
             while chunk is not None:
                 self._decoding = True
                 yield chunk

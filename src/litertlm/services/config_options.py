@@ -155,8 +155,9 @@ def check_value(option: Option, value: Value) -> Value:
         UsageError: it is not.
     """
     if option.kind == "texts" and isinstance(value, (list, tuple)):
-        if not all(isinstance(item, str) and option.check(item) for item in value):
-            raise _not_allowed(option, value)
+        for item in value:
+            if not isinstance(item, str) or not option.check(item):
+                raise _not_allowed(option, item)
         return tuple(value)
     if option.kind == "number" and type(value) is int:
         value = float(value)

@@ -45,8 +45,8 @@ class Toolbox:
     def parameters(self) -> Mapping[str, Sequence[str]]:
         """The names of each function's parameters, in order."""
         return {
-            name: list(inspect.signature(function).parameters)
-            for name, function in self.functions.items()
+            schema["function"]["name"]: list(schema["function"]["parameters"]["properties"])
+            for schema in self.schemas
         }
 
     def call(self, call: Call) -> str:
@@ -73,7 +73,7 @@ def load_tools(path: Path) -> Toolbox:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(
             f"{path} cannot be run.", why=f"{type(error).__name__}: {error}"
         ) from error
@@ -89,7 +89,16 @@ def load_tools(path: Path) -> Toolbox:
         raise UsageError(
             f"{path} has no tools.", why="A tool is a function with a docstring, at the top level."
         )
-    return Toolbox(functions)
+    toolbox = Toolbox(functions)
+    try:
+        _ = toolbox.schemas
+    except Exception as error:
+        raise UsageError(
+            f"{path} has a function that cannot be described.",
+            why=f"{type(error).__name__}: {error}",
+            hint="The types of its parameters must be known where it is defined.",
+        ) from error
+    return toolbox
 
 
 def answer_with_tools(
@@ -200,6 +209,8 @@ def _schema(function: Callable[..., Any]) -> Mapping[str, Any]:
     hints = typing.get_type_hints(function)
     properties, required = {}, []
     for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
         properties[name] = _json_type(hints.get(name, str))
         if name in arguments:
             properties[name]["description"] = arguments[name]

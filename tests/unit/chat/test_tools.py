@@ -85,6 +85,13 @@ def test_schemas_are_those_of_transformers(toolbox: Toolbox) -> None:
     }
 
 
+def test_arguments_without_names_are_not_described(tmp_path: Path) -> None:
+    path = tmp_path / "tools.py"
+    path.write_text('def f(a, *more, **named):\n    """Does."""\n')
+    (schema,) = load_tools(path).schemas
+    assert list(schema["function"]["parameters"]["properties"]) == ["a"]
+
+
 def test_what_a_call_returns(toolbox: Toolbox) -> None:
     assert json.loads(toolbox.call(Call("weather", {"city": "Rome"})))["sky"] == "blue"
     assert "no luck" in toolbox.call(Call("broken", {"x": 1, "names": []}))
@@ -205,7 +212,16 @@ def test_calls_without_end_are_ended(toolbox: Toolbox) -> None:
     assert 0 < len(chat.messages) < 50
 
 
-@pytest.mark.parametrize("text", ["def f(:", "1 / 0", "x = 1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f(:",
+        "1 / 0",
+        "x = 1",
+        "raise SystemExit(3)",
+        'def f(x: "Unknown"):\n    """Does."""',
+    ],
+)
 def test_files_without_tools_are_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "tools.py"
     path.write_text(text)

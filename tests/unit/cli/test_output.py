@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from litertlm.cli.output import Output, human_bytes, human_time, table
+from litertlm.cli.output import Output, human_bytes, human_time, listing, table
 
 
 class Terminal(io.StringIO):
@@ -133,3 +133,17 @@ def test_human_time(seconds: float, text: str) -> None:
 
 def test_table_columns_line_up() -> None:
     assert table([["A", "B"], ["long", "1"]], right=frozenset({1})) == "A     B\nlong  1"
+
+
+def test_the_last_column_of_a_listing_is_wrapped() -> None:
+    rows = [["a", "b c", "one two three four five six seven"], ["long", "d", "x" * 40]]
+    assert listing(rows, 38).split("\n") == [
+        "  a     b c  one two three four five",
+        "             six seven",
+        "  long  d    " + "x" * 40,
+    ]
+    assert listing(rows, 30).split("\n")[:3] == [
+        "  a     b c",
+        "      one two three four five",
+        "      six seven",
+    ]

@@ -29,8 +29,9 @@ def _flag(option: Option) -> Callable[..., Any]:
 
     def parse(context: click.Context, parameter: click.Parameter, given: Any) -> Any:
         if option.kind == "texts":
-            return tuple(text for part in given for text in _texts(parse_value(option, part)))
-        return None if given is None else parse_value(option, given)
+            parts = [parse_value(option, _whole_text(part)) for part in given]
+            return tuple(text for part in parts for text in _texts(part))
+        return None if given is None else parse_value(option, _whole_text(given))
 
     return click.option(
         name,
@@ -145,9 +146,11 @@ def _schema(path: Path | None, format_: str | None) -> str | None:
 
     text = _decoded(path.read_bytes(), str(path), warn=None)
     try:
-        json.loads(text)
-    except ValueError as error:
+        schema = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not JSON.", why=str(error)) from error
+    if not isinstance(schema, dict):
+        raise UsageError(f"{path} is not a JSON Schema.", why="A schema is a JSON object.")
     return text
 
 
@@ -156,7 +159,7 @@ def _prompt_parts(app: App, text: str | None, path: Path | None) -> list[str]:
         raise UsageError("--prompt and --prompt-file exclude each other.")
     if path is not None:
         text = _decoded(path.read_bytes(), str(path), warn=app.output.warn)
-    return [] if text is None else [text]
+    return [] if text is None else [_whole_text(text)]
 
 
 def _whole_prompt(app: App, parts: list[str]) -> str:
@@ -180,6 +183,11 @@ def _piped() -> bytes:
     if sys.stdin is None or stat.S_ISCHR(os.fstat(sys.stdin.fileno()).st_mode):
         return b""
     return sys.stdin.buffer.read()
+
+
+def _whole_text(argument: str) -> str:
+    """An argument that is text: bytes that are not UTF-8 arrive as lone surrogates."""
+    return argument.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _decoded(data: bytes, where: str, *, warn: Callable[[str], None] | None) -> str:

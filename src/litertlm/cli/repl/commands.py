@@ -11,6 +11,7 @@ from enum import Enum
 from pathlib import Path
 
 from litertlm.cli.answers import stats_line
+from litertlm.cli.output import listing
 from litertlm.cli.repl.clipboard import copy_with_program, terminal_copy_sequence
 from litertlm.cli.repl.state import Repl
 from litertlm.errors import UnsupportedModel, UsageError
@@ -68,12 +69,11 @@ def run_command(repl: Repl, line: str) -> Next:
     return command.run(repl, argument.strip())
 
 
-def help_text() -> str:
-    """What /help shows."""
-    width = max(len(command.usage) for command in COMMANDS.values())
-    lines = [f"  {command.usage:{width}}  {command.help}" for command in COMMANDS.values()]
-    keys = [f"  {key:{width}}  {text}" for key, text in KEYS]
-    return "\n".join(["Commands:", *lines, "", "Keys:", *keys])
+def help_text(width: int) -> str:
+    """What /help shows, in `width` columns."""
+    commands = listing([[command.usage, command.help] for command in COMMANDS.values()], width)
+    keys = listing([[key, text] for key, text in KEYS], width)
+    return f"Commands:\n{commands}\n\nKeys:\n{keys}"
 
 
 KEYS = (
@@ -96,7 +96,7 @@ def _help(repl: Repl, argument: str) -> Next:
             raise UsageError(f"There is no command {argument}.", hint="/help lists all.")
         repl.output.note(f"{command.usage}\n  {command.help}")
     else:
-        repl.output.note(help_text())
+        repl.output.note(help_text(repl.output.width))
     return Next.PROMPT
 
 
@@ -145,16 +145,14 @@ def _set(repl: Repl, argument: str) -> Next:
 def _show(repl: Repl, argument: str) -> Next:
     model, chat = repl.model, repl.chat
     rows = [
-        ("model", model.name),
-        ("bundle", str(model.bundle)),
-        ("context", f"{model.engine.info.context:,} tokens, {chat.filled:.0%} used"),
-        ("backend", model.engine.info.backend),
-        ("messages", str(len(chat.messages))),
-        ("system", chat.system or "none"),
+        ["model", model.name],
+        ["bundle", str(model.bundle)],
+        ["context", f"{model.engine.info.context:,} tokens, {chat.filled:.0%} used"],
+        ["backend", model.engine.info.backend],
+        ["messages", str(len(chat.messages))],
+        ["system", chat.system or "none"],
     ]
-    width = max(len(name) for name, _ in rows)
-    lines = [f"  {name:{width}}  {text}" for name, text in rows]
-    repl.output.note("\n".join([*lines, "", _options_text(repl)]))
+    repl.output.note(f"{listing(rows, repl.output.width)}\n\n{_options_text(repl)}")
     return Next.PROMPT
 
 
@@ -210,7 +208,7 @@ def _load(repl: Repl, argument: str) -> Next:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{path} cannot be read.", why=error.strerror or "") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not a saved conversation.", why=str(error)) from error
     system, messages = _checked(path, data)
     repl.chat.clear()
@@ -263,12 +261,8 @@ def _texts(value: Value) -> tuple[str, ...]:
 
 
 def _options_text(repl: Repl) -> str:
-    width = max(map(len, OPTIONS))
-    lines = [
-        f"  {name:{width}}  {_shown(repl.values.get(name)):12}  {option.help}"
-        for name, option in OPTIONS.items()
-    ]
-    return "\n".join(["Options (`/set NAME VALUE`, `/set NAME default`):", *lines])
+    rows = [[name, _shown(repl.values.get(name)), option.help] for name, option in OPTIONS.items()]
+    return f"Options (`/set NAME VALUE`, `/set NAME default`):\n{listing(rows, repl.output.width)}"
 
 
 def _shown(value: Value | None) -> str:
@@ -302,16 +296,21 @@ def _checked(path: Path, data: object) -> tuple[str | None, list[Message]]:
     fits = isinstance(messages, list) and all(
         isinstance(message, dict)
         and message.get("role") in ("user", "assistant", "tool")
-        and isinstance(message.get("content"), str)
+        and _is_text(message.get("content"))
         for message in messages
     )
-    if not fits or not isinstance(system, (str, type(None))):
+    if not fits or not (system is None or _is_text(system)):
         raise UsageError(
             f"{path} is not a saved conversation.",
             why='It is JSON with "system" (a text or null) and "messages" (role and content).',
         )
     assert isinstance(messages, list)
     return system, messages
+
+
+def _is_text(value: object) -> bool:
+    """Whether a value of JSON is text that has bytes; half a surrogate pair has none."""
+    return isinstance(value, str) and value == value.encode("utf-8", "replace").decode()
 
 
 def _complete_options(text: str) -> Iterable[str]:

@@ -37,9 +37,10 @@ def restored_terminal() -> Iterator[None]:
 
 @contextmanager
 def echo(on: bool) -> Iterator[None]:
-    """Show what is typed, or not.
+    """Show what is typed, line by line, or neither.
 
-    Off while an answer comes: what is typed then is the next prompt's input.
+    Off while an answer comes: what is typed then is the next prompt's input. The terminal would
+    drop what is beyond 4096 bytes of a line; without lines it lets the sender wait.
     """
     try:
         import termios
@@ -49,7 +50,8 @@ def echo(on: bool) -> Iterator[None]:
     number = sys.stdin.fileno()
     before = termios.tcgetattr(number)
     changed = termios.tcgetattr(number)
-    changed[3] = changed[3] | termios.ECHO if on else changed[3] & ~termios.ECHO
+    modes = termios.ECHO | termios.ICANON
+    changed[3] = changed[3] | modes if on else changed[3] & ~modes
 
     def suspend(signal_number: int, frame: FrameType | None) -> None:
         """Ctrl-Z: the shell gets its terminal as it was, and we get ours when we go on."""
