@@ -231,10 +231,17 @@ def _copy(repl: Repl, argument: str) -> Next:
 
 
 def _attach(repl: Repl, argument: str) -> Next:
-    info = repl.model.info
-    if info.images or info.audio:
-        raise UnsupportedModel(f"{repl.model.name} takes more than text, but /attach cannot yet.")
-    raise UnsupportedModel(f"{repl.model.name} reads text only: nothing can be attached.")
+    name, info = repl.model.name, repl.model.info
+    kinds = [kind for kind, there in (("images", info.images), ("sound", info.audio)) if there]
+    if not kinds:
+        raise UnsupportedModel(
+            f"{name} reads text only: nothing can be attached.",
+            why="Its bundle has no encoder for images or sound.",
+        )
+    raise UnsupportedModel(
+        f"{name} takes {' and '.join(kinds)}, but /attach cannot send them.",
+        why="Its bundle has the encoder; this program gives the runtime text only.",
+    )
 
 
 def _template(repl: Repl, argument: str) -> Next:
@@ -364,7 +371,7 @@ COMMANDS = {
         Command(
             "attach",
             "FILE",
-            "Send an image or sound, where the model takes them (none of those converted here).",
+            "Says whether the model takes images or sound; none can be sent yet.",
             _attach,
             _complete_files,
         ),
