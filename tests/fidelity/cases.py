@@ -13,9 +13,11 @@ FOLDER = Path(__file__).parent
 GOLDENS = FOLDER / "goldens" / "prompts.json"
 
 SPECIAL_TOKENS: Mapping[str, Mapping[str, str]] = {
+    "early_exit": {"bos_token": "<s>", "eos_token": "<end of turn>"},
     "gemma3": {"bos_token": "<bos>", "eos_token": "<end_of_turn>"},
     "llama3_2": {"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>"},
     "mistral": {"bos_token": "<s>", "eos_token": "</s>"},
+    "python_methods": {"eos_token": "<|end|>"},
     "phi3": {"eos_token": "<|endoftext|>"},
     "qwen3": {"eos_token": "<|im_end|>"},
     "smollm2": {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>"},

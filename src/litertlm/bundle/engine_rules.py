@@ -34,6 +34,7 @@ def compile_for_runtime(
     env.lstrip_blocks = True
     env.keep_trailing_newline = True
     env.auto_escape_callback = lambda name: False
+    env.finalizer = _printed
     env.add_global("raise_exception", raise_exception)
     env.add_global("strftime_now", lambda form: now().strftime(form))
     env.add_filter("tojson", lambda value: json.dumps(value, ensure_ascii=False))
@@ -51,6 +52,17 @@ def compile_for_runtime(
             raise Refused(str(error)) from error
 
     return render
+
+
+def _printed(value: Any) -> Any:
+    """What the runtime prints for a value, where the package prints it as Python does.
+
+    None stands here for undefined values too, which print nothing; the runtime's `none` for a
+    null is nothing that transformers would print either.
+    """
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def runtime_variables(

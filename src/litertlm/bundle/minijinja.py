@@ -9,7 +9,7 @@ What the runtime does differently (litert-lm-api 0.18.1, measured with
 - maps and strings have no methods;
 - `is none` is true for undefined values only, and null is neither defined-as-none nor printed
   as Python prints it;
-- tojson takes no options, and there is no break or continue;
+- tojson takes no options, and there is no break or continue (minijinja_loops.py);
 - the source is edited by regular expressions first: anything that looks like a call of a string
   method is rewritten, inside of text too, so such dots are written as escapes here.
 """
@@ -22,6 +22,9 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from jinja2 import nodes
+
+from litertlm.bundle import minijinja_methods as methods
+from litertlm.bundle.minijinja_loops import LeftFromElsewhere, without_loop_controls
 
 _BINARY: dict[type[nodes.BinExpr], str] = {
     nodes.Add: "+",
@@ -44,66 +47,11 @@ _COMPARE = {
     "in": "in",
     "notin": "not in",
 }
+# Of Jinja2; the runtime has no more than those of the language.
+_MISSING = frozenset({"cycler", "joiner", "lipsum"})
 # Methods of Python's dict hide keys of the same name when an attribute is read.
 _DICT_METHODS = frozenset(dir(dict))
 _EDITED = re.compile(r"\.(?=(?:startswith|endswith|replace|split|join|[lr]?strip|items)\()")
-
-PYTHON_TEXT = """\
-{%- macro python_repr(value) -%}
-{%- if value is string -%}
-{%- set quote = '"' if "'" in value and '"' not in value else "'" -%}
-{%- set text = value|replace("\\\\", "\\\\\\\\")|replace("\\n", "\\\\n") -%}
-{%- set text = text|replace("\\r", "\\\\r")|replace("\\t", "\\\\t") -%}
-{{- quote ~ (text if quote == '"' else text|replace("'", "\\\\'")) ~ quote -}}
-{%- elif value is mapping -%}
-{{- "{" -}}
-{%- for key, item in value|items -%}
-{{- python_repr(key) ~ ": " ~ python_repr(item) ~ ("" if loop.last else ", ") -}}
-{%- endfor -%}
-{{- "}" -}}
-{%- elif value is sequence -%}
-{{- "[" -}}
-{%- for item in value -%}{{- python_repr(item) ~ ("" if loop.last else ", ") -}}{%- endfor -%}
-{{- "]" -}}
-{%- elif value is defined -%}
-{{- python_str(value) -}}
-{%- endif -%}
-{%- endmacro -%}
-{%- macro python_str(value) -%}
-{%- if value is string -%}{{- value -}}
-{%- elif value is not defined -%}
-{%- elif value == none -%}{{- "None" -}}
-{%- elif value is boolean -%}{{- "True" if value else "False" -}}
-{%- elif value is mapping or value is sequence -%}{{- python_repr(value) -}}
-{%- else -%}{{- value -}}
-{%- endif -%}
-{%- endmacro -%}
-"""
-"""`python_str` prints a value as Python's str does."""
-
-PYTHON_JSON = """\
-{%- macro python_json(value, indent, level) -%}
-{%- set inner = "\\n" ~ " " * (indent * (level + 1)) -%}
-{%- set outer = "\\n" ~ " " * (indent * level) -%}
-{%- if value is mapping and value -%}
-{{- "{" -}}
-{%- for key, item in value|items -%}
-{{- inner ~ key|tojson ~ ": " ~ python_json(item, indent, level + 1) -}}
-{%- if not loop.last -%}{{- "," -}}{%- endif -%}
-{%- endfor -%}
-{{- outer ~ "}" -}}
-{%- elif value is sequence and value -%}
-{{- "[" -}}
-{%- for item in value -%}
-{{- inner ~ python_json(item, indent, level + 1) ~ ("" if loop.last else ",") -}}
-{%- endfor -%}
-{{- outer ~ "]" -}}
-{%- else -%}
-{{- value|tojson -}}
-{%- endif -%}
-{%- endmacro -%}
-"""
-"""`python_json` prints JSON as `json.dumps(value, indent=...)` does."""
 
 
 class Untranslatable(Exception):
@@ -130,7 +78,10 @@ class Printer:
 
     def template(self, tree: nodes.Template) -> str:
         """The template's body, without the macros that it needs (see `macros`)."""
-        return self._body(tree.body)
+        try:
+            return self._body(without_loop_controls(tree).body)
+        except LeftFromElsewhere as error:
+            raise Untranslatable(str(error)) from error
 
     # Statements: each is one or more tags that strip the white space around them.
 
@@ -178,9 +129,15 @@ class Printer:
         return _tag("set", f"{self._target(node.target)} = {self._expr(node.node)}")
 
     def _do_assignblock(self, node: nodes.AssignBlock) -> str:
-        if node.filter is not None:
-            raise Untranslatable(f"a filtered set block, line {node.lineno}")
-        return _tag("set", self._target(node.target)) + self._body(node.body) + _tag("endset")
+        target = self._target(node.target)
+        out = _tag("set", target) + self._body(node.body) + _tag("endset")
+        if node.filter is None:
+            return out
+        return out + _tag("set", f"{target} = {self._expr(_applied(node.filter, target))}")
+
+    def _do_filterblock(self, node: nodes.FilterBlock) -> str:
+        block = _tag("set", "chat_block") + self._body(node.body) + _tag("endset")
+        return block + "{{- " + self._expr(_applied(node.filter, "chat_block")) + " -}}\n"
 
     def _do_macro(self, node: nodes.Macro) -> str:
         head = f"{node.name}({self._parameters(node)})"
@@ -226,6 +183,8 @@ class Printer:
 
     def _expr(self, node: nodes.Node) -> str:
         if isinstance(node, nodes.BinExpr):
+            if isinstance(node, nodes.Mod) and _is_text(node.left):
+                return self._interpolated(node)
             sign = _BINARY[type(node)]
             return f"({self._expr(node.left)} {sign} {self._expr(node.right)})"
         method: Callable[[nodes.Node], str] | None = getattr(
@@ -272,7 +231,9 @@ class Printer:
         return parts[0] if len(parts) == 1 else "(" + " and ".join(parts) + ")"
 
     def _concat(self, node: nodes.Concat) -> str:
-        return "(" + " ~ ".join(self._printed(part) for part in node.nodes) + ")"
+        # What `~` makes of other values than texts is not compared before the bundle is written:
+        # the package minijinja prints them as Python does, and the runtime does not.
+        return "(" + " ~ ".join(self._text(part) for part in node.nodes) + ")"
 
     def _condexpr(self, node: nodes.CondExpr) -> str:
         text = f"{self._expr(node.expr1)} if {self._expr(node.test)}"
@@ -297,22 +258,59 @@ class Printer:
             raise Untranslatable(f"a filter block, line {node.lineno}")
         value = self._expr(node.node)
         if node.name in ("safe", "string"):
-            if node.name == "safe" or _is_text(node.node):
-                return value
-            self.macros.add("text")
-            return f"python_str({value})"
-        if node.name == "tojson" and node.kwargs:
-            options = {pair.key: pair.value for pair in _keywords(node)}
-            indent = options.pop("indent", None)
-            escape = options.pop("ensure_ascii", None)
-            if options or (escape is not None and escape != nodes.Const(False)):
-                raise Untranslatable(f"options of tojson, line {node.lineno}")
-            if indent is None or indent == nodes.Const(None):
-                return f"({value}|tojson)"
-            self.macros.add("json")
-            return f"python_json({value}, {self._expr(indent)}, 0)"
+            return value if node.name == "safe" else self._text(node.node)
+        if node.name == "tojson" and (node.args or node.kwargs):
+            return self._json(value, node)
+        if node.name in ("e", "escape"):
+            return methods.escaped(self._text(node.node))
+        if node.name == "replace" and len(node.args) == 3:
+            three = [self._expr(argument) for argument in node.args]
+            return str(methods.translated("replace", value, three))
         arguments = self._arguments(node.args, _keywords(node))
         return f"({value}|{node.name}({arguments}))" if arguments else f"({value}|{node.name})"
+
+    def _json(self, value: str, node: nodes.Filter) -> str:
+        """tojson with options, which are those of transformers' filter, in its order."""
+        names = ("ensure_ascii", "indent", "separators", "sort_keys")
+        given: dict[str, nodes.Expr] = dict(zip(names, node.args, strict=False))
+        given.update((pair.key, pair.value) for pair in _keywords(node))
+        try:
+            options = {name: option.as_const() for name, option in given.items()}
+        except nodes.Impossible:
+            raise Untranslatable(f"options of tojson, line {node.lineno}") from None
+        indent = options.get("indent")
+        # Characters cannot be turned into numbers, which `ensure_ascii` asks for.
+        if options.get("ensure_ascii") or not isinstance(indent, int | None) or len(given) > 4:
+            raise Untranslatable(f"options of tojson, line {node.lineno}")
+        comma, colon = options.get("separators") or (", " if indent is None else ",", ": ")
+        ordered = bool(options.get("sort_keys"))
+        if indent is None and (comma, colon, ordered) == (", ", ": ", False):
+            return f"({value}|tojson)"
+        self.macros.add("json")
+        spaces = -1 if indent is None else indent
+        signs = f"{text_literal(comma)}, {text_literal(colon)}"
+        return f"python_json({value}, {spaces}, {signs}, {str(ordered).lower()}, 0)"
+
+    def _interpolated(self, node: nodes.Mod) -> str:
+        """`"..." % values`."""
+        values = node.right.items if isinstance(node.right, nodes.Tuple) else [node.right]
+        parts = None
+        if isinstance(node.left, nodes.Const):
+            parts = methods.interpolated(node.left.value, [self._text(value) for value in values])
+        if parts is None:
+            raise Untranslatable(f"the operator % of a text, line {node.lineno}")
+        return self._joined(parts)
+
+    def _joined(self, parts: Sequence[str]) -> str:
+        texts = [text_literal(part[1:]) if part[0] == "=" else part for part in parts]
+        return "(" + " ~ ".join(texts) + ")"
+
+    def _text(self, node: nodes.Expr) -> str:
+        """A value as Python's str prints it."""
+        if _is_text(node):
+            return self._expr(node)
+        self.macros.add("text")
+        return f"python_str({self._expr(node)})"
 
     def _test(self, node: nodes.Test) -> str:
         value = self._expr(node.node)
@@ -332,6 +330,8 @@ class Printer:
             raise Untranslatable(f"starred arguments, line {node.lineno}")
         if isinstance(node.node, nodes.Getattr):
             return self._method(node, node.node)
+        if isinstance(node.node, nodes.Name) and node.node.name in _MISSING:
+            raise Untranslatable(f"the function {node.node.name}, line {node.lineno}")
         return f"{self._expr(node.node)}({self._arguments(node.args, node.kwargs)})"
 
     def _arguments(self, args: Sequence[nodes.Expr], kwargs: Sequence[nodes.Keyword]) -> str:
@@ -345,37 +345,31 @@ class Printer:
         args = [self._expr(argument) for argument in node.args]
         if isinstance(method.node, nodes.Name) and method.node.name == "loop":
             return f"loop.{name}({', '.join(args)})"
-        match name, len(args):
-            case "strip", 0 | 1:
-                return _filtered(value, "trim", args)
-            case "lstrip" | "rstrip", 0 | 1:
-                return _filtered(value, name, args)
-            case "lower" | "upper" | "title" | "capitalize", 0:
-                return _filtered(value, name, args)
-            case "split", 0 | 1 | 2:
-                # The runtime's filter gives an iterator, which takes no negative index.
-                return _filtered(_filtered(value, name, args), "list", [])
-            case ("replace", 2) | ("items", 0):
-                return _filtered(value, name, args)
-            case "startswith" | "endswith", 1:
-                test = "startingwith" if name == "startswith" else "endingwith"
-                choices = node.args[0]
-                texts = choices.items if isinstance(choices, nodes.Tuple) else [choices]
-                tests = [f"({value} is {test}({self._expr(text)}))" for text in texts]
-                return tests[0] if len(tests) == 1 else "(" + " or ".join(tests) + ")"
-            case "join", 1:
-                return f"({args[0]}|join({value}))"
-            case "keys", 0:
-                return f"({value}|list)"
-            case "values", 0:
-                return f"({value}|items|map(attribute=1)|list)"
-            case "get", 1 | 2:
-                default = args[1] if len(args) == 2 else "none"
-                return f"({value}[{args[0]}] if {args[0]} in {value} else {default})"
-            case (("append" | "update" | "pop"), _):
-                return f"raise_exception({text_literal(f'{name} is not allowed')})"
-            case _:
-                raise Untranslatable(f"the method {name}, line {node.lineno}")
+        if name in ("startswith", "endswith") and len(args) == 1:
+            test = "startingwith" if name == "startswith" else "endingwith"
+            choices = node.args[0]
+            texts = choices.items if isinstance(choices, nodes.Tuple) else [choices]
+            tests = [f"({value} is {test}({self._expr(text)}))" for text in texts]
+            return tests[0] if len(tests) == 1 else "(" + " or ".join(tests) + ")"
+        if name in ("append", "update", "pop"):
+            return f"raise_exception({text_literal(f'{name} is not allowed')})"
+        if name == "format" and isinstance(method.node, nodes.Const):
+            named = {keyword.key: self._text(keyword.value) for keyword in node.kwargs}
+            texts_of_args = [self._text(argument) for argument in node.args]
+            parts = methods.formatted(str(method.node.value), texts_of_args, named)
+            if parts is not None:
+                return self._joined(parts)
+        text = None if node.kwargs else methods.translated(name, value, args)
+        if text is None:
+            raise Untranslatable(f"the method {name}, line {node.lineno}")
+        return text
+
+
+def _applied(chain: nodes.Filter, name: str) -> nodes.Filter:
+    """The filters of a block, applied to a variable."""
+    inner = chain.node
+    value = _applied(inner, name) if isinstance(inner, nodes.Filter) else nodes.Name(name, "load")
+    return nodes.Filter(value, chain.name, chain.args, chain.kwargs, None, None)
 
 
 def _keywords(node: nodes.Filter | nodes.Test) -> Sequence[nodes.Keyword]:
@@ -385,10 +379,6 @@ def _keywords(node: nodes.Filter | nodes.Test) -> Sequence[nodes.Keyword]:
 
 def _tag(name: str, rest: str = "") -> str:
     return f"{{%- {name} {rest} -%}}\n" if rest else f"{{%- {name} -%}}\n"
-
-
-def _filtered(value: str, name: str, arguments: Sequence[str]) -> str:
-    return f"({value}|{name}({', '.join(arguments)}))" if arguments else f"({value}|{name})"
 
 
 def _is_text(node: nodes.Node) -> bool:

@@ -17,7 +17,7 @@ which ends in a request, keeps its bytes.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,13 +28,8 @@ from litertlm.bundle import chat_template as reference
 from litertlm.bundle import conversations as known
 from litertlm.bundle.conversations import Conversation
 from litertlm.bundle.engine_rules import Refused, compile_for_runtime, runtime_variables
-from litertlm.bundle.minijinja import (
-    PYTHON_JSON,
-    PYTHON_TEXT,
-    Printer,
-    Untranslatable,
-    text_literal,
-)
+from litertlm.bundle.minijinja import Printer, Untranslatable, text_literal
+from litertlm.bundle.minijinja_macros import PYTHON_JSON, PYTHON_TEXT
 
 PLAIN_TEMPLATE = """\
 {%- for message in messages -%}
@@ -160,7 +155,7 @@ def adapt(
     variables = reference.template_variables(tokenizer_config)
     try:
         own = _Own(chat_template, variables)
-        facts = _probe(own)
+        facts = _probe(own, _known_tokens(tokenizer_config))
     except reference.TemplateError as error:
         reason = f"The checkpoint's template cannot be rendered: {error.why}"
         return _fallback(family_fallback, None, (reason,))
@@ -254,7 +249,7 @@ class _Own:
             return None
 
 
-def _probe(own: _Own) -> _Facts:
+def _probe(own: _Own, tokens: Iterable[str]) -> _Facts:
     hello = Conversation([known.user("Hello")])
     asked = own.text(hello, prompt=True)
     if asked is None:
@@ -271,7 +266,7 @@ def _probe(own: _Own) -> _Facts:
     if supports_tools:
         chats += known.tool_conversations()
         histories += [c for c in known.tool_conversations() if len(c.messages) > 2]
-    end = _end_of_turn(own)
+    end = _end_of_turn(own, tokens)
     answered = own.text(
         Conversation([*hello.messages, known.assistant(known.ANSWER)]), prompt=False
     )
@@ -290,13 +285,33 @@ def _probe(own: _Own) -> _Facts:
     )
 
 
-def _end_of_turn(own: _Own) -> str | None:
+def _known_tokens(tokenizer_config: Mapping[str, Any]) -> set[str]:
+    """The texts of tokens that tokenizer_config.json names."""
+    found = set(reference.template_variables(tokenizer_config).values())
+    added = tokenizer_config.get("added_tokens_decoder")
+    entries = list(added.values()) if isinstance(added, Mapping) else []
+    for key in ("additional_special_tokens", "extra_special_tokens"):
+        more = tokenizer_config.get(key)
+        entries += more if isinstance(more, list) else []
+    for entry in entries:
+        text = entry.get("content") if isinstance(entry, Mapping) else entry
+        if isinstance(text, str) and text.strip():
+            found.add(text)
+    return found
+
+
+def _end_of_turn(own: _Own, tokens: Iterable[str]) -> str | None:
+    """The token after an answer: one that the tokenizer names, else what is written like one."""
     chat = [known.user("Hello"), known.assistant(known.ANSWER), known.user("Bye")]
     text = own.text(Conversation(chat), prompt=True)
     if text is None or known.ANSWER not in text:
         return None
-    found = re.match(r"\s*(<[^<>\s]+>|\[/?[A-Z_]+\])", text.split(known.ANSWER, 1)[1])
-    return found.group(1) if found else None
+    rest = text.split(known.ANSWER, 1)[1].lstrip()
+    named = [token for token in tokens if token and rest.startswith(token.strip())]
+    if named:
+        return max(named, key=len).strip()
+    found = re.match(r"<[^<>\s]+>|\[/?[A-Z_]+\]", rest)
+    return found.group() if found else None
 
 
 def _turns(chat: Conversation) -> Iterator[tuple[Conversation, Conversation]]:
