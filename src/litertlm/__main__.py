@@ -21,11 +21,12 @@ def run() -> NoReturn:
     try:
         signals.install()
         show_first_line(sys.argv[1:])
-        from litertlm.cli.main import main  # takes a moment, in which Ctrl-C may come
-    except KeyboardInterrupt:
+        from litertlm.cli.main import main
+
+        code = main(sys.argv[1:])
+    except KeyboardInterrupt:  # while the above is imported, or when all is done
         interrupted()
-        sys.exit(130)
-    code = main(sys.argv[1:])
+        code = 130
     signals.ignore()
     # Everything is written and every lock given back. Python would take up to a tenth of a second
     # to free, piece by piece, what the operating system frees at once.

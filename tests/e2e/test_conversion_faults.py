@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import signal
 import subprocess
 import time
@@ -30,6 +31,16 @@ def start(*arguments: str | Path, home: Path) -> subprocess.Popen[str]:
 
 def wait_until_writing(process: subprocess.Popen[str], home: Path) -> None:
     while process.poll() is None and not list(home.glob("models/*/*/.*.litertlm.*.tmp")):
+        time.sleep(0.002)
+
+
+def wait_until_listening(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    """Until the program handles a signal, which before that ends it as it ends any other."""
+    status = Path(f"/proc/{process.pid}/status")
+    while process.poll() is None:
+        caught = re.search(r"^SigCgt:\s*(\w+)", status.read_text(), re.MULTILINE)
+        if caught and int(caught[1], 16) >> (number - 1) & 1:
+            return
         time.sleep(0.002)
 
 
@@ -68,7 +79,8 @@ def test_a_signal_at_any_moment_ends_without_a_traceback(demo_gguf: Path, tmp_pa
     moments = random.Random(7)
     for _ in range(8):
         process = start("convert", demo_gguf, "--force", home=tmp_path)
-        time.sleep(moments.uniform(0.15, 1.2))
+        wait_until_listening(process, signal.SIGTERM)
+        time.sleep(moments.uniform(0, 1.2))
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate()
         assert process.returncode in {0, 130}, err
