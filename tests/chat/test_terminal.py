@@ -180,6 +180,19 @@ def test_ctrl_c_stops_an_answer_and_keeps_it(start: Start) -> None:
     assert BERLIN in terminal.say(GERMANY)
 
 
+def test_ctrl_c_while_a_long_prompt_is_read(start: Start) -> None:
+    terminal = start("--context", "4096", "--max-tokens", "5")
+    terminal.wait_for_prompt()
+    terminal.send("\x1b[200~" + "word " * 3500 + "\x1b[201~\r")
+    terminal.wait_until(lambda: "\x1b[?2004l" in terminal.received, "a question sent")
+    terminal.settled()
+    terminal.send("\x03")
+    terminal.wait_for("Stopped.")
+    terminal.wait_for_prompt()
+    assert terminal.cursor_line.startswith("> "), "nothing of it is kept"
+    assert "The capital of Germany is" in terminal.say(GERMANY)
+
+
 def test_what_is_typed_during_an_answer_is_the_next_message(start: Start) -> None:
     terminal = start("--raw", "--max-tokens", "60")
     terminal.wait_for_prompt()
@@ -304,10 +317,10 @@ def test_save_and_load(start: Start, home: Path) -> None:
     assert "Be kind." in second.say("/system")
     second.say("/system none")
     assert "Tokyo" in second.say("And of Japan?")
-    for damaged in ('{"messages": [1]}', "[" * 100_000, "{", "[]", "\0", SURROGATE):
-        (home / "bad.json").write_text(damaged)
-        second.send("\x0c")
-        assert "not a saved conversation" in second.say("/load bad.json")
+    damaged = ('{"messages": [1]}', "[" * 100_000, "{", "[]", "\0", SURROGATE)
+    for number, text in enumerate(damaged, 1):
+        (home / "bad.json").write_text(text)
+        assert second.say("/load bad.json").count("not a saved conversation") == number
     assert "cannot be read" in second.say("/load missing.json")
     assert "cannot be written" in second.say("/save no/such/folder.json")
 

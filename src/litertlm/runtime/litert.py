@@ -6,7 +6,8 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from litertlm.runtime.engine import (
 from litertlm.runtime.stderr_capture import captured_stderr, telling_lines
 
 _REASON_LINES = 8
+_LOOK_SECONDS = 0.05  # how soon a cancelled prefill is noticed; a finished one is at once
 # A mapping that the system refuses, and TFLite's own words.
 _RUNTIME_SPACE = 300_000_000  # bytes of address space of the runtime itself, at the least
 _NO_MEMORY = ("data != ((void *) -1)", "Failed to allocate", "Cannot allocate memory", "bad_alloc")
@@ -173,11 +175,17 @@ class LiteRtEngine:
 
 
 class _Stream:
-    """What both kinds of native sessions share: how an answer is waited for and stopped."""
+    """What both kinds of native sessions share: how an answer is waited for and stopped.
 
-    _native: Any
+    Up to the first token native code blocks, cannot be cancelled (a session hangs then, in
+    litert-lm-api 0.18.1), and Python runs no signal handlers in it. So that part has a thread of
+    its own, and whoever cancels goes on without waiting for it.
+    """
+
+    _open: Callable[[], Any]
 
     def __init__(self, start_text: str) -> None:
+        self._native: Any = None
         self._cancelled = False
         self._decoding = False
         self._left: threading.Thread | None = None
@@ -187,32 +195,39 @@ class _Stream:
     def generate(self, text: str) -> Iterator[str]:
         self._cancelled = self._decoding = False
         text, self._start_text = text.removeprefix(self._start_text), ""
-        # Prefill blocks in native code, where Python runs no signal handlers, so it has a
-        # thread. Up to the first token nothing is written to stderr, so what is printed is the
-        # native code's reason.
+        chunks = self._decode()
+        first: list[str | None] = []
         failed: list[RuntimeError] = []
 
-        def prefill() -> None:
+        def begin() -> None:
             try:
+                if self._native is None:
+                    # Waits for what another session has left at work.
+                    self._native = self._open()
                 self._prefill(text)
+                if not self._cancelled:
+                    first.append(next(chunks, None))
+                    if self._cancelled:
+                        self._cancel()
             except RuntimeError as error:
                 failed.append(error)
 
-        chunk = None
+        # Nothing of ours is written to stderr meanwhile: what is printed is native code's reason.
         with captured_stderr() as printed:
-            thread = threading.Thread(target=prefill, name="prefill", daemon=True)
+            thread = threading.Thread(target=begin, name="prefill", daemon=True)
             thread.start()
-            with self._left_behind(thread):
-                thread.join()
-                chunks = self._decode()
-                try:
-                    if not failed and not self._cancelled:
-                        chunk = next(chunks, None)
-                except RuntimeError as error:
-                    failed.append(error)
+            try:
+                while thread.is_alive() and not self._cancelled:
+                    thread.join(_LOOK_SECONDS)
+            finally:
+                if thread.is_alive():
+                    self._left = thread
         if failed:
             what = "The runtime could not read the prompt."
             raise _failure(what, printed(), failed[0]) from failed[0]
+        if self._left or not first:
+            return
+        (chunk,) = first
         try:
             while chunk is not None:
                 self._decoding = True
@@ -231,32 +246,23 @@ class _Stream:
 
     def cancel(self) -> None:
         self._cancelled = True
-        # Earlier, a session hangs: the native code forgets that it was cancelled, or that it
-        # was to decode (litert-lm-api 0.18.1). The first token then ends it.
         if self._decoding:
             self._cancel()
 
     def close(self) -> None:
         """Free the native session; one that is still at work is not waited for."""
         if self._left is None:
-            self._native.close()
+            if self._native is not None:
+                self._native.close()
             return
         busy = self._left
 
         def close() -> None:
             busy.join()
-            self._native.close()
+            if self._native is not None:
+                self._native.close()
 
         threading.Thread(target=close, name="close", daemon=True).start()
-
-    @contextmanager
-    def _left_behind(self, thread: threading.Thread) -> Iterator[None]:
-        """The program is told to end where native code cannot be cancelled: go without it."""
-        try:
-            yield
-        except KeyboardInterrupt:
-            self._left = thread
-            raise
 
     def _prefill(self, text: str) -> None:
         raise NotImplementedError
@@ -273,7 +279,8 @@ class _Session(_Stream):
 
     def __init__(self, engine: Any, decoding: Decoding, start_text: str) -> None:
         super().__init__(start_text)
-        self._native = engine.create_session(
+        self._open = partial(
+            engine.create_session,
             apply_prompt_template=False,
             sampler_config=_sampler_config(decoding.sampling),
             max_output_tokens=decoding.max_tokens,
@@ -317,7 +324,8 @@ class _Conversation(_Stream):
             self._arguments["repetition_penalty_config"] = litert_lm.RepetitionPenaltyConfig(
                 repetition_penalty=decoding.repetition_penalty
             )
-        self._native = engine.create_conversation(
+        self._open = partial(
+            engine.create_conversation,
             chat_template=self._PASS_ON,
             sampler_config=_sampler_config(decoding.sampling),
             max_output_tokens=decoding.max_tokens,

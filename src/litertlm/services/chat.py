@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from litertlm.errors import UsageError
+from litertlm.errors import LiteRtLmError, UsageError
 from litertlm.runtime.engine import Decoding, Engine, Session
 from litertlm.services.chat_stream import Piece, Splitter, StopFinder
 
@@ -153,10 +153,14 @@ class Chat:
 
     @property
     def filled(self) -> float:
-        """The part of the context that the last prompt and answer took, 0 to 1."""
-        if self.last is None or not self.messages:
+        """The part of the context that the conversation takes, as it is sent.
+
+        0 where there is none yet, or where the template refuses it: the next answer will say so.
+        """
+        try:
+            return self.used_tokens() / self._engine.info.context
+        except LiteRtLmError:
             return 0.0
-        return (self.last.prompt_tokens + self.last.answer_tokens) / self._engine.info.context
 
     def rewind(self) -> bool:
         """Take back what followed the last question, to answer it anew; False if there is none."""
