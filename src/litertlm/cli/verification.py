@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from litertlm.services.verify import Check, Report
+    from litertlm.services.verify.report import Check
+    from litertlm.services.verify.verify import Report
 
 _MARKS = {"passed": "✓", "warned": "!", "failed": "✗", "not checked": "-"}
 

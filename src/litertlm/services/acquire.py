@@ -41,7 +41,7 @@ from litertlm.store import (
 from litertlm.store.files import remove
 
 if TYPE_CHECKING:
-    from litertlm.services.verify import Report
+    from litertlm.services.verify.verify import Report
 
 
 def acquire(

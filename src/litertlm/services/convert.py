@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from litertlm import __version__
 from litertlm.bundle import container, metadata
@@ -31,11 +32,15 @@ from litertlm.graph.verify import verify
 from litertlm.progress import Progress
 from litertlm.quantize import RECIPES, Recipe, apply
 from litertlm.services.options import DEFAULT_CONTEXT, ConvertOptions
-from litertlm.services.verify import Reading, Report, Verdict, reading, verify_converted
-from litertlm.store.files import appearing, file_sha256, syncing
+from litertlm.services.verify.prompts import Reading, reading
+from litertlm.services.verify.report import Verdict
+from litertlm.store.files import appearing, settling
 from litertlm.tflite import Layout
 from litertlm.tflite import plan as plan_tflite
 from litertlm.tflite import write as write_tflite
+
+if TYPE_CHECKING:
+    from litertlm.services.verify.verify import Report
 
 _TEXTS = 300  # whose token ids are compared; `verify` takes 2,000
 _SAMPLE = 4096  # bytes of each weight that go into the bundle's uuid
@@ -139,9 +144,9 @@ def _converted(
         _check_disk(target, plan.nbytes)
         with appearing(target) as temporary:
             _write(plan, temporary, progress)
-            with syncing(temporary):
-                sha256 = file_sha256(temporary)
+            with settling(temporary) as hashing:
                 report = _checked(temporary, target, plan, runtime, progress)
+            sha256 = hashing.result()
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise NotEnoughResources(
@@ -323,6 +328,8 @@ def _check_disk(target: Path, nbytes: int) -> None:
 def _checked(
     written: Path, target: Path, plan: Plan, runtime: Reading, progress: Progress
 ) -> Report:
+    from litertlm.services.verify.verify import verify_converted  # while the file is hashed
+
     report = verify_converted(written, plan.prompting, runtime)
     if report.passed:
         if runtime.trouble:

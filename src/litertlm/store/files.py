@@ -8,6 +8,10 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 TEMPORARY_SUFFIX = ".tmp"  # of hidden files: `.<final name>.<process id>.tmp`
 
@@ -42,18 +46,23 @@ def appearing(target: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def syncing(path: Path) -> Iterator[None]:
-    """Bring the file `path` to the disk while the body of the `with` runs, which may read it.
+def settling(path: Path) -> Iterator[Future[str]]:
+    """Sync and hash the file `path` while the body of the `with` runs, which may read it.
+
+    Yields the future of its `file_sha256`.
 
     Raises:
-        OSError: at the end of the body; the disk did not take it.
+        OSError: at the end of the body; the disk did not take the file.
     """
     from concurrent.futures import ThreadPoolExecutor  # `list` and the like must start at once
 
-    with ThreadPoolExecutor(1) as pool:
-        synced = pool.submit(_sync, path)
-        yield
+    pool = ThreadPoolExecutor(2)
+    try:
+        synced, sha256 = pool.submit(_sync, path), pool.submit(file_sha256, path)
+        yield sha256
         synced.result()
+    finally:
+        pool.shutdown(wait=False)  # Ctrl-C need not wait for the end of a large file
 
 
 def file_sha256(path: Path) -> str:

@@ -17,10 +17,10 @@ from litertlm.checkpoint import open_checkpoint
 from litertlm.errors import QualityCheckFailed
 from litertlm.services.convert import convert
 from litertlm.services.options import ConvertOptions
-from litertlm.services.verify import Verdict
 from litertlm.services.verify.behaviour import Answer, fault_of, judge_answers
 from litertlm.services.verify.prompts import check_stored_prompts
 from litertlm.services.verify.quality import distance, reference_logits
+from litertlm.services.verify.report import Verdict
 from litertlm.services.verify.structure import check_structure
 from litertlm.store.files import file_sha256
 from recorder import Recorder

@@ -16,7 +16,8 @@ from litertlm.cli.verification import described_check, described_report, failed_
 from litertlm.errors import QualityCheckFailed
 
 if TYPE_CHECKING:
-    from litertlm.services.verify import Check, Report
+    from litertlm.services.verify.report import Check
+    from litertlm.services.verify.verify import Report
     from litertlm.store import InstalledModel, Store
 
 
@@ -96,7 +97,8 @@ def _answers(app: App, installed: InstalledModel, *, cache: bool) -> Check:
     Args:
         cache: whether the runtime may keep its packed weights, with which the next start is fast.
     """
-    from litertlm.services.verify import Verdict, check_behaviour_briefly
+    from litertlm.services.verify.behaviour import check_behaviour_briefly
+    from litertlm.services.verify.report import Verdict
 
     app.output.status("Asking it two short questions...")
     check = check_behaviour_briefly(installed.bundle, installed.cache_dir if cache else None)
@@ -112,7 +114,7 @@ def _answers(app: App, installed: InstalledModel, *, cache: bool) -> Check:
 
 def _verified(app: App, installed: InstalledModel, store: Store) -> Report:
     """All checks; a bundle that fails one is not left where `run` finds it."""
-    from litertlm.services import verify as service
+    from litertlm.services.verify import verify as service
 
     source = service.checkpoint_of(installed, store)
     report = service.verify(installed, source, progress=app.output)
