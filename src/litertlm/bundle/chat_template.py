@@ -3,7 +3,7 @@
     render(source, messages, variables, add_generation_prompt=True, enable_thinking=False)
 
 `run` uses it for exact prompts: `source` is the bundle's `chat_template` (prompting.py,
-`CHAT_TEMPLATE_KEY`), `variables` its special tokens (`template_variables`). The environment is
+`CHAT_TEMPLATE_KEY`), `variables` its special tokens (special_tokens.py). The environment is
 the one that transformers sets up (huggingface/transformers, utils/chat_template_utils.py):
 sandboxed Jinja2 with trim_blocks, lstrip_blocks, loop controls, a tojson without HTML escapes,
 raise_exception, strftime_now and the generation tag.
@@ -24,16 +24,6 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from litertlm.errors import LiteRtLmError
-
-SPECIAL_TOKENS = (
-    "bos_token",
-    "eos_token",
-    "unk_token",
-    "sep_token",
-    "pad_token",
-    "cls_token",
-    "mask_token",
-)
 
 
 class TemplateError(LiteRtLmError):
@@ -101,7 +91,7 @@ def render(
         source: the checkpoint's chat template.
         messages: `{"role": ..., "content": ...}`, contents as strings; also `tool_calls`,
             `reasoning_content` and whatever else the template reads.
-        variables: see `template_variables`.
+        variables: see `special_tokens.template_variables`.
         tools: JSON schemas of functions, or None.
         add_generation_prompt: whether the text ends where the assistant's answer begins.
         arguments: more variables for the template, such as `enable_thinking`.
@@ -123,21 +113,3 @@ def render(
         raise TemplateError(
             "The chat template does not accept this conversation.", why=str(error)
         ) from error
-
-
-def template_variables(tokenizer_config: Mapping[str, Any]) -> dict[str, str]:
-    """The special tokens that transformers passes to a template (`special_tokens_map`).
-
-    Args:
-        tokenizer_config: tokenizer_config.json; a token is a text or a mapping with `content`.
-    """
-    found = {}
-    extra = tokenizer_config.get("extra_special_tokens")
-    named = dict(extra) if isinstance(extra, Mapping) else {}
-    for key in (*SPECIAL_TOKENS, *named):
-        value = tokenizer_config.get(key, named.get(key))
-        if isinstance(value, Mapping):
-            value = value.get("content")
-        if isinstance(value, str):
-            found[key] = value
-    return found

@@ -16,14 +16,13 @@ What the runtime does differently (litert-lm-api 0.18.1, measured with
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Sequence
 from typing import cast
 
 from jinja2 import nodes
 
 from litertlm.bundle import minijinja_methods as methods
+from litertlm.bundle.literals import text_literal
 from litertlm.bundle.minijinja_loops import LeftFromElsewhere, without_loop_controls
 
 _BINARY: dict[type[nodes.BinExpr], str] = {
@@ -51,18 +50,10 @@ _COMPARE = {
 _MISSING = frozenset({"cycler", "joiner", "lipsum"})
 # Methods of Python's dict hide keys of the same name when an attribute is read.
 _DICT_METHODS = frozenset(dir(dict))
-_EDITED = re.compile(r"\.(?=(?:startswith|endswith|replace|split|join|[lr]?strip|items)\()")
 
 
 class Untranslatable(Exception):
     """A construct that minijinja has no counterpart for; the text names it."""
-
-
-def text_literal(text: str) -> str:
-    """A string literal that both engines read as `text` and the runtime's editing leaves alone."""
-    literal = json.dumps(text, ensure_ascii=False)
-    literal = _EDITED.sub(r"\\u002e", literal)
-    return literal.replace("{%", "{\\u0025").replace("{{", "{\\u007b").replace("{#", "{\\u0023")
 
 
 class Printer:

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from litertlm.bundle.chat_template import template_variables
+from litertlm.bundle.adapted_template import NO_TEMPLATE, AdaptedTemplate
 from litertlm.bundle.family_prompts import Sampler, family_prompts
-from litertlm.bundle.template import AdaptedTemplate, adapt
+from litertlm.bundle.special_tokens import template_variables
 from litertlm.checkpoint import Checkpoint, Tokenizer
 
 CHAT_TEMPLATE_KEY = "chat_template"
@@ -64,7 +64,11 @@ def prompting(checkpoint: Checkpoint) -> Prompting:
     """Read a checkpoint's prompting from its tokenizer, config and generation_config."""
     tokenizer = checkpoint.tokenizer
     family = family_prompts(str(checkpoint.config.get("model_type", "")), tokenizer.chat_template)
-    template = adapt(tokenizer.chat_template, tokenizer.config, family.fallback)
+    template = NO_TEMPLATE
+    if tokenizer.chat_template is not None:
+        from litertlm.bundle.template import adapt  # Jinja, which a base model does not need
+
+        template = adapt(tokenizer.chat_template, tokenizer.config, family.fallback)
     begins_with_bos = tokenizer.adds_bos if template.kind == "none" else template.renders_bos
     thinks = template.supports_thinking and THINKING_TAGS[1] in (tokenizer.chat_template or "")
     return Prompting(

@@ -26,20 +26,13 @@ import jinja2
 
 from litertlm.bundle import chat_template as reference
 from litertlm.bundle import conversations as known
+from litertlm.bundle.adapted_template import PLAIN_TEMPLATE, AdaptedTemplate
 from litertlm.bundle.conversations import Conversation
 from litertlm.bundle.engine_rules import Refused, compile_for_runtime, runtime_variables
-from litertlm.bundle.minijinja import Printer, Untranslatable, text_literal
+from litertlm.bundle.literals import text_literal
+from litertlm.bundle.minijinja import Printer, Untranslatable
 from litertlm.bundle.minijinja_macros import PYTHON_JSON, PYTHON_TEXT
-
-PLAIN_TEMPLATE = """\
-{%- for message in messages -%}
-{%- if message.content is string -%}{{- message.content -}}
-{%- else -%}
-{%- for part in message.content -%}{{- part.text -}}{%- endfor -%}
-{%- endif -%}
-{%- endfor -%}
-"""
-"""For a base model: the texts and nothing else."""
+from litertlm.bundle.special_tokens import template_variables
 
 _NORMALISE = """\
 {%- set chat = namespace(messages=[], text="", results=[]) -%}
@@ -97,62 +90,20 @@ _STABLE_AFTER = """\
 """
 
 
-@dataclass(frozen=True)
-class AdaptedTemplate:
-    """A chat template that the runtime renders.
-
-    Attributes:
-        source: the Jinja text for the bundle.
-        kind: `original`, `adapted` (same prompts as the checkpoint's own), `fallback` (the
-            family's plain one) or `none` (a base model: texts are passed on as they are).
-        reasons: why it is not the original, one sentence each.
-        prefix_stable: whether the checkpoint's own template is: whether each turn's text starts
-            with the text of the turn before and the answer. The bundle's always satisfies the
-            runtime.
-        end_of_turn: the text that ends an assistant's turn, without white space, or None.
-        renders_bos: whether prompts begin with the BOS token's text; the bundle's template
-            leaves it out and the start token stands for it.
-        supports_thinking, supports_tools: what the checkpoint's own template can do.
-    """
-
-    source: str
-    kind: str
-    reasons: tuple[str, ...]
-    prefix_stable: bool
-    end_of_turn: str | None
-    renders_bos: bool
-    supports_thinking: bool
-    supports_tools: bool
-
-
-NO_TEMPLATE = AdaptedTemplate(
-    PLAIN_TEMPLATE,
-    kind="none",
-    reasons=(),
-    prefix_stable=True,
-    end_of_turn=None,
-    renders_bos=False,
-    supports_thinking=False,
-    supports_tools=False,
-)
-
-
 def adapt(
-    chat_template: str | None,
+    chat_template: str,
     tokenizer_config: Mapping[str, Any],
     family_fallback: str | None = None,
 ) -> AdaptedTemplate:
     """Make a template that the runtime renders to the bytes of `apply_chat_template`.
 
     Args:
-        chat_template: the checkpoint's own, or None for a base model.
+        chat_template: the checkpoint's own.
         tokenizer_config: tokenizer_config.json, for the special tokens.
         family_fallback: a plain template for minijinja, used where nothing else gives the same
             bytes; PLAIN_TEMPLATE where the family has none.
     """
-    if chat_template is None:
-        return NO_TEMPLATE
-    variables = reference.template_variables(tokenizer_config)
+    variables = template_variables(tokenizer_config)
     try:
         own = _Own(chat_template, variables)
         facts = _probe(own, _known_tokens(tokenizer_config))
@@ -287,7 +238,7 @@ def _probe(own: _Own, tokens: Iterable[str]) -> _Facts:
 
 def _known_tokens(tokenizer_config: Mapping[str, Any]) -> set[str]:
     """The texts of tokens that tokenizer_config.json names."""
-    found = set(reference.template_variables(tokenizer_config).values())
+    found = set(template_variables(tokenizer_config).values())
     added = tokenizer_config.get("added_tokens_decoder")
     entries = list(added.values()) if isinstance(added, Mapping) else []
     for key in ("additional_special_tokens", "extra_special_tokens"):

@@ -170,6 +170,8 @@ def _adds_bos(
     """
     if "add_bos_token" in settings or "add_eos_token" in settings:
         return bool(settings.get("add_bos_token", False)) and bos is not None
+    if outline.get("post_processor") is None:
+        return False
     from tokenizers import Tokenizer as Runnable
 
     probe: dict[str, Any] = {

@@ -18,6 +18,7 @@ from fidelity.cases import (
     template_text,
 )
 from litertlm.bundle import chat_template, template
+from litertlm.bundle.adapted_template import NO_TEMPLATE, AdaptedTemplate
 from litertlm.bundle.conversations import (
     ANSWER,
     THOUGHT,
@@ -29,7 +30,8 @@ from litertlm.bundle.conversations import (
     user,
 )
 from litertlm.bundle.engine_rules import compile_for_runtime, runtime_variables
-from litertlm.bundle.template import AdaptedTemplate, adapt
+from litertlm.bundle.special_tokens import template_variables
+from litertlm.bundle.template import adapt
 
 NAMES = template_names()
 DAY = datetime(2025, 3, 9, 12, 30)
@@ -73,7 +75,7 @@ def test_the_exact_renderer_gives_the_bytes_of_transformers(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     goldens = json.loads(GOLDENS.read_text(encoding="utf-8"))[name]
-    variables = chat_template.template_variables(SPECIAL_TOKENS.get(name, {}))
+    variables = template_variables(SPECIAL_TOKENS.get(name, {}))
     for chat, wanted in zip(conversations(), goldens, strict=True):
         for prompt, golden in zip((True, False), wanted, strict=True):
             try:
@@ -206,9 +208,7 @@ def test_text_that_looks_like_a_method_call_survives_the_runtimes_editing() -> N
 
 
 def test_a_base_model_gets_its_texts_passed_on() -> None:
-    found = adapt(None, {})
-    assert found.kind == "none"
-    assert runtime(found.source)(Conversation([user("Once upon")])) == "Once upon"
+    assert runtime(NO_TEMPLATE.source)(Conversation([user("Once upon")])) == "Once upon"
 
 
 def test_a_refused_conversation_says_why() -> None:

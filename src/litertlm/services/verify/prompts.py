@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
 
-from litertlm.bundle.chat_template import TemplateError, render
 from litertlm.bundle.conversations import Conversation, known_conversations
 from litertlm.bundle.inspect import BundleFacts
 from litertlm.bundle.prompting import Prompting
@@ -171,6 +170,8 @@ def _prompts(
 
 def _should(chat: Conversation, wanted: Prompting, now: datetime) -> str | None:
     """The prompt of the checkpoint's own template; None where it refuses the conversation."""
+    from litertlm.bundle.chat_template import TemplateError, render  # Jinja
+
     assert wanted.original_template is not None
     try:
         text = render(
