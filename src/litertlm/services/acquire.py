@@ -250,8 +250,6 @@ def _convert(
     # Read when numpy is first imported, which is below. The threads that convert each multiply for
     # themselves; those that OpenBLAS would add wait for work by spinning.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from importlib.metadata import version
-
     from litertlm.checkpoint import open_checkpoint
     from litertlm.services.convert import convert, count_parameters
 
@@ -294,10 +292,7 @@ def _convert(
         sha256=made.sha256,
         size_bytes=made.nbytes,
         created=_now(),
-        versions={
-            "litert-lm-cli": __version__,
-            "litert-lm-builder": version("litert-lm-builder"),
-        },
+        versions=made.versions,
     )
     return provenance, made.report
 

@@ -8,8 +8,8 @@ import os
 import shutil
 import time
 import uuid
-import zlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from litertlm import __version__
 from litertlm.bundle import container, metadata
 from litertlm.bundle.prompting import Prompting, prompting, system_items
+from litertlm.bundle.rewrite import packed_tokenizer
 from litertlm.bundle.tokenizer import choose_tokenizer
 from litertlm.checkpoint import Checkpoint, open_checkpoint
 from litertlm.errors import (
@@ -27,7 +28,7 @@ from litertlm.errors import (
 )
 from litertlm.families import Family, build, identify
 from litertlm.families.blocks import Signature
-from litertlm.graph import Dim, Model
+from litertlm.graph import Dim
 from litertlm.graph.verify import verify
 from litertlm.progress import Progress
 from litertlm.quantize import RECIPES, Recipe, apply
@@ -60,6 +61,7 @@ class Conversion:
         family: the `model_type`.
         prompting: what the bundle says about prompts.
         report: the checks that it passed.
+        versions: of the packages that made it.
     """
 
     path: Path
@@ -71,6 +73,7 @@ class Conversion:
     family: str
     prompting: Prompting
     report: Report
+    versions: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,7 @@ def _converted(
             _write(plan, temporary, progress)
             with settling(temporary) as hashing:
                 report = _checked(temporary, target, plan, runtime, progress)
+                versions = _versions()
             sha256 = hashing.result()
     except OSError as error:
         if error.errno == errno.ENOSPC:
@@ -169,6 +173,7 @@ def _converted(
         family=plan.family.name,
         prompting=plan.prompting,
         report=report,
+        versions=versions,
     )
 
 
@@ -182,16 +187,21 @@ def plan_bundle(checkpoint: Checkpoint, options: ConvertOptions) -> Plan:
     family = identify(checkpoint)
     options = fitted(options, family.config.max_context)
     recipe = check_options(options, family.config.max_context)
-    model = build(checkpoint, family, signatures(options))
-    encoding_of = apply(model, recipe)
-    verify(model)
-    layout = plan_tflite(
-        model,
-        encoding_of,
-        cache_length=options.kv_cache_max_len,
-        description=f"litert-lm-cli {__version__}",
-    )
-    return _plan_bundle(checkpoint, family, options, model, layout)
+    tokenizer = choose_tokenizer(checkpoint.tokenizer)
+    with ThreadPoolExecutor(1) as pool:
+        # zlib runs beside Python, which builds the graph meanwhile.
+        packing = pool.submit(packed_tokenizer, tokenizer.kind, tokenizer.data)
+        model = build(checkpoint, family, signatures(options))
+        encoding_of = apply(model, recipe)
+        verify(model)
+        layout = plan_tflite(
+            model,
+            encoding_of,
+            cache_length=options.kv_cache_max_len,
+            description=f"litert-lm-cli {__version__}",
+        )
+        packed = packing.result()
+    return _plan_bundle(checkpoint, family, options, packed, layout)
 
 
 def fitted(options: ConvertOptions, longest: int) -> ConvertOptions:
@@ -261,15 +271,14 @@ def count_parameters(checkpoint: Checkpoint) -> int:
 
 
 def _plan_bundle(
-    checkpoint: Checkpoint, family: Family, options: ConvertOptions, model: Model, layout: Layout
+    checkpoint: Checkpoint,
+    family: Family,
+    options: ConvertOptions,
+    tokenizer: tuple[str, bytes],
+    layout: Layout,
 ) -> Plan:
     prompts = prompting(checkpoint)
-    tokenizer = choose_tokenizer(checkpoint.tokenizer)
-    tokenizer_data, tokenizer_kind = tokenizer.data, container.SENTENCEPIECE
-    if tokenizer.kind == "huggingface":
-        tokenizer_kind = container.HF_TOKENIZER
-        size = len(tokenizer.data).to_bytes(8, "little")
-        tokenizer_data = size + zlib.compress(tokenizer.data)
+    tokenizer_kind, tokenizer_data = tokenizer
     static = options.shapes == "static"
     executor = metadata.executor_metadata(
         len(family.config.caches),
@@ -346,6 +355,12 @@ def _checked(
         why="\n".join(problem for check in report.checks for problem in check.problems),
         hint=f"It was kept as {aside}. Please report this.",
     )
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version  # while the file is hashed
+
+    return {"litert-lm-cli": __version__, "litert-lm-builder": version("litert-lm-builder")}
 
 
 def _write(plan: Plan, path: Path, progress: Progress) -> None:
