@@ -114,6 +114,27 @@ def test_a_compacted_tokenizer_keeps_every_id() -> None:
         assert before.encode(text).ids == after.encode(text).ids
 
 
+@pytest.mark.parametrize("form", [{"type": "NFC"}, {"type": "Sequence", "normalizers": [
+    {"type": "NFC"}, {"type": "Lowercase"}]}])  # fmt: skip
+@pytest.mark.parametrize("indent", [None, 2])
+def test_nfc_is_written_for_newer_tables_without_changing_a_text(
+    form: dict[str, object], indent: int | None
+) -> None:
+    content = json.loads(byte_level_json(adds_bos=False))
+    content["normalizer"] = form
+    original = json.dumps(content, indent=indent, ensure_ascii=False).encode()
+    chosen = choose_tokenizer(tokenizer(original))
+    stored = json.loads(chosen.data)
+    assert stored["model"]["vocab"] == content["model"]["vocab"]
+    assert stored["added_tokens"] == content["added_tokens"]
+    before, after = (
+        Reference.from_str(data.decode()).normalizer for data in (original, chosen.data)
+    )
+    for text in (*strings(300, []), "a\u0ec8\u0eba\U0010ffff\u0eba\U0010ffff\U0010ffffe\u0301"):
+        assert before.normalize_str(text) == after.normalize_str(text)
+    assert len(stored["normalizer"]["normalizers"]) > 100
+
+
 def test_control_tokens_of_a_tokenizer_model_are_found_in_text() -> None:
     piece = b"\n\x04</s>\x15\x00\x00\x00\x00\x18"
     control = b"\n" + bytes([len(piece) + 1]) + piece + b"\x03"
