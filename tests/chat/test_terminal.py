@@ -278,6 +278,16 @@ def test_context_is_changed_by_loading_again(start: Start) -> None:
     assert "2,000 tokens" in terminal.say("/show").rsplit("/show", 1)[1]
 
 
+def test_ctrl_c_while_the_model_is_loaded_again_does_not_leave(start: Start) -> None:
+    terminal = start()
+    terminal.say(GERMANY)
+    terminal.send("/set context 2000\r")
+    terminal.wait_for("Loading the model again...")
+    terminal.send("\x03")
+    terminal.wait_for_prompt(after=len(terminal.received))
+    assert "The capital of Japan is Tokyo." in terminal.say("And of Japan?")
+
+
 def test_system_message(start: Start) -> None:
     terminal = start("--system", "You are a poet.", "--max-tokens", "1")
     terminal.say("Hi")
@@ -476,6 +486,9 @@ def test_thinking_is_dimmed_and_apart(start: Start, home: Path, demo_bundle: Pat
     assert terminal.screen.display[line].strip()
     answer = terminal.received.rsplit("Is water wet?", 1)[1]
     assert "\x1b[2m" in answer
+    hidden = start("--max-tokens", "8", "--hide-thinking", model="./thinker.litertlm")
+    assert hidden.say("Is water wet?").count("\n> Is water wet?\nThe answer ends here after") == 1
+    assert "Thinking..." in hidden.received
     terminal.say("/set think off")
     assert (
         "\x1b[2m" not in terminal.say("/regenerate") + terminal.received.rsplit("think: off", 1)[1]

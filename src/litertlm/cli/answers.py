@@ -37,10 +37,16 @@ class Shown:
         self._aside: MarkdownStream | None = None
         self._last = ""
         self._ended_line = True
+        self._told = False
 
     def show(self, piece: Piece) -> None:
         """Show a piece at once."""
-        if piece.kind == "tool" or (piece.kind == "thinking" and not self._thinking):
+        if piece.kind == "tool":
+            return
+        if piece.kind == "thinking" and not self._thinking:
+            if not self._told:
+                self._told = True
+                self._output.passing("Thinking...")
             return
         if self._last and piece.kind != self._last:
             self._end_part()

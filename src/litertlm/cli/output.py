@@ -21,7 +21,8 @@ _REDRAW_SECONDS = 0.1
 _NARROWEST = 24  # columns in which a text can be read
 _CLEAR_REST = "\x1b[K"
 _CLEAR_LINE = f"\r{_CLEAR_REST}"
-_RED, _GREEN, _YELLOW, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
+_RED, _GREEN, _YELLOW = "\x1b[31m", "\x1b[32m", "\x1b[33m"
+_DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 _COLOURS = {"✗": _RED, "✓": _GREEN, "!": _YELLOW}
 
 
@@ -69,7 +70,7 @@ class Output:
         smart = stderr.isatty() and not self._dumb
         self._draws = smart and not quiet
         self._colours = smart and self.colours
-        self._first_line = smart  # what start.py wrote may be there; the cursor is before it
+        self._passing = smart  # what start.py wrote may be there; the cursor is before it
 
     def data(self, value: Any, human: str) -> None:
         """The result of a command: `value` with `--json`, else `human`."""
@@ -129,6 +130,15 @@ class Output:
         if not self.quiet:
             self._line(text)
 
+    def passing(self, text: str) -> None:
+        """What goes on at the moment, on a terminal; the next words take its place."""
+        if self._draws:
+            with self._lock:
+                self._make_room()
+                self._stderr.write(f"{_DIM}{text[: self.width - 1]}{_PLAIN}\r")
+                self._stderr.flush()
+                self._passing = True
+
     def detail(self, text: str) -> None:
         if self.verbose and not self.quiet:
             self._line(text)
@@ -171,8 +181,8 @@ class Output:
     def _make_room(self) -> None:
         """Remove what is on the line that is written next."""
         self._hide_bar()
-        if self._first_line:
-            self._first_line = False
+        if self._passing:
+            self._passing = False
             self._stderr.write(_CLEAR_REST)
             self._stderr.flush()
 

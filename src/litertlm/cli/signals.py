@@ -33,6 +33,16 @@ def ignore() -> None:
 
 
 @contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C does nothing: what goes on here must come to its end."""
+    before = signal.signal(signal.SIGINT, lambda number, frame: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def ending_signals() -> Iterator[None]:
     """Ctrl-C ends the program, also where it would end an answer."""
     before = signal.signal(signal.SIGINT, _raise)

@@ -117,7 +117,7 @@ class Chat:
         self.last: Answer | None = None
         self._engine = engine
         self._render = render
-        self._notice = notice
+        self.notice = notice
         self._clock = clock
         self._first_sent = 0
         self._session: Session | None = None
@@ -300,7 +300,7 @@ class Chat:
             # everything anew for each.
             limit = context // 2
         if self._first_sent and not before:
-            self._notice(
+            self.notice(
                 f"The conversation no longer fits the context of {context:,} tokens: the oldest "
                 f"{self._first_sent} messages are no longer sent to the model (the system message "
                 "is). A larger --context holds more; /clear starts anew."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,9 +102,11 @@ def test_what_a_call_returns(toolbox: Toolbox) -> None:
 CALL = '<tool_call>{"name": "weather", "arguments": {"city": "Rome"}}</tool_call>'
 
 
-def chat_with(answers: Sequence[str], toolbox: Toolbox) -> Chat:
+def chat_with(
+    answers: Sequence[str], toolbox: Toolbox, notice: Callable[[str], None] = print
+) -> Chat:
     options = ChatOptions(tools=toolbox.schemas)
-    chat = Chat(ScriptedEngine(answers), render, options, notice=lambda text: None)
+    chat = Chat(ScriptedEngine(answers), render, options, notice=notice)
     chat.say("What is the weather in Rome?")
     return chat
 
@@ -206,10 +208,13 @@ def test_an_interrupted_function_is_told_to_the_model(toolbox: Toolbox) -> None:
     assert "interrupted" in chat.messages[2]["content"]
 
 
-def test_calls_without_end_are_ended(toolbox: Toolbox) -> None:
-    chat = chat_with([CALL] * 100, toolbox)
+def test_calls_without_end_are_ended_and_that_is_told(toolbox: Toolbox) -> None:
+    told: list[str] = []
+    chat = chat_with([CALL] * 100, toolbox, told.append)
     list(answer_with_tools(chat, toolbox, lambda call: True))
     assert 0 < len(chat.messages) < 50
+    assert len(told) == 1
+    assert "8 times" in told[0]
 
 
 @pytest.mark.parametrize(

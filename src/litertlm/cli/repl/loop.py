@@ -89,6 +89,10 @@ def chat_on_terminal(
                     _answer(repl)
             except LiteRtLmError as error:
                 output.note(told(error))
+            except _Closed:
+                raise
+            except KeyboardInterrupt:
+                output.note("Interrupted.")
 
 
 def _prompt_text(repl: Repl) -> str:

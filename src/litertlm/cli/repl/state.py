@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from litertlm.cli.output import Output
+from litertlm.cli.signals import uninterrupted
 from litertlm.services.chat import Chat
 from litertlm.services.config_options import OPTIONS, Value
 from litertlm.services.run import LoadedModel, chat_options
@@ -76,12 +77,17 @@ class Repl:
     def reload(self, values: Values) -> None:
         """Load the model again; the messages stay."""
         self.output.status("Loading the model again...")
+        # Between two models there is none to go on with.
+        with uninterrupted():
+            self._reload(values)
+
+    def _reload(self, values: Values) -> None:
         messages, system = self.chat.messages, self.chat.system
         self.chat.close()
         self.model.engine.close()
         try:
             self.model = self.load(values)
-        except BaseException:
+        except Exception:
             self.model = self.load(self.values)
             raise
         finally:
