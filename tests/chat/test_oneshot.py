@@ -192,11 +192,29 @@ def test_usage_errors(home: Path, arguments: list[str], word: str) -> None:
     assert "third_party" not in ended.err
 
 
+@pytest.mark.parametrize("broken", ["tools.py", "models/config.toml", "schema.json"])
+def test_broken_files_are_found_before_anything_is_fetched(home: Path, broken: str) -> None:
+    for name in ("tools.py", "models/config.toml", "schema.json"):
+        (home / name).write_text("= [" if name == broken else "")
+    option = {"tools.py": ("--tools", broken), "schema.json": ("--schema", broken)}.get(broken, ())
+    ended = run_program(
+        *("run", "org/not-on-disk", "--prompt", "Hi", *option), home=home, HF_HUB_OFFLINE="1"
+    )
+    assert ended.code == 2
+    assert broken in ended.err
+
+
 def test_a_prompt_that_cannot_fit_is_an_error_with_the_numbers(home: Path) -> None:
     ended = ask(home, stdin="word " * 3000)
     assert ended.code == 2
     assert "3,031 tokens" in ended.err
     assert "1,280" in ended.err
+
+
+def test_a_prompt_is_counted_beyond_a_nul(home: Path) -> None:
+    ended = ask(home, stdin="\0" + "word " * 3000)
+    assert ended.code == 2
+    assert "tokens; the context holds 1,280" in ended.err
 
 
 def test_a_larger_context_holds_it(home: Path) -> None:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from litertlm.cli.answers import (
@@ -22,7 +21,6 @@ from litertlm.cli.signals import Interrupted, ending_signals
 from litertlm.errors import UsageError
 from litertlm.services.chat import Chat
 from litertlm.services.chat_stream import Piece
-from litertlm.services.config import read_config
 from litertlm.services.config_options import Value
 from litertlm.services.run import LoadedModel, load_model
 from litertlm.store import InstalledModel
@@ -40,7 +38,8 @@ class RunRequest:
         values: options by name, as in `config_options.OPTIONS`.
         chats: whether to chat on the terminal; else there is one prompt to answer.
         schema: JSON Schema that answers must match, as text, or None.
-        tools_file: Python file with functions that the model may call.
+        toolbox: functions that the model may call, or None.
+        defaults: of the options, by model (`config set`).
         yes: call them without asking.
         hide_thinking, raw, plain, stats, jsonl: the flags.
         history: whether what is typed is kept.
@@ -49,7 +48,8 @@ class RunRequest:
     values: Mapping[str, Value]
     chats: bool
     schema: str | None
-    tools_file: Path | None
+    toolbox: Toolbox | None
+    defaults: Mapping[str, Mapping[str, Value]]
     yes: bool
     hide_thinking: bool
     raw: bool
@@ -68,9 +68,9 @@ class RunRequest:
             raise UsageError("--json and --jsonl are for one answer.", hint="Give a --prompt.")
         if json_wanted and self.jsonl:
             raise UsageError("--json and --jsonl exclude each other.")
-        if self.raw and (self.values.get("system") or self.tools_file):
+        if self.raw and (self.values.get("system") or self.toolbox):
             raise UsageError("--raw has no place for --system or --tools.")
-        if self.tools_file and self.schema:
+        if self.toolbox and self.schema:
             raise UsageError("--tools and --schema or --format exclude each other.")
 
 
@@ -78,23 +78,15 @@ def chat(app: App, installed: InstalledModel, request: RunRequest) -> None:
     """Chat on the terminal until the user leaves."""
     from litertlm.cli.repl.loop import chat_on_terminal
 
-    values, toolbox = _prepared(app, installed, request)
-    chat_on_terminal(app, installed, request, values, toolbox)
+    chat_on_terminal(app, installed, request, _values(installed, request), request.toolbox)
 
 
-def _prepared(
-    app: App, installed: InstalledModel, request: RunRequest
-) -> tuple[dict[str, Any], Toolbox | None]:
-    """Option values, defaults below flags; and the tools."""
-    defaults = read_config(app.settings.config_file).get(installed.name, {})
-    values: dict[str, Any] = {**defaults, **request.values}
+def _values(installed: InstalledModel, request: RunRequest) -> dict[str, Any]:
+    """Option values, defaults below flags."""
+    values: dict[str, Any] = {**request.defaults.get(installed.name, {}), **request.values}
     if request.schema is not None:
         values["schema"] = request.schema
-    if request.tools_file is None:
-        return values, None
-    from litertlm.services.tools import load_tools
-
-    return values, load_tools(request.tools_file)
+    return values
 
 
 def loader(app: App, installed: InstalledModel, request: RunRequest) -> Callable[..., LoadedModel]:
@@ -133,7 +125,7 @@ def pieces_of(
 def answer_once(app: App, installed: InstalledModel, request: RunRequest, prompt: str) -> None:
     """Answer `prompt`."""
     output = app.output
-    values, toolbox = _prepared(app, installed, request)
+    values, toolbox = _values(installed, request), request.toolbox
     began = time.perf_counter()
     model = loader(app, installed, request)(values)
     load_s = time.perf_counter() - began

@@ -163,7 +163,8 @@ class LiteRtEngine:
         return self._info
 
     def tokenize(self, text: str) -> list[int]:
-        return list(self._native.tokenize(text)) if text else []
+        # The native function reads up to a NUL; a prompt is read whole, so count all of it.
+        return list(self._native.tokenize(text.replace("\0", "\ufffd"))) if text else []
 
     def open_session(self, decoding: Decoding) -> Session:
         if decoding.json_schema is None and decoding.repetition_penalty is None:

@@ -7,7 +7,7 @@ import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +17,9 @@ from litertlm.cli.conversion_options import chosen, conversion_options
 from litertlm.cli.hub_options import hub_options
 from litertlm.errors import UsageError
 from litertlm.services.config_options import OPTIONS, Option, Value, parse_value
+
+if TYPE_CHECKING:
+    from litertlm.services.tools import Toolbox
 
 _METAVARS = {"number": "NUMBER", "integer": "N", "text": "TEXT", "texts": "TEXT"}
 
@@ -99,6 +102,7 @@ def command(
     preload()
     from litertlm.cli.running import RunRequest, answer_once, chat
     from litertlm.services.acquire import acquire
+    from litertlm.services.config import read_config
     from litertlm.services.sources import AcquireRequest
 
     flags = {name: values.pop(name) for name in OPTIONS}
@@ -107,7 +111,8 @@ def command(
         values={name: value for name, value in flags.items() if value not in (None, ())},
         chats=not parts and _stdin_is_terminal(),
         schema=_schema(values.pop("schema"), values.pop("format_")),
-        tools_file=values.pop("tools_file"),
+        toolbox=_toolbox(values.pop("tools_file")),
+        defaults=read_config(app.settings.config_file),
         yes=values.pop("yes"),
         hide_thinking=values.pop("hide_thinking"),
         raw=values.pop("raw"),
@@ -152,6 +157,14 @@ def _schema(path: Path | None, format_: str | None) -> str | None:
     if not isinstance(schema, dict):
         raise UsageError(f"{path} is not a JSON Schema.", why="A schema is a JSON object.")
     return text
+
+
+def _toolbox(path: Path | None) -> Toolbox | None:
+    if path is None:
+        return None
+    from litertlm.services.tools import load_tools
+
+    return load_tools(path)
 
 
 def _prompt_parts(app: App, text: str | None, path: Path | None) -> list[str]:
