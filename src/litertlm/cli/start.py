@@ -1,6 +1,6 @@
 """The first sign of life on a terminal, before anything that takes time is imported.
 
-Half of the time until the program can say something of its own is imports. This module needs only
+Imports are most of the time until the program can say something of its own. This module needs only
 what Python has loaded by itself.
 """
 
