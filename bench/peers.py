@@ -27,6 +27,10 @@ def environment(name: str, *packages: str) -> Path:
     return python
 
 
+# Builds llama.cpp, for minutes; it needs a C++ compiler.
+LLAMA_CPP = ("llama-cpp-python==0.3.16",)
+
+
 def litert_torch(checkpoint: Path, output: Path) -> float:
     """Seconds of `litert-torch export_hf` at our default parameters, whole process."""
     python = environment("litert-torch", *LITERT_TORCH)
@@ -43,3 +47,12 @@ def litert_torch(checkpoint: Path, output: Path) -> float:
     if not any(output.rglob("*.litertlm")) and not any(output.rglob("*.tflite")):
         raise SystemExit("litert-torch wrote no model")
     return seconds
+
+
+def llama_cpp(script: str, *arguments: str) -> str:
+    """What a program that imports `llama_cpp` prints."""
+    python = environment("llama.cpp", *LLAMA_CPP)
+    command = [str(python), "-c", script, *arguments]
+    return subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ).stdout

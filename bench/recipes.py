@@ -21,6 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
+from engine_speed import speed  # noqa: E402
 from tokenizers import Tokenizer  # noqa: E402
 
 from litertlm.bundle import container  # noqa: E402
@@ -30,24 +31,7 @@ from litertlm.quantize import RECIPES  # noqa: E402
 from litertlm.runtime.interpreter import decode_logits  # noqa: E402
 from litertlm.services.verify import quality  # noqa: E402
 
-PROMPT_TOKENS, ANSWER_TOKENS = 128, 64
-
-# A process of its own per measurement: loading, prefill of a prompt, decode.
-_SPEED = f"""
-import sys
-import litert_lm
-litert_lm.set_min_log_severity(litert_lm.LogSeverity.ERROR)
-engine = litert_lm.Engine(sys.argv[1], litert_lm.Backend.CPU(thread_count=2),
-                          cache_dir=sys.argv[2], enable_benchmark=True, max_num_tokens=512)
-text = engine.detokenize(engine.tokenize(sys.stdin.read())[:{PROMPT_TOKENS}])
-session = engine.create_session(apply_prompt_template=False, max_output_tokens={ANSWER_TOKENS})
-session.run_prefill([text])
-for _ in session.run_decode_async():
-    pass
-info = session.get_benchmark_info()
-print(info.last_prefill_tokens_per_second, info.last_decode_tokens_per_second)
-session.close()
-"""
+PROMPT_TOKENS = 128
 
 
 def convert(recipe: str, models: Path) -> Path:
@@ -59,18 +43,6 @@ def convert(recipe: str, models: Path) -> Path:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     return Path(json.loads(done.stdout)["path"])
-
-
-def speed(bundle: Path) -> tuple[float, float]:
-    """Prefill and decode, tokens per second."""
-    cache = bundle.parent / "bench-cache"
-    cache.mkdir(exist_ok=True)
-    done = subprocess.run(
-        [sys.executable, "-c", _SPEED, str(bundle), str(cache)],
-        input=PROSE, check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    prefill, decode = done.stdout.split()
-    return float(prefill), float(decode)
 
 
 def main() -> None:
@@ -88,7 +60,7 @@ def main() -> None:
         best = dict.fromkeys(bundles, (0.0, 0.0))
         for _ in range(rounds):
             for recipe, bundle in bundles.items():
-                prefill, decode = speed(bundle)
+                prefill, decode = speed(bundle, PROSE, PROMPT_TOKENS)
                 best[recipe] = max(best[recipe][0], prefill), max(best[recipe][1], decode)
         print(
             "| recipe | bundle | prefill tok/s | decode tok/s | KL | mean abs | top-1 |\n"

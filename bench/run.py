@@ -41,6 +41,7 @@ SECTIONS = {
     ),
     "graph": ("The graph without weights", "graph.py qwen3-0.6b", ""),
     "recipes": ("Recipes, on the demo model", "recipes.py", ""),
+    "speed": ("Speed against llama.cpp", "speed.py", "--peers"),
     "turns": ("A chat against its whole history at once", "turns.py", ""),
     "oneshot": ("One answer, whole process", "oneshot.py", ""),
     "latency": ("Waiting, on a terminal", "latency.py", ""),
