@@ -132,6 +132,54 @@ def test_adapter_of_an_adapter_is_refused(world):
     assert "other/tuned is an adapter itself" in done.err
 
 
+def test_adapters_that_name_each_other_are_refused_without_waiting_for_each_other(world):
+    other = "other/tuned"
+    published(world, other)
+    write_adapter(ATTENTION, world.hub.folder / other, ADAPTER)
+    both = [(name, world.start("pull", name)) for name in (ADAPTER, other)]
+    for (name, process), base in zip(both, (other, ADAPTER), strict=True):
+        _, err = process.communicate()
+        assert process.returncode == 7, err
+        assert f"✗ {base} is an adapter itself." in err
+        assert f"It names {name} as its base." in err
+    assert not weights_sent(world)
+
+
+def test_adapter_that_names_itself_is_refused(world):
+    published(world, ADAPTER)
+    done = world.run("pull", ADAPTER)
+    assert done.code == 7
+    assert f"✗ {ADAPTER} names itself as the base" in done.err
+    assert "--base MODEL" in done.err
+
+
+def test_two_adapters_of_one_base_at_once(world):
+    published(world)
+    write_adapter(ATTENTION, world.hub.folder / "other/tuned", BASE)
+    both = [world.start("pull", name) for name in (ADAPTER, "other/tuned")]
+    for process in both:
+        _, err = process.communicate()
+        assert process.returncode == 0, err
+    asked = [r.path for r in world.hub.requests if r.method == "GET" and r.where == "resolve"]
+    assert len([p for p in asked if BASE in p and ".safetensors" in p]) == 1
+
+
+def test_checkpoint_of_a_base_is_listed_and_can_be_removed(world):
+    published(world)
+    assert world.run("pull", ADAPTER).code == 0
+    listed = {m["model"]: m for m in json.loads(world.run("list", "--json").out)}
+    assert set(listed) == {ADAPTER, BASE}
+    assert listed[BASE]["path"] is None
+    assert listed[BASE]["total_bytes"] == listed[BASE]["checkpoint_bytes"] > 100_000
+    (row,) = [line for line in world.run("list").out.splitlines() if line.startswith(BASE)]
+    assert row.split()[1] == "-"
+    told = world.run("prune", "--checkpoints", "--dry-run").err
+    assert f"{BASE}/checkpoint: checkpoint without a bundle" in told
+    assert world.run("prune", "--checkpoints").code == 0
+    assert not list(world.models.rglob("*.safetensors"))
+    assert [m["model"] for m in json.loads(world.run("list", "--json").out)] == [ADAPTER]
+
+
 def test_pickled_adapter_is_refused(world):
     adapter = published(world)
     (adapter / "adapter_model.safetensors").rename(adapter / "adapter_model.bin")

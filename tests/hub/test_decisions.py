@@ -8,7 +8,7 @@ import gguf
 import pytest
 
 from hub.conftest import World, bundle_bytes
-from tiny import MODELS
+from tiny import MODELS, write_checkpoint
 from tiny.gguf_file import write_gguf
 
 GEMMA = "litert-community/gemma-3-270m-it"
@@ -139,6 +139,28 @@ def publish_gguf(world: World, repo: str, *names: str, seed: str = "llama-gqa-ti
         path.parent.mkdir(parents=True, exist_ok=True)
         kind = gguf.GGMLQuantizationType[name.rpartition("-")[2].removesuffix(".gguf")]
         write_gguf(MODELS[seed], path, matrices=kind)
+
+
+def test_convert_takes_the_checkpoint_beside_a_ready_bundle(world):
+    write_checkpoint(MODELS["llama-gqa-tied"], world.hub.folder / "o/both")
+    world.add("o/both", {"both.litertlm": bundle_bytes(5000)})
+    done = world.run("convert", "o/both", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["recipe"] == "dynamic_int8"
+
+
+def test_convert_has_nothing_to_do_with_ready_bundles(world):
+    world.add("o/ready", {"ready.litertlm": bundle_bytes(5000)})
+    for more in ([], ["--file", "ready.litertlm"]):
+        done = world.run("convert", "o/ready", *more)
+        assert done.code == 2, done.err
+        assert "✗ There is nothing to convert in o/ready." in done.err
+        assert "litert-lm-cli run o/ready" in done.err
+    assert not world.bundles("o/ready")
+    (world.cwd / "mine.litertlm").write_bytes(bundle_bytes(5000))
+    done = world.run("convert", "mine.litertlm")
+    assert done.code == 2
+    assert "mine.litertlm is a bundle already" in done.err
 
 
 def test_gguf_only_repository_is_converted_from_its_most_precise_file(world):

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
 from pathlib import Path
 
 import pexpect
@@ -113,6 +115,16 @@ def test_busy_hub_is_asked_again(bundle, status, where):
     assert done.code == 0, done.err
     assert f"answers {status}" in done.err
     assert done.err.count("Waiting 1 s, as it asks...") == 2
+    pulled(bundle)
+
+
+def test_busy_hub_that_names_a_date(bundle):
+    date = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=4), usegmt=True)
+    flaky = {"status": 503, "times": 1, "where": "api", "retry_after": date}
+    bundle.hub.configure("o/x", flaky=flaky)
+    done = bundle.run("pull", "o/x")
+    assert done.code == 0, done.err
+    assert "as it asks..." in done.err
     pulled(bundle)
 
 

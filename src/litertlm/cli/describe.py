@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from litertlm.store import InstalledModel, Store
+from litertlm.store import InstalledModel, ModelName, Store
+from litertlm.store.files import size_of
 
 
 def described(model: InstalledModel, store: Store) -> dict[str, Any]:
@@ -29,4 +30,21 @@ def described(model: InstalledModel, store: Store) -> dict[str, Any]:
         "sha256": provenance.sha256 if provenance else None,
         "created": provenance.created if provenance else None,
         "versions": dict(provenance.versions) if provenance else {},
+    }
+
+
+def described_checkpoint(name: ModelName, store: Store) -> dict[str, Any]:
+    """The same fields for a model of which only the checkpoint is on disk; `path` is null."""
+    nbytes = size_of(store.checkpoint_dir(name))
+    return {
+        "model": str(name),
+        "path": None,
+        "size_bytes": 0,
+        "cache_bytes": 0,
+        "checkpoint_bytes": nbytes,
+        "total_bytes": nbytes,
+        **dict.fromkeys(("recipe", "parameters")),
+        "options": {},
+        **dict.fromkeys(("source", "origin", "commit", "base", "base_commit", "sha256", "created")),
+        "versions": {},
     }

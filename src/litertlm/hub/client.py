@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -272,11 +274,23 @@ def _host(url: str) -> str:
 
 def _seconds_to_wait(headers: Mapping[str, str]) -> float | None:
     """What the server asks for: the Hub's `RateLimit: "api";r=0;t=55` (nothing remains, 55
-    seconds to go; an IETF draft), or `Retry-After` in seconds."""
+    seconds to go; an IETF draft), or `Retry-After`, in seconds or as a date (RFC 9110)."""
     if limit := re.search(r"\br=0\b.*\bt=(\d+)", headers.get("RateLimit", "")):
         return float(limit[1])
     value = headers.get("Retry-After", "").strip()
-    return float(value) if value.isdigit() else None
+    if value.isdigit():
+        return float(value)
+    try:
+        when = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    # By the server's own clock where it tells the time: that of this machine may be wrong.
+    now = datetime.now(timezone.utc)
+    with contextlib.suppress(ValueError):
+        now = parsedate_to_datetime(headers.get("Date", ""))
+    if (when.tzinfo is None) != (now.tzinfo is None):
+        return None
+    return max(0.0, (when - now).total_seconds())
 
 
 def _body_message(response: httpx2.Response) -> str:

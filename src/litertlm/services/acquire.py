@@ -22,6 +22,7 @@ from litertlm.services.reference import (
     OnDisk,
     not_an_adapter,
     not_found,
+    nothing_to_convert,
     resolve,
     size_from_name,
     size_in_words,
@@ -68,6 +69,8 @@ def acquire(
     if request.base and not isinstance(reference, HubModel | LocalCheckpoint):
         raise not_an_adapter(request.model)
     if isinstance(reference, BundleFile):
+        if request.checkpoint_wanted:
+            raise nothing_to_convert(request.model, f"{reference.path.name} is a bundle already.")
         return _outside(reference.path, store)
     if isinstance(reference, OnDisk):
         if installed := store.find(reference.name):

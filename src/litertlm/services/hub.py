@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from litertlm.services.hub_space import (
     gguf_sizes,
 )
 from litertlm.services.options import ConvertOptions
-from litertlm.services.reference import HubModel, not_an_adapter
+from litertlm.services.reference import HubModel, not_an_adapter, nothing_to_convert
 from litertlm.settings import Settings
 from litertlm.store import provenance_path
 from litertlm.store.files import write_whole
@@ -72,17 +73,23 @@ def fetch_from_hub(
     backend: str = "cpu",
     base_of: Callable[[LoraConfig], FetchedCheckpoint] | None = None,
     adapter_wanted: bool = False,
+    checkpoint_wanted: bool = False,
+    locked: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> FetchedBundle | FetchedCheckpoint:
-    """Download what the repository has into `folder` (the model's folder; its lock is held):
-    a ready bundle beside the provenance file, or a checkpoint into `folder/checkpoint`.
+    """Download what the repository has into `folder`, the model's: a ready bundle beside the
+    provenance file, or a checkpoint into `folder/checkpoint`.
 
     A checkpoint that an earlier run left whole is used without the network.
 
     Args:
         base_of: fetches the base of an adapter; without it neither adapters nor bundles will do.
         adapter_wanted: nothing but an adapter will do.
+        checkpoint_wanted: ready bundles are passed over.
+        locked: the model's lock, if it is not held. It is not waited for before it is known what
+            the repository is: two adapters that name each other would wait for ever.
 
     Raises:
+        UsageError: there is nothing but ready bundles, and a checkpoint is wanted.
         ModelNotFound, AccessDenied, GatedModel, NetworkError, NotEnoughResources,
         UnsupportedModel.
     """
@@ -91,15 +98,27 @@ def fetch_from_hub(
         return _with_base(kept, base_of)
     if model.called:
         progress.status(f"{model.called} is called {model.name} on the Hub.")
-    client, plan = _plan(model, options, backend, settings, progress, as_base=base_of is None)
+    client, plan = _plan(
+        model,
+        options,
+        backend,
+        settings,
+        progress,
+        as_base=base_of is None,
+        checkpoint_wanted=checkpoint_wanted,
+    )
     if adapter_wanted and plan.adapter is None:
         raise not_an_adapter(plan.info.repo)
     place = folder if plan.kind == "bundle" else folder / "checkpoint"
     announce(client, plan, progress, as_base=base_of is None)
     # Before the adapter, so that nothing is downloaded in vain when the base cannot be had.
     base = base_of(plan.adapter) if base_of and plan.adapter else None
-    _check_room(plan, place)
-    fetched = _download(client, plan, place, progress)
+    with locked():
+        kept = None if model.file else _kept_checkpoint(folder / "checkpoint", model.revision)
+        if kept is not None and plan.kind != "bundle":  # done while this one waited
+            return replace(kept, base=base)
+        _check_room(plan, place)
+        fetched = _download(client, plan, place, progress)
     return replace(fetched, base=base) if isinstance(fetched, FetchedCheckpoint) else fetched
 
 
@@ -111,14 +130,17 @@ def decide(
     wanted: str | None = None,
     backend: str = "cpu",
     as_base: bool = False,
+    checkpoint_wanted: bool = False,
 ) -> Plan:
     """Which files of the repository to use and how; nothing large is downloaded.
 
     Args:
         wanted: a `.litertlm` or `.gguf` file that the user asked for.
         as_base: an adapter is to be merged into it, which takes a checkpoint.
+        checkpoint_wanted: it is to be converted, which takes one too, or an adapter.
 
     Raises:
+        UsageError: a checkpoint is wanted, and there are only bundles.
         UnsupportedModel: nothing here can be run or converted.
         GatedModel, AccessDenied: it may not be downloaded by this user.
     """
@@ -128,7 +150,7 @@ def decide(
     bundle = None
     if not want_gguf and not as_base:
         bundle = choose.choose_bundle(info, wanted=wanted, backend=backend)
-    if bundle:
+    if bundle and not (checkpoint_wanted and wanted is None):
         plan = _one_file(info, "bundle", bundle, bundle_sizes(bundle.file.size))
     elif not want_gguf and choose.is_adapter(info):
         return _adapter_plan(hub, info, as_base=as_base)
@@ -137,10 +159,14 @@ def decide(
     elif gguf := choose.choose_gguf(info, wanted=wanted):
         _check_architecture(hub, info, gguf.file)
         plan = _one_file(info, "gguf", gguf, gguf_sizes(gguf.file.path, gguf.file.size, options))
+    elif bundle:
+        plan = _one_file(info, "bundle", bundle, bundle_sizes(bundle.file.size))
     else:
         raise _nothing_usable(info)
     if info.gated or info.private:
         hub.check_access(info.repo, info.commit, plan.files[0].path)
+    if checkpoint_wanted and plan.kind == "bundle":
+        raise nothing_to_convert(info.repo, f"{plan.files[0].path} is a ready bundle.")
     return plan
 
 
@@ -188,13 +214,11 @@ def _checkpoint_plan(hub: Hub, info: RepoInfo, options: ConvertOptions) -> Plan:
 def _adapter_plan(hub: Hub, info: RepoInfo, *, as_base: bool) -> Plan:
     from litertlm.hub import choose
 
-    if as_base:
-        raise UnsupportedModel(
-            f"{info.repo} is an adapter itself.", why="Adapters are merged into whole models."
-        )
     source = f"{CONFIG_FILE} of {info.repo}"
     values = parse_json_object(hub.read(info.repo, info.commit, CONFIG_FILE), source)
     adapter = read_lora_config(values, source)
+    if as_base:
+        raise _adapter_of_an_adapter(info.repo, adapter)
     files = choose.adapter_files(info)
     return Plan(info, "adapter", files, Sizes(0, 0, 0), adapter=adapter)
 
@@ -203,10 +227,20 @@ def _with_base(
     kept: FetchedCheckpoint, base_of: Callable[[LoraConfig], FetchedCheckpoint] | None
 ) -> FetchedCheckpoint:
     """A checkpoint that is on disk, with the base that it needs when it is an adapter."""
-    if base_of is None or not is_adapter(kept.path):
+    if not is_adapter(kept.path):
         return kept
     file = kept.path / CONFIG_FILE
-    return replace(kept, base=base_of(read_lora_config(read_json_object(file), str(file))))
+    adapter = read_lora_config(read_json_object(file), str(file))
+    if base_of is None:
+        raise _adapter_of_an_adapter(kept.origin, adapter)
+    return replace(kept, base=base_of(adapter))
+
+
+def _adapter_of_an_adapter(repo: str, adapter: LoraConfig) -> UnsupportedModel:
+    why = "Adapters are merged into whole models."
+    if adapter.base:
+        why = f"It names {adapter.base} as its base. {why}"
+    return UnsupportedModel(f"{repo} is an adapter itself.", why=why)
 
 
 def _check_config(info: RepoInfo, config: dict[str, Any]) -> None:
@@ -283,6 +317,7 @@ def _plan(
     progress: Progress,
     *,
     as_base: bool,
+    checkpoint_wanted: bool,
 ) -> tuple[HubClient | None, Plan]:
     """The decision with what the Hub says; without a network, with huggingface_hub's cache (the
     client is None then)."""
@@ -293,7 +328,13 @@ def _plan(
 
     def choice(hub: Hub, info: RepoInfo) -> Plan:
         return decide(
-            hub, info, options=options, wanted=model.file, backend=backend, as_base=as_base
+            hub,
+            info,
+            options=options,
+            wanted=model.file,
+            backend=backend,
+            as_base=as_base,
+            checkpoint_wanted=checkpoint_wanted,
         )
 
     try:

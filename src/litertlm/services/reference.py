@@ -101,6 +101,15 @@ def not_found(text: str) -> ModelNotFound:
     )
 
 
+def nothing_to_convert(model: str, why: str) -> UsageError:
+    """`convert` was asked to make a bundle of what is one."""
+    return UsageError(
+        f"There is nothing to convert in {model}.",
+        why=why,
+        hint=f"litert-lm-cli run {model} runs it; pull {model} only downloads it.",
+    )
+
+
 def not_an_adapter(model: str) -> UsageError:
     """The error for `--base` with a whole model."""
     return UsageError(

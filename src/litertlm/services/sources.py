@@ -33,6 +33,7 @@ class AcquireRequest:
         base: what a LoRA adapter is merged into, when not what it names itself.
         keep_checkpoint: leave the downloaded checkpoint on disk after the conversion.
         backend: `cpu` or `gpu`, which the choice of a ready bundle prefers.
+        checkpoint_wanted: a ready bundle will not do; it is to be converted.
     """
 
     model: str
@@ -43,6 +44,7 @@ class AcquireRequest:
     base: str | None = None
     keep_checkpoint: bool = True
     backend: str = "cpu"
+    checkpoint_wanted: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,9 @@ def source_of(
                 from litertlm.services.base import BaseFinder
                 from litertlm.services.hub import fetch_from_hub
 
-                bases = BaseFinder(request.base, None, request.options, store, settings, progress)
+                bases = BaseFinder(
+                    request.base, name, None, request.options, store, settings, progress
+                )
                 return fetch_from_hub(
                     reference,
                     store.folder(name),
@@ -99,6 +103,7 @@ def source_of(
                     backend=request.backend,
                     base_of=bases.fetch,
                     adapter_wanted=request.base is not None,
+                    checkpoint_wanted=request.checkpoint_wanted,
                 )
 
             return Source(
@@ -150,12 +155,13 @@ def _local_adapter(
 
     file = path / CONFIG_FILE
     adapter = read_lora_config(read_json_object(file), str(file))
-    bases = BaseFinder(request.base, path, request.options, store, settings, progress)
+    name = local_name(path, store)
+    bases = BaseFinder(request.base, name, path, request.options, store, settings, progress)
     fingerprint = _fingerprint(path)
     if isinstance(base := bases.find(adapter), LocalCheckpoint):
         fingerprint += _fingerprint(base.path)
     return Source(
-        name=local_name(path, store),
+        name=name,
         title=settings.shown(path),
         kind="local",
         fetch=lambda: FetchedCheckpoint(path, str(path), None, base=bases.fetch(adapter)),

@@ -97,6 +97,16 @@ class Store:
         """All models that have a bundle, sorted by name."""
         return [model for name in self.names() if (model := self.find(name))]
 
+    def checkpoints_alone(self) -> list[ModelName]:
+        """Models of which only the checkpoint is here, such as the base of an adapter."""
+        found = []
+        for name in self.names():
+            folder = self.checkpoint_dir(name)
+            files = [p for p in folder.glob("*") if not p.name.startswith(".")]
+            if files and self.find(name) is None:
+                found.append(name)
+        return found
+
     def match(self, text: str) -> ModelName | None:
         """The name here that equals `text` (`org/name` or `name` alone), letter case aside;
         None when there is none or more than one."""
@@ -177,7 +187,7 @@ class Store:
 
     def leftovers(self, *, caches: bool = False, checkpoints: bool = False) -> list[Leftover]:
         """What can go: unfinished files, and, as asked, runtime caches (made again at the
-        next start) and downloaded checkpoints of models that have a bundle."""
+        next start) and downloaded checkpoints, also those that adapters were merged into."""
         found = []
         for name in self.names():
             model = self.find(name)
@@ -190,8 +200,9 @@ class Store:
                 found.append(_leftover(cache, "cache without a model", name))
             elif cache.is_dir() and caches:
                 found.append(_leftover(cache, "cache", name))
-            if checkpoint.is_dir() and checkpoints and model is not None:
-                found.append(_leftover(checkpoint, "checkpoint", name))
+            if checkpoint.is_dir() and checkpoints:
+                reason = "checkpoint" if model else "checkpoint without a bundle"
+                found.append(_leftover(checkpoint, reason, name))
         outside = self.root / OUTSIDE_CACHES
         if outside.is_dir() and caches:
             found.append(_leftover(outside, "caches of bundles elsewhere", None))

@@ -66,6 +66,7 @@ def command(
         file=file,
         base=base,
         keep_checkpoint=keep_checkpoint,
+        checkpoint_wanted=True,
     )
     made: list[Report] = []
     installed = acquire(

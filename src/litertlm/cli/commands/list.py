@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litertlm.cli.app import App
 from litertlm.cli.app import command as make_command
-from litertlm.cli.describe import described
+from litertlm.cli.describe import described, described_checkpoint
 from litertlm.cli.output import human_bytes, table
 
 
@@ -12,14 +12,17 @@ from litertlm.cli.output import human_bytes, table
 def command(app: App) -> None:
     """List the models on disk.
 
-    SIZE is the bundle's; ON DISK adds the runtime's cache and the checkpoint.
+    SIZE is the bundle's; ON DISK adds the runtime's cache and the checkpoint. A model without a
+    SIZE is a checkpoint alone, such as the base of an adapter.
     """
     models = [described(model, app.store) for model in app.store.installed()]
+    models += [described_checkpoint(name, app.store) for name in app.store.checkpoints_alone()]
+    models.sort(key=lambda model: str(model["model"]))
     rows = [["MODEL", "SIZE", "ON DISK", "RECIPE", "CREATED"]]
     rows += [
         [
             model["model"],
-            human_bytes(model["size_bytes"]),
+            human_bytes(model["size_bytes"]) if model["path"] else "-",
             human_bytes(model["total_bytes"]),
             model["recipe"] or "-",
             (model["created"] or "-")[:10],

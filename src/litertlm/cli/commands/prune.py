@@ -11,7 +11,7 @@ from litertlm.cli.output import human_bytes
 
 @make_command("prune")
 @click.option("--caches", is_flag=True, help="The runtime's caches too; it makes them again.")
-@click.option("--checkpoints", is_flag=True, help="Downloaded checkpoints of converted models too.")
+@click.option("--checkpoints", is_flag=True, help="Downloaded checkpoints too.")
 @click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
 def command(app: App, caches: bool, checkpoints: bool, dry_run: bool) -> None:
     """Remove what interrupted runs left behind, and caches or checkpoints on demand."""
