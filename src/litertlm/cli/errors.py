@@ -24,6 +24,7 @@ from __future__ import annotations
 import errno
 import os
 import traceback
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -88,6 +89,8 @@ def guarded(action: Callable[[], None], output: Callable[[], Output]) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         signals.ignore()
+        # The prompt line may have been cut off between making a coroutine and awaiting it.
+        warnings.simplefilter("ignore", RuntimeWarning)
         _tell(output(), "Interrupted", "Interrupted.", INTERRUPTED)
         return INTERRUPTED
     except click.UsageError as error:
