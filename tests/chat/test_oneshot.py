@@ -137,6 +137,16 @@ def test_an_answer_in_json(home: Path) -> None:
     assert isinstance(data["people"], int)
 
 
+def test_a_schema_that_the_runtime_cannot_follow_is_explained(home: Path) -> None:
+    (home / "schema.json").write_text('{"enum": ["New York", "Los Angeles"]}')
+    ended = ask(home, "--prompt", "Which city?", "--schema", "schema.json")
+    assert ended.code == 1, "a runtime that has learnt it: say so in docs/chat.md"
+    assert "holds blanks" in ended.err
+    assert "full_name" in ended.err
+    assert "lexer" not in ended.err
+    assert "Warning" not in ended.err
+
+
 def test_any_json(home: Path) -> None:
     ended = ask(
         home, "--prompt", "Describe a cat as JSON.", "--format", "json", "--max-tokens", "20"
@@ -269,10 +279,22 @@ def test_a_closed_stdout_ends_quietly(home: Path) -> None:
     assert done.stderr == ""
 
 
-def test_without_a_gpu_the_cpu_answers_with_a_warning(home: Path) -> None:
+def test_dynamic_shapes_run_on_the_cpu_and_that_is_told(home: Path) -> None:
     ended = ask(home, "--backend", "gpu", "--prompt", GERMANY)
     assert (ended.code, ended.out) == (0, BERLIN)
-    assert "CPU" in ended.err
+    assert "has dynamic shapes, which no GPU runs, so the CPU does" in ended.err
+    assert "--reconvert" in ended.err
+
+
+def test_without_a_gpu_the_cpu_answers_with_a_warning(home: Path) -> None:
+    (checkpoint,) = home.glob("models/demo/*/checkpoint/*.gguf")
+    prompt = ("--prompt", GERMANY, "--max-tokens", "9")
+    ended = run_program("run", checkpoint, "--backend", "gpu", *prompt, home=home)
+    assert (ended.code, ended.out) == (0, BERLIN)
+    assert "No GPU can be used here, so the CPU is: " in ended.err
+    assert "third_party" not in ended.err
+    shown = run_program("show", checkpoint, "--json", home=home)
+    assert json.loads(shown.out)["shapes"] == "static", "what a GPU would have needed"
 
 
 def test_a_damaged_bundle_is_named(home: Path) -> None:

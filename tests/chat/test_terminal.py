@@ -478,6 +478,20 @@ def test_markdown_is_drawn_unless_plain(start: Start, home: Path, demo_bundle: P
     assert "• apple is red" in drawn
 
 
+def test_json_and_raw_text_are_not_drawn_as_markdown(
+    start: Start, home: Path, demo_bundle: Path
+) -> None:
+    (home / "schema.json").write_text('{"const": {"a_b": "**c**_d_"}, "type": "object"}')
+    shown = start("--schema", "schema.json").say("Go.")
+    assert json.loads(shown.split("> Go.\n")[1].split("\n>")[0]) == {"a_b": "**c**_d_"}
+    with_template(demo_bundle, home / "lister.litertlm", "")
+    raw = start("--raw", "--max-tokens", "12", model="./lister.litertlm")
+    raw.wait_for_prompt()
+    raw.send("\x1b[200~" + "- **apple** is red\n" * 6 + "\x1b[201~\r")
+    raw.wait_for_prompt(after=len(raw.received))
+    assert "**apple**" in raw.text.rsplit("is red", 6)[1]
+
+
 def test_thinking_is_dimmed_and_apart(start: Start, home: Path, demo_bundle: Path) -> None:
     with_template(demo_bundle, home / "thinker.litertlm", THINKING)
     terminal = start("--max-tokens", "8", model="./thinker.litertlm")

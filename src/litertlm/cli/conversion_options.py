@@ -13,6 +13,7 @@ from litertlm.services.options import (
     RECIPE_NAMES,
     STATIC_RECIPES,
     ConvertOptions,
+    with_static_shapes,
 )
 
 _DEFAULTS = ConvertOptions()
@@ -106,9 +107,4 @@ def chosen(
             f"A prefill length of {prefill_seq_len[-1]} does not fit a KV cache of "
             f"{longest} tokens."
         )
-    fitting = tuple(n for n in DEFAULT_PREFILL_LENGTHS if n <= longest)
-    return replace(
-        options,
-        shapes="static",
-        prefill_lengths=prefill_seq_len or fitting or (longest,),
-    )
+    return with_static_shapes(options, prefill_seq_len or ())

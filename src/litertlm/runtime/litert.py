@@ -29,6 +29,7 @@ _LOOK_SECONDS = 0.05  # how soon a cancelled prefill is noticed; a finished one 
 _RUNTIME_SPACE = 300_000_000  # bytes of address space of the runtime itself, at the least
 _NO_MEMORY = ("data != ((void *) -1)", "Failed to allocate", "Cannot allocate memory", "bad_alloc")
 _SCHEMA_REFUSED = re.compile(r"Failed to create LLGuidance constraint: (.+)")
+_GRAMMAR_BROKEN = "doesn't satisfy the grammar"
 _LINKING = threading.Lock()
 # What the runtime takes where neither the bundle nor the user says anything.
 _DEFAULT_CONTEXT = 4096
@@ -145,6 +146,13 @@ def _failure(what: str, printed: str, error: Exception, hint: str = "") -> LiteR
     why = "\n".join(telling_lines(said)[-_REASON_LINES:])
     if schema := _SCHEMA_REFUSED.search(said):
         return UsageError("The JSON Schema cannot be used.", why=schema[1])
+    if _GRAMMAR_BROKEN in said:
+        return EngineFailed(
+            "The runtime could not write what the JSON Schema demands.",
+            why="With the tokenizers of many models it cannot write names and values that a schema "
+            "fixes (properties, enum, const), if one holds blanks or letters beyond ASCII.",
+            hint="Use names such as full_name.",
+        )
     if any(mark in said for mark in _NO_MEMORY):
         hint = "It needs more memory: try a smaller model, a smaller --context or fewer programs."
         return NotEnoughResources(what, why=why, hint=hint)
@@ -235,7 +243,7 @@ class _Stream:
                 yield chunk
                 if self._cancelled:
                     self._cancel()
-                chunk = next(chunks, None)
+                chunk = self._next(chunks)
         except RuntimeError as error:
             raise _failure("The runtime stopped in an answer.", "", error) from error
         except KeyboardInterrupt:
@@ -264,6 +272,9 @@ class _Stream:
                 self._native.close()
 
         threading.Thread(target=close, name="close", daemon=True).start()
+
+    def _next(self, chunks: Iterator[str]) -> str | None:
+        return next(chunks, None)
 
     def _prefill(self, text: str) -> None:
         raise NotImplementedError
@@ -336,6 +347,11 @@ class _Conversation(_Stream):
 
     def _prefill(self, text: str) -> None:
         self._text = text
+
+    def _next(self, chunks: Iterator[str]) -> str | None:
+        # A grammar that the runtime cannot follow is told on stderr, in the middle of the answer.
+        with captured_stderr():
+            return next(chunks, None)
 
     def _decode(self) -> Iterator[str]:
         for message in self._native.send_message_async(self._text, **self._arguments):

@@ -13,7 +13,7 @@ from litertlm import __version__
 from litertlm.errors import DamagedBundle, ModelNotFound, UsageError
 from litertlm.progress import Progress
 from litertlm.services.fetch import FetchedBundle, FetchedCheckpoint
-from litertlm.services.options import ConvertOptions
+from litertlm.services.options import ConvertOptions, with_static_shapes
 from litertlm.services.reference import (
     BundleFile,
     CatalogPackage,
@@ -230,6 +230,8 @@ def _install(
     else:
         bundle = store.bundle_path(source.name)
         options = request.options
+        if request.backend == "gpu" and options.shapes == "dynamic":
+            options = with_static_shapes(options)  # a GPU runs no others
         provenance, report = _convert(source, fetched, bundle, options, settings, progress)
         converted(report)
     provenance.write(provenance_path(bundle))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # Names of quantize.RECIPES, which is too heavy for --help; a test compares them.
 RECIPE_NAMES = ("dynamic_int8", "int8", "fp16", "none", "dynamic_int4")
@@ -34,3 +34,14 @@ class ConvertOptions:
     shapes: str = "dynamic"
     prefill_lengths: tuple[int, ...] = DEFAULT_PREFILL_LENGTHS
     shorten: bool = True
+
+
+def with_static_shapes(
+    options: ConvertOptions, prefill_lengths: tuple[int, ...] = ()
+) -> ConvertOptions:
+    """`options` with static shapes, for the prefill lengths given or the default ones that fit."""
+    longest = options.kv_cache_max_len
+    fitting = tuple(length for length in DEFAULT_PREFILL_LENGTHS if length <= longest)
+    return replace(
+        options, shapes="static", prefill_lengths=prefill_lengths or fitting or (longest,)
+    )

@@ -114,7 +114,7 @@ def load_model(
     if backend == "gpu":
         from litertlm.services.gpu import gpu_or_cpu
 
-        options = gpu_or_cpu(bundle, options, progress)
+        options = gpu_or_cpu(bundle, info, options, progress)
     made: list[Render] = []
 
     def prepare() -> None:

@@ -32,7 +32,8 @@ class AcquireRequest:
         file: the `.litertlm` or `.gguf` file of a Hub repository to use.
         base: what a LoRA adapter is merged into, when not what it names itself.
         keep_checkpoint: leave the downloaded checkpoint on disk after the conversion.
-        backend: `cpu` or `gpu`, which the choice of a ready bundle prefers.
+        backend: `cpu` or `gpu`, which the choice of a ready bundle prefers; for a GPU a
+            conversion makes static shapes.
         checkpoint_wanted: a ready bundle will not do; it is to be converted.
     """
 

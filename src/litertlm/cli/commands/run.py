@@ -107,16 +107,19 @@ def command(
 
     flags = {name: values.pop(name) for name in OPTIONS}
     parts = _prompt_parts(app, values.pop("prompt"), values.pop("prompt_file"))
+    raw = values.pop("raw")
+    schema = _schema(values.pop("schema"), values.pop("format_"))
     request = RunRequest(
         values={name: value for name, value in flags.items() if value not in (None, ())},
         chats=not parts and _stdin_is_terminal(),
-        schema=_schema(values.pop("schema"), values.pop("format_")),
+        schema=schema,
         toolbox=_toolbox(values.pop("tools_file")),
         defaults=read_config(app.settings.config_file),
         yes=values.pop("yes"),
         hide_thinking=values.pop("hide_thinking"),
-        raw=values.pop("raw"),
-        plain=values.pop("plain"),
+        raw=raw,
+        # JSON is no markdown, and who wants the text as it is wants to see it so.
+        plain=values.pop("plain") or raw or schema is not None,
         stats=values.pop("stats"),
         jsonl=values.pop("jsonl"),
         history=not values.pop("no_history"),
