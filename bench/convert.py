@@ -85,6 +85,7 @@ def convert(
         *([] if check else ["--no-check"]),
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    os.sync()  # what was written before must not slow this down, nor the floor
     result = run_measured(command, environment)
     return result.seconds, json.loads(result.stdout)["size_bytes"], result.anonymous, result.total
 
@@ -93,6 +94,7 @@ def floor(checkpoint: Path, folder: Path, nbytes: int) -> float:
     """Seconds to read the checkpoint and to write and sync `nbytes`."""
     target = folder / "floor.bin"
     buffer = memoryview(bytearray(BLOCK))
+    os.sync()
     started = time.perf_counter()
     for path in sorted(checkpoint.glob("*.safetensors")):
         with path.open("rb", buffering=0) as source:
