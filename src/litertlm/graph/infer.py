@@ -163,6 +163,9 @@ def _dynamic_update_slice(inputs: Inputs, attrs: Attrs) -> Result:
 
 
 def _broadcast(inputs: Inputs) -> Shape:
+    first = inputs[0].shape
+    if all(t.shape == first or not t.shape for t in inputs):  # most: equal, or scalars
+        return first
     rank = max(len(t.shape) for t in inputs)
     out: list[Size] = []
     for axis in range(-rank, 0):

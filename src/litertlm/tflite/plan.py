@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from litertlm.graph import Constant, Dim, DType, Graph, Model, Op, Shape, Tensor
 from litertlm.graph.encoding import Encoding
 from litertlm.tflite import schema
-from litertlm.tflite.flatbuffer import Builder, Ref
+from litertlm.tflite.flatbuffer import Builder, Field, Ref
 
 ALIGNMENT = 64  # of weights, from the start of the TFLite file
 
@@ -283,20 +282,22 @@ class _Subgraph:
         return len(self.tensors) - 1
 
     def _options(self, op: Op) -> Ref:
-        """The builtin options; a kind without options in schema.OPERATORS has none."""
-        b = self.p.b
-        make: dict[str, tuple[tuple[int, str, Any], ...]] = {
-            "add": (),
-            "sub": (),
-            "mul": (),
-            "batch_matmul": ((1, "?", True),),
-            "cast": ((0, "b", schema.TYPES[op.inputs[0].dtype]), (1, "b", 0)),
-            "concat": ((0, "i", op.attrs.get("axis", 0)),),
-            "cumsum": (),
-            # keep_num_dims, asymmetric_quantize_inputs
-            "fully_connected": ((2, "?", True), (3, "?", True)),
-            "gelu": ((0, "?", op.attrs.get("approximate", False)),),
-            "mean": ((0, "?", True),),
-            "softmax": ((0, "f", 1.0),),
-        }
-        return b.table(*make[op.kind]) if op.kind in make else 0
+        make = _OPTIONS.get(op.kind)
+        return self.p.b.table(*make(op)) if make else 0
+
+
+# The fields of the builtin options; a kind without options in schema.OPERATORS has none.
+_OPTIONS: dict[str, Callable[[Op], tuple[Field, ...]]] = {
+    "add": lambda op: (),
+    "sub": lambda op: (),
+    "mul": lambda op: (),
+    "batch_matmul": lambda op: ((1, "?", True),),
+    "cast": lambda op: ((0, "b", schema.TYPES[op.inputs[0].dtype]), (1, "b", 0)),
+    "concat": lambda op: ((0, "i", op.attrs["axis"]),),
+    "cumsum": lambda op: (),
+    # keep_num_dims, asymmetric_quantize_inputs
+    "fully_connected": lambda op: ((2, "?", True), (3, "?", True)),
+    "gelu": lambda op: ((0, "?", op.attrs["approximate"]),),
+    "mean": lambda op: ((0, "?", True),),
+    "softmax": lambda op: ((0, "f", 1.0),),
+}
