@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import re
@@ -105,6 +106,23 @@ def test_a_killed_conversion_is_made_good_by_the_next(
     folder = str(Path(BUNDLE).parent)
     expected = {"models/local", folder, BUNDLE, BUNDLE.replace(".litertlm", ".json")}
     assert names(tmp_path) == expected
+
+
+def test_a_bundle_has_its_record_whenever_a_kill_came(demo_gguf: Path, tmp_path: Path) -> None:
+    folder = (tmp_path / BUNDLE).parent
+    delays = random.Random(3)
+    for _ in range(4):
+        process = start("convert", demo_gguf, "--force", "--no-check", home=tmp_path)
+        while process.poll() is None and not list(folder.glob(".*.json.new")):
+            time.sleep(0.0005)
+        time.sleep(delays.uniform(0, 0.02))
+        process.kill()
+        process.communicate()
+        for model in json.loads(run_program("list", "--json", home=tmp_path).out):
+            digest = hashlib.sha256(Path(model["path"]).read_bytes()).hexdigest()
+            assert model["sha256"] == digest
+    assert run_program("convert", demo_gguf, "--force", "--no-check", home=tmp_path).code == 0
+    assert not list(folder.glob(".*"))
 
 
 def test_two_conversions_of_one_model_at_once(demo_gguf: Path, tmp_path: Path, sha256: str) -> None:

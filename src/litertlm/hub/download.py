@@ -44,11 +44,16 @@ def download(
     files: Sequence[RepoFile],
     folder: Path,
     progress: Progress,
+    *,
+    appears: Callable[[Path], None] = lambda part: None,
 ) -> list[Path]:
     """Bring `files` at `info.commit` to `folder`, under their names without folders.
 
     What is there already, or in huggingface_hub's cache, is verified and used; without a client
     there is nothing else.
+
+    Args:
+        appears: called with each new file, whole and verified, before it gets its name.
 
     Raises:
         NetworkError: the network failed for good, or what it sent is not what was announced.
@@ -73,6 +78,7 @@ def download(
         else:
             _fetch(replace(client, sleep=stop.wait), info, file, part, task, stop)
         _sync(part)
+        appears(part)
         os.replace(part, target)
         _sync(folder)
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from litertlm import __version__
 from litertlm.errors import DamagedBundle, ModelNotFound, UsageError
 from litertlm.progress import Progress
 from litertlm.services.fetch import FetchedBundle, FetchedCheckpoint
@@ -35,9 +33,10 @@ from litertlm.store import (
     ModelName,
     Provenance,
     Store,
+    announce_provenance,
     check_whole,
-    provenance_path,
-    read_provenance,
+    timestamp,
+    write_provenance,
 )
 from litertlm.store.files import remove
 
@@ -215,18 +214,7 @@ def _install(
     fetched_base = fetched.base if isinstance(fetched, FetchedCheckpoint) else None
     if isinstance(fetched, FetchedBundle):
         progress.status("✓ Model downloaded successfully")
-        provenance = Provenance(
-            model=str(source.name),
-            source=source.kind,
-            origin=fetched.origin,
-            commit=fetched.commit,
-            revision=source.revision,
-            sha256=fetched.sha256,
-            size_bytes=fetched.path.stat().st_size,
-            created=_now(),
-            versions={"litert-lm-cli": __version__},
-        )
-        bundle = fetched.path
+        bundle, provenance = fetched.path, fetched.provenance
     else:
         bundle = store.bundle_path(source.name)
         options = request.options
@@ -234,7 +222,7 @@ def _install(
             options = with_static_shapes(options)  # a GPU runs no others
         provenance, report = _convert(source, fetched, bundle, options, settings, progress)
         converted(report)
-    provenance.write(provenance_path(bundle))
+    write_provenance(bundle, provenance)
     if not request.keep_checkpoint and source.kind != "local":
         remove(store.checkpoint_dir(source.name))
     if not request.keep_checkpoint and fetched_base and fetched_base.passing:
@@ -256,7 +244,7 @@ def _convert(
     # themselves; those that OpenBLAS would add wait for work by spinning.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from litertlm.checkpoint import open_checkpoint
-    from litertlm.services.convert import convert, count_parameters
+    from litertlm.services.convert import Conversion, convert, count_parameters
 
     base = fetched.base
     base_path = base.path if base else None
@@ -269,37 +257,39 @@ def _convert(
     progress.status(f"Converting {source.title}{merged}...")
     progress.status(f"Model size: {parameters}")
     progress.status(f"Quantization: {options.recipe}")
-    record = provenance_path(bundle)
-    before = read_provenance(record)
-    record.unlink(missing_ok=True)  # it will not describe the new one
-    try:
-        made = convert(fetched.path, bundle, options, progress=progress, base=base_path)
-    except BaseException:
-        if before is not None:  # and the old bundle is what it was
-            before.write(record)
-        raise
+
+    def provenance(made: Conversion) -> Provenance:
+        return Provenance(
+            model=str(source.name),
+            source=source.kind,
+            origin=fetched.origin,
+            commit=fetched.commit,
+            revision=source.revision,
+            recipe=options.recipe,
+            options=_other_options(options),
+            parameters=parameters,
+            base=base.origin if base else None,
+            base_commit=base.commit if base else None,
+            fingerprint=source.fingerprint,
+            sha256=made.sha256,
+            size_bytes=made.nbytes,
+            created=timestamp(),
+            versions=made.versions,
+        )
+
+    made = convert(
+        fetched.path,
+        bundle,
+        options,
+        progress=progress,
+        base=base_path,
+        appears=lambda made, coming: announce_provenance(bundle, coming, provenance(made)),
+    )
     for old in (bundle.parent / "cache").glob(f"{bundle.name}_*"):
         remove(old)  # of the bundle before, whose time and size are in the name
     progress.status("✓ Model successfully converted!")
     progress.status(f"{settings.shown(bundle)} ({made.nbytes / 1e6:.1f} MB, {made.seconds:.1f} s)")
-    provenance = Provenance(
-        model=str(source.name),
-        source=source.kind,
-        origin=fetched.origin,
-        commit=fetched.commit,
-        revision=source.revision,
-        recipe=options.recipe,
-        options=_other_options(options),
-        parameters=parameters,
-        base=base.origin if base else None,
-        base_commit=base.commit if base else None,
-        fingerprint=source.fingerprint,
-        sha256=made.sha256,
-        size_bytes=made.nbytes,
-        created=_now(),
-        versions=made.versions,
-    )
-    return provenance, made.report
+    return provenance(made), made.report
 
 
 def _other_options(options: ConvertOptions) -> dict[str, object]:
@@ -310,7 +300,3 @@ def _other_options(options: ConvertOptions) -> dict[str, object]:
         "shapes": options.shapes,
         "prefill_seq_len": list(options.prefill_lengths) if static else None,
     }
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -108,6 +108,7 @@ def convert(
     *,
     progress: Progress,
     base: Path | None = None,
+    appears: Callable[[Conversion, Path], None] = lambda made, coming: None,
 ) -> Conversion:
     """Convert the checkpoint at `source` and put the bundle at `target`, whole or not at all.
 
@@ -117,6 +118,7 @@ def convert(
         source: a checkpoint folder, a `.gguf` file, or a folder with a LoRA adapter.
         target: the bundle's final name; an existing one is replaced.
         base: the checkpoint that an adapter is merged into.
+        appears: called with the whole and checked file before it is renamed to `target`.
 
     Raises:
         UsageError: options that this model does not allow.
@@ -131,11 +133,16 @@ def convert(
     with reading(checkpoint.tokenizer, _TEXTS) as runtime:
         plan = plan_bundle(checkpoint, options)
         runtime.begin(plan.stored, plan.prompting)
-        return _converted(plan, target, runtime, progress, started)
+        return _converted(plan, target, runtime, progress, started, appears)
 
 
 def _converted(
-    plan: Plan, target: Path, runtime: Reading, progress: Progress, started: float
+    plan: Plan,
+    target: Path,
+    runtime: Reading,
+    progress: Progress,
+    started: float,
+    appears: Callable[[Conversion, Path], None],
 ) -> Conversion:
     template = plan.prompting.template
     if template.kind == "fallback":
@@ -150,7 +157,19 @@ def _converted(
             with settling(temporary) as hashing:
                 report = _checked(temporary, target, plan, runtime, progress)
                 versions = _versions()
-            sha256 = hashing.result()
+            made = Conversion(
+                path=target,
+                nbytes=plan.nbytes,
+                sha256=hashing.result(),
+                seconds=time.perf_counter() - started,
+                checkpoint_nbytes=plan.checkpoint.nbytes,
+                parameters=count_parameters(plan.checkpoint),
+                family=plan.family.name,
+                prompting=plan.prompting,
+                report=report,
+                versions=versions,
+            )
+            appears(made, temporary)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise NotEnoughResources(
@@ -163,18 +182,7 @@ def _converted(
             why=f"{error.strerror or error}",
             hint="Choose another place with --output-dir, or free some disk space.",
         ) from error
-    return Conversion(
-        path=target,
-        nbytes=plan.nbytes,
-        sha256=sha256,
-        seconds=time.perf_counter() - started,
-        checkpoint_nbytes=plan.checkpoint.nbytes,
-        parameters=count_parameters(plan.checkpoint),
-        family=plan.family.name,
-        prompting=plan.prompting,
-        report=report,
-        versions=versions,
-    )
+    return made
 
 
 def plan_conversion(source: Path, options: ConvertOptions, *, base: Path | None = None) -> Plan:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from litertlm.store import Provenance
+
 
 @dataclass(frozen=True)
 class FetchedCheckpoint:
@@ -30,6 +32,4 @@ class FetchedBundle:
     """A ready `.litertlm` file, whole and checked, in the model's folder."""
 
     path: Path
-    origin: str
-    commit: str | None
-    sha256: str
+    provenance: Provenance

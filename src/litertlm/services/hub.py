@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -10,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from litertlm import __version__
 from litertlm.checkpoint.files import parse_json_object, read_json_object
 from litertlm.checkpoint.folder import refuse_quantized
 from litertlm.checkpoint.lora_config import CONFIG_FILE, LoraConfig, is_adapter, read_lora_config
@@ -29,8 +29,8 @@ from litertlm.services.hub_space import (
 from litertlm.services.options import ConvertOptions
 from litertlm.services.reference import HubModel, not_an_adapter, nothing_to_convert
 from litertlm.settings import Settings
-from litertlm.store import provenance_path
-from litertlm.store.files import write_whole
+from litertlm.store import Provenance, announce_provenance, timestamp
+from litertlm.store.files import file_sha256, write_whole
 
 if TYPE_CHECKING:  # 200 ms that a model on disk need not pay
     from litertlm.hub.cache import CachedHub
@@ -118,7 +118,7 @@ def fetch_from_hub(
         if kept is not None and plan.kind != "bundle":  # done while this one waited
             return replace(kept, base=base)
         _check_room(plan, place)
-        fetched = _download(client, plan, place, progress)
+        fetched = _download(client, model, plan, place, progress)
     return replace(fetched, base=base) if isinstance(fetched, FetchedCheckpoint) else fetched
 
 
@@ -378,21 +378,39 @@ def _check_room(plan: Plan, place: Path) -> None:
 
 
 def _download(
-    client: HubClient | None, plan: Plan, place: Path, progress: Progress
+    client: HubClient | None, model: HubModel, plan: Plan, place: Path, progress: Progress
 ) -> FetchedBundle | FetchedCheckpoint:
     from litertlm.hub.download import download
 
     info, file = plan.info, plan.files[0]
     if plan.kind == "bundle":
-        # It would describe the old bundle when a kill comes right after the new one appears.
-        provenance_path(place / file.name).unlink(missing_ok=True)
-    else:
-        (place / _KEPT_FILE).unlink(missing_ok=True)
+
+        def provenance(whole: Path) -> Provenance:
+            return Provenance(
+                model=str(model.name),
+                source="hub",
+                origin=info.repo,
+                commit=info.commit,
+                revision=model.revision,
+                # The Hub tells no sha256 of files that it keeps in git itself; those are small.
+                sha256=file.sha256 or file_sha256(whole),
+                size_bytes=whole.stat().st_size,
+                created=timestamp(),
+                versions={"litert-lm-cli": __version__},
+            )
+
+        target = place / file.name
+        (path,) = download(
+            client,
+            info,
+            plan.files,
+            place,
+            progress,
+            appears=lambda part: announce_provenance(target, part, provenance(part)),
+        )
+        return FetchedBundle(path, provenance(path))
+    (place / _KEPT_FILE).unlink(missing_ok=True)
     paths = download(client, info, plan.files, place, progress)
-    if plan.kind == "bundle":
-        # The Hub tells no sha256 of files that it keeps in git itself; those are small.
-        sha256 = file.sha256 or hashlib.sha256(paths[0].read_bytes()).hexdigest()
-        return FetchedBundle(paths[0], info.repo, info.commit, sha256)
     kept = {"repo": info.repo, "revision": info.revision, "commit": info.commit}
     sizes = {f.name: f.size for f in plan.files}
     write_whole(place / _KEPT_FILE, json.dumps({**kept, "files": sizes}, indent=2).encode())

@@ -1,16 +1,20 @@
 """Models on disk: layout, provenance, locks, sizes, removal."""
 
-from litertlm.store.names import ModelName, parse_name, safe_part
-from litertlm.store.provenance import Provenance, read_provenance
+from litertlm.store.names import BUNDLE_SUFFIX, ModelName, parse_name, safe_part
+from litertlm.store.provenance import (
+    Provenance,
+    announce_provenance,
+    provenance_path,
+    timestamp,
+    write_provenance,
+)
 from litertlm.store.store import (
-    BUNDLE_SUFFIX,
     LOCAL_ORG,
     InstalledModel,
     Leftover,
     Sizes,
     Store,
     check_whole,
-    provenance_path,
 )
 
 __all__ = [
@@ -22,9 +26,11 @@ __all__ = [
     "Provenance",
     "Sizes",
     "Store",
+    "announce_provenance",
     "check_whole",
     "parse_name",
     "provenance_path",
-    "read_provenance",
     "safe_part",
+    "timestamp",
+    "write_provenance",
 ]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from litertlm.errors import UsageError
 
+BUNDLE_SUFFIX = ".litertlm"
+
 # The characters that the Hub allows in repository names; the first one keeps hidden files,
 # options and `..` out.
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,95}")

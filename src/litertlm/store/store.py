@@ -13,10 +13,9 @@ from litertlm.errors import DamagedBundle, UsageError
 from litertlm.progress import Progress
 from litertlm.store.files import is_temporary, remove, size_of
 from litertlm.store.locks import locked
-from litertlm.store.names import ModelName, is_name_part, safe_part
-from litertlm.store.provenance import Provenance, read_provenance
+from litertlm.store.names import BUNDLE_SUFFIX, ModelName, is_name_part, safe_part
+from litertlm.store.provenance import Provenance, provenance_of, settle
 
-BUNDLE_SUFFIX = ".litertlm"
 DOWNLOADS = ".download"  # inside a folder that is being downloaded to: parts to go on with
 LOCAL_ORG = "local"  # of models that were made from local folders and files
 OUTSIDE_CACHES = ".cache"  # of bundles that lie elsewhere
@@ -138,8 +137,8 @@ class Store:
             return None
         named = self.bundle_path(name)
         bundle = named if named in bundles else max(bundles, key=lambda p: p.stat().st_mtime)
-        provenance = read_provenance(provenance_path(bundle))
-        return InstalledModel(str(name), bundle, folder, folder / "cache", provenance)
+        cache_dir = folder / "cache"
+        return InstalledModel(str(name), bundle, folder, cache_dir, provenance_of(bundle))
 
     def sizes(self, model: InstalledModel) -> Sizes:
         return Sizes(
@@ -222,15 +221,12 @@ class Store:
         return self.root / OUTSIDE_CACHES / f"{safe_part(bundle.stem)}-{place}"
 
     def _remove_temporary(self, name: ModelName) -> None:
+        with contextlib.suppress(OSError):
+            settle(self.folder(name))
         for path in _temporary_files(self.folder(name)):
             # A helper program of a killed run may still write there: the next run removes it.
             with contextlib.suppress(OSError):
                 remove(path)
-
-
-def provenance_path(bundle: Path) -> Path:
-    """`<bundle name>.json` beside the bundle."""
-    return bundle.with_suffix(".json")
 
 
 def check_whole(model: InstalledModel) -> None:

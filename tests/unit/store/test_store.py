@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import litertlm
 from litertlm.errors import DamagedBundle, UsageError
-from litertlm.store import ModelName, Provenance, Store, check_whole, parse_name, safe_part
+from litertlm.store import (
+    ModelName,
+    Provenance,
+    Store,
+    announce_provenance,
+    check_whole,
+    parse_name,
+    safe_part,
+    write_provenance,
+)
 from litertlm.store.files import appearing, is_temporary, size_of, write_whole
 from litertlm.store.provenance import read_provenance
 from recorder import Recorder
@@ -27,7 +38,7 @@ def put(store: Store, name: ModelName, *, provenance: Provenance | None = None) 
     bundle.parent.mkdir(parents=True)
     bundle.write_bytes(b"LITERTLM")
     if provenance:
-        provenance.write(bundle.with_suffix(".json"))
+        write_provenance(bundle, provenance)
     return bundle
 
 
@@ -137,9 +148,42 @@ def test_a_bundle_with_odd_provenance_still_works(text: str, tmp_path: Path) -> 
 
 def test_provenance_of_a_newer_version_is_read(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
-    PROVENANCE.write(path)
+    write_provenance(tmp_path / "x.litertlm", PROVENANCE)
     path.write_text(path.read_text().replace("{", '{"from_the_future": 1,', 1))
     assert read_provenance(path) == PROVENANCE
+
+
+def test_a_kill_after_the_rename_leaves_the_record_of_the_new_bundle(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    bundle = put(store, NAME, provenance=replace(PROVENANCE, sha256="old"))
+    coming = bundle.with_name("coming")
+    coming.write_bytes(b"LITERTLM")
+    announce_provenance(bundle, coming, replace(PROVENANCE, sha256="new"))
+    coming.rename(bundle)
+    for _ in range(2):
+        found = store.find(NAME)
+        assert found is not None
+        assert found.provenance is not None
+        assert found.provenance.sha256 == "new"
+        with store.lock(NAME, Recorder()):  # the next run that changes something
+            pass
+    assert sorted(p.name for p in bundle.parent.iterdir()) == ["name.json", "name.litertlm"]
+
+
+def test_a_kill_before_the_rename_leaves_the_record_of_the_old_bundle(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    bundle = put(store, NAME, provenance=replace(PROVENANCE, sha256="old"))
+    coming = bundle.with_name(".name.litertlm.1.tmp")
+    coming.write_bytes(b"LITERTLM")
+    os.utime(coming, ns=(1, 1))
+    announce_provenance(bundle, coming, replace(PROVENANCE, sha256="new"))
+    with store.lock(NAME, Recorder()):
+        pass
+    found = store.find(NAME)
+    assert found is not None
+    assert found.provenance is not None
+    assert found.provenance.sha256 == "old"
+    assert sorted(p.name for p in bundle.parent.iterdir()) == ["name.json", "name.litertlm"]
 
 
 @pytest.mark.parametrize("data", [b"LITERTL", b"LITERTLMx", b"TFLITE  "])

@@ -23,7 +23,14 @@ from litertlm.services.verify.prompts import Reading, check_stored_prompts, read
 from litertlm.services.verify.report import Check, Verdict, not_checked
 from litertlm.services.verify.structure import check_structure
 from litertlm.services.verify.stub import sections_of
-from litertlm.store import InstalledModel, Store, parse_name, provenance_path
+from litertlm.store import (
+    InstalledModel,
+    Store,
+    announce_provenance,
+    parse_name,
+    provenance_path,
+    write_provenance,
+)
 from litertlm.store.files import appearing, file_sha256
 
 TEXTS = 2000
@@ -187,12 +194,15 @@ def repair(model: InstalledModel, checkpoint: Original | None, *, progress: Prog
     context = facts.prompts.context or _DEFAULT_CONTEXT
     section = metadata.llm_metadata(wanted, max_num_tokens=context)
     progress.status(f"Rewriting the metadata of {model.bundle.name}...")
+    known = model.provenance
     with appearing(model.bundle) as temporary:
         rewrite(model.bundle, temporary, {container.LLM_METADATA: section}, system)
-        sha256, size = file_sha256(temporary), temporary.stat().st_size
-    if model.provenance is not None:
-        new = replace(model.provenance, sha256=sha256, size_bytes=size)
-        new.write(provenance_path(model.bundle))
+        if known is not None:
+            sha256, size = file_sha256(temporary), temporary.stat().st_size
+            known = replace(known, sha256=sha256, size_bytes=size)
+            announce_provenance(model.bundle, temporary, known)
+    if known is not None:
+        write_provenance(model.bundle, known)
     return problems or ["The record of the checkpoint's own template was missing."]
 
 
