@@ -527,6 +527,22 @@ def test_calls_are_shown_and_asked_for(start: Start, home: Path, demo_bundle: Pa
     terminal.wait_for_prompt(after=len(terminal.received))
 
 
+@pytest.mark.parametrize(("keys", "code"), [("y\r", 0), ("\x03", 130)])
+def test_calls_of_one_answer_are_asked_for_too(
+    start: Start, home: Path, demo_bundle: Path, keys: str, code: int
+) -> None:
+    with_template(demo_bundle, home / "caller.litertlm", CALLING)
+    (home / "tools.py").write_text(
+        'def clock(city: str):\n    """The time in a city."""\n    return "noon"\n'
+    )
+    flags = ("--prompt", "time?", "--tools", "tools.py", "--max-tokens", "30")
+    terminal = start(*flags, model="./caller.litertlm")
+    terminal.wait_for("Call clock(city='Rome')? [y/N]")
+    terminal.send(keys)
+    assert terminal.wait_for_end() == code
+    assert ("noon" in terminal.text) == (code == 0)
+
+
 def test_ctrl_c_ends_a_function_that_takes_too_long(
     start: Start, home: Path, demo_bundle: Path
 ) -> None:

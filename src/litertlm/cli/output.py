@@ -108,6 +108,11 @@ class Output:
             self._stderr.write(text)
             self._stderr.flush()
 
+    @property
+    def can_ask(self) -> bool:
+        """Whether there is a terminal to ask on."""
+        return sys.stdin.isatty() and self._stderr.isatty()
+
     def confirmed(self, question: str) -> bool:
         """Ask on the terminal; anything but yes is no."""
         self._stderr.write(question)

@@ -135,16 +135,16 @@ def answer_once(app: App, installed: InstalledModel, request: RunRequest, prompt
 
     def allow(call: Call) -> bool:
         calls.append(call)
-        output.status(f"Calling {call}" if request.yes else f"Not calling {call} without --yes.")
         if request.jsonl:
             output.answer(json_line({"type": "tool_call", **call.fields}))
+        if not request.yes and output.can_ask:
+            shown.end()
+            with ending_signals():
+                return output.confirmed(f"Call {call}? [y/N] ")
+        output.status(f"Calling {call}" if request.yes else f"Not calling {call} without --yes.")
         return request.yes
 
-    shown = Shown(
-        output,
-        plain=request.plain,
-        thinking=not request.hide_thinking,
-    )
+    shown = Shown(output, plain=request.plain, thinking=not request.hide_thinking)
     with interruptible(chat):
         for piece in pieces_of(chat, toolbox, allow, ending_signals):
             if request.jsonl:
