@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -41,8 +42,8 @@ def chat_on_terminal(
     output.status(f"Loading {installed.name}...")
 
     def meanwhile() -> None:
-        # Half of the time until the prompt; the engine loads in native code meanwhile.
-        pass
+        # prompt_toolkit takes a while to import; the engine loads in native code meanwhile.
+        import_module("litertlm.cli.repl.prompt")
 
     load = loader(app, installed, request)
     model = load(values, meanwhile=meanwhile)
