@@ -84,6 +84,8 @@ def test_a_tokenizer_that_the_runtime_cannot_read_is_kept_aside(tmp_path: Path) 
     assert "tiny.litertlm.rejected" in ended.err
     files = [p.name for p in (tmp_path / "models/local/tiny").iterdir()]
     assert files == ["tiny.litertlm.rejected"]
+    assert "tiny.litertlm.rejected: failed its checks" in run_program("prune", home=tmp_path).err
+    assert not (tmp_path / "models/local").exists()
 
 
 def test_a_bundle_with_other_token_ids_is_kept_aside(

@@ -35,6 +35,7 @@ from litertlm.quantize import RECIPES, Recipe, apply
 from litertlm.services.options import DEFAULT_CONTEXT, ConvertOptions
 from litertlm.services.verify.prompts import Reading, reading
 from litertlm.services.verify.report import Verdict
+from litertlm.store import REJECTED_SUFFIX
 from litertlm.store.files import appearing, settling
 from litertlm.tflite import Layout
 from litertlm.tflite import plan as plan_tflite
@@ -356,12 +357,13 @@ def _checked(
             if check.verdict is Verdict.WARNED and check.name == "tokens":
                 progress.warn(f"{check.problems[0]} {check.summary.capitalize()}.")
         return report
-    aside = target.with_name(f"{target.name}.rejected")
+    aside = target.with_name(f"{target.name}{REJECTED_SUFFIX}")
     os.replace(written, aside)
     raise QualityCheckFailed(
         f"{target.name} was written, but failed its checks.",
         why="\n".join(problem for check in report.checks for problem in check.problems),
-        hint=f"It was kept as {aside}. Please report this.",
+        hint=f"It was kept as {aside}. Please report this.\n"
+        f"To try it all the same: mv {aside.name} {target.name} there, and run that file.",
     )
 
 

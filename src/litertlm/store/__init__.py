@@ -10,6 +10,7 @@ from litertlm.store.provenance import (
 )
 from litertlm.store.store import (
     LOCAL_ORG,
+    REJECTED_SUFFIX,
     InstalledModel,
     Leftover,
     Sizes,
@@ -20,6 +21,7 @@ from litertlm.store.store import (
 __all__ = [
     "BUNDLE_SUFFIX",
     "LOCAL_ORG",
+    "REJECTED_SUFFIX",
     "InstalledModel",
     "Leftover",
     "ModelName",

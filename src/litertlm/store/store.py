@@ -16,6 +16,7 @@ from litertlm.store.locks import locked
 from litertlm.store.names import BUNDLE_SUFFIX, ModelName, is_name_part, safe_part
 from litertlm.store.provenance import Provenance, provenance_of, settle
 
+REJECTED_SUFFIX = ".rejected"  # after a bundle's name: it failed its checks
 DOWNLOADS = ".download"  # inside a folder that is being downloaded to: parts to go on with
 LOCAL_ORG = "local"  # of models that were made from local folders and files
 OUTSIDE_CACHES = ".cache"  # of bundles that lie elsewhere
@@ -185,13 +186,16 @@ class Store:
             return remove(self.folder(name))
 
     def leftovers(self, *, caches: bool = False, checkpoints: bool = False) -> list[Leftover]:
-        """What can go: unfinished files, and, as asked, runtime caches (made again at the
-        next start) and downloaded checkpoints, also those that adapters were merged into."""
+        """What can go: unfinished files, bundles that failed their checks, and, as asked, runtime
+        caches (made again at the next start) and downloaded checkpoints, also those that adapters
+        were merged into."""
         found = []
         for name in self.names():
             model = self.find(name)
             folder = self.folder(name)
             found += [_leftover(p, "unfinished", name) for p in _temporary_files(folder)]
+            rejected = folder.glob(f"*{BUNDLE_SUFFIX}{REJECTED_SUFFIX}")
+            found += [_leftover(p, "failed its checks", name) for p in rejected]
             parts = (folder / DOWNLOADS, folder / "checkpoint" / DOWNLOADS)
             found += [_leftover(p, "unfinished download", name) for p in parts if p.is_dir()]
             cache, checkpoint = folder / "cache", folder / "checkpoint"

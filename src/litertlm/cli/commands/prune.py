@@ -14,7 +14,9 @@ from litertlm.cli.output import human_bytes
 @click.option("--checkpoints", is_flag=True, help="Downloaded checkpoints too.")
 @click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
 def command(app: App, caches: bool, checkpoints: bool, dry_run: bool) -> None:
-    """Remove what interrupted runs left behind, and caches or checkpoints on demand."""
+    """Remove what interrupted runs left behind and bundles that failed their checks; caches and
+    checkpoints on demand.
+    """
     leftovers = app.store.leftovers(caches=caches, checkpoints=checkpoints)
     freed = 0
     for leftover in leftovers:

@@ -24,6 +24,7 @@ from litertlm.services.verify.report import Check, Verdict, not_checked
 from litertlm.services.verify.structure import check_structure
 from litertlm.services.verify.stub import sections_of
 from litertlm.store import (
+    REJECTED_SUFFIX,
     InstalledModel,
     Store,
     announce_provenance,
@@ -164,7 +165,7 @@ def _on_disk(origin: str, name: str, store: Store) -> Path | None:
 
 def set_aside(model: InstalledModel) -> Path:
     """Rename a bundle that failed, so that it is not run, and return where it is."""
-    aside = model.bundle.with_name(f"{model.bundle.name}.rejected")
+    aside = model.bundle.with_name(f"{model.bundle.name}{REJECTED_SUFFIX}")
     os.replace(model.bundle, aside)
     provenance_path(model.bundle).unlink(missing_ok=True)
     return aside
