@@ -478,6 +478,20 @@ def test_markdown_is_drawn_unless_plain(start: Start, home: Path, demo_bundle: P
     assert "• apple is red" in drawn
 
 
+def test_a_signal_does_not_leave_the_terminal_in_bold(
+    start: Start, home: Path, demo_bundle: Path
+) -> None:
+    counting = "**" + " ".join(map(str, range(1, 100))) + "<|im_end|>\n"
+    with_template(demo_bundle, home / "bold.litertlm", counting * 3)
+    # Without colours nothing else resets the style.
+    flags = ("--prompt", "Go.", "--max-tokens", "400")
+    terminal = start(*flags, model="./bold.litertlm", NO_COLOR="1")
+    terminal.wait_until(lambda: "\x1b[1m" in terminal.received, "something bold")
+    os.kill(terminal.child.pid, signal.SIGTERM)
+    assert terminal.wait_for_end() == 130
+    assert not terminal.screen.cursor.attrs.bold
+
+
 def test_json_and_raw_text_are_not_drawn_as_markdown(
     start: Start, home: Path, demo_bundle: Path
 ) -> None:

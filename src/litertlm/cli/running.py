@@ -146,12 +146,15 @@ def answer_once(app: App, installed: InstalledModel, request: RunRequest, prompt
 
     shown = Shown(output, plain=request.plain, thinking=not request.hide_thinking)
     with interruptible(chat):
-        for piece in pieces_of(chat, toolbox, allow, ending_signals):
-            if request.jsonl:
-                output.answer(json_line({"type": piece.kind, "text": piece.text}))
-            elif not output.json_wanted:
-                shown.show(piece)
-    shown.end()
+        try:
+            for piece in pieces_of(chat, toolbox, allow, ending_signals):
+                if request.jsonl:
+                    output.answer(json_line({"type": piece.kind, "text": piece.text}))
+                elif not output.json_wanted:
+                    shown.show(piece)
+        finally:
+            # Also where a signal ends the program: a terminal is not left in bold.
+            shown.end()
     answer = chat.last
     assert answer is not None
     fields = answer_fields(
