@@ -40,5 +40,7 @@ def obey(work: Callable[[Orders], Mapping[str, Any]]) -> None:
         sys.stderr.write(f"{type(error).__name__}: {error}")
         sys.stderr.flush()
         code = 1
+    # The parent may be gone by now, and with it whoever would remove the folder.
+    shutil.rmtree(sys.argv[1], ignore_errors=True)
     # The runtime would take its time to free what the operating system frees at once.
     os._exit(code)
