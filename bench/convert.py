@@ -6,7 +6,8 @@ For each size it makes a random BF16 checkpoint in a temporary folder and prints
 our whole process, from start to exit, without the two questions that `convert` asks a new bundle
 (`--no-check`; the comparison of prompts and token ids is in it); the floor, which is reading the
 checkpoint's bytes and writing as many bytes as the bundle has, synced, with nothing in between;
-their ratio; the peak anonymous and total memory of our process; and our whole process with the two
+their ratio; the peak anonymous and total memory of our process, in a run of its own, since watching
+takes time; and our whole process with the two
 questions. Those need an engine start, which packs the weights as the first `run` would otherwise.
 `--peers` also runs litert-torch 0.9.4 `export_hf` at the same parameters, in an environment of its
 own (gigabytes of packages).
@@ -26,7 +27,7 @@ from pathlib import Path
 
 import peers
 from checkpoints import SIZES, write_random_checkpoint
-from memory import run_measured
+from memory import Measured, run_measured
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = 8 << 20
@@ -71,12 +72,13 @@ PEER_HEAD = ["litert-torch", "litert-torch / ours"]
 
 
 def convert(
-    checkpoint: Path, output: Path, shapes: str, *, check: bool = False
-) -> tuple[float, int, int, int]:
-    """Seconds, bundle bytes, peak anonymous and total bytes of one conversion.
+    checkpoint: Path, output: Path, shapes: str, *, check: bool = False, watched: bool = False
+) -> Measured:
+    """One conversion into an empty `output`; it prints JSON.
 
     Args:
         check: ask the new bundle two questions, as `convert` does where it is not told otherwise.
+        watched: measure its memory, which slows it down.
     """
     shutil.rmtree(output, ignore_errors=True)
     command = [
@@ -86,8 +88,7 @@ def convert(
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     os.sync()  # what was written before must not slow this down, nor the floor
-    result = run_measured(command, environment)
-    return result.seconds, json.loads(result.stdout)["size_bytes"], result.anonymous, result.total
+    return run_measured(command, environment, watched=watched)
 
 
 def floor(checkpoint: Path, folder: Path, nbytes: int) -> float:
@@ -117,16 +118,19 @@ def measure(size: str, runs: int, shapes: str, with_peers: bool) -> Row:
         write_random_checkpoint(checkpoint, SIZES[size])
         nbytes = sum(p.stat().st_size for p in checkpoint.glob("*.safetensors"))
         best = best_floor = checked = float("inf")
-        anonymous = total = bundle = 0
+        memory = convert(checkpoint, folder / "out", shapes, watched=True)
+        bundle = json.loads(memory.stdout)["size_bytes"]
         for _ in range(runs):
-            seconds, bundle, anon, rss = convert(checkpoint, folder / "out", shapes)
-            best, anonymous, total = min(best, seconds), max(anonymous, anon), max(total, rss)
+            best = min(best, convert(checkpoint, folder / "out", shapes).seconds)
             best_floor = min(best_floor, floor(checkpoint, folder, bundle))
-        for _ in range(runs):  # afterwards: the packed weights that it writes keep the disk busy
-            checked = min(checked, convert(checkpoint, folder / "out", shapes, check=True)[0])
+        for _ in range(runs):
+            seconds = convert(checkpoint, folder / "out", shapes, check=True).seconds
+            checked = min(checked, seconds)
         shutil.rmtree(folder / "out")
         peer = peers.litert_torch(checkpoint, folder / "peer") if with_peers else None
-    return Row(size, nbytes, bundle, best, best_floor, anonymous, total, checked, peer)
+    return Row(
+        size, nbytes, bundle, best, best_floor, memory.anonymous, memory.total, checked, peer
+    )
 
 
 def table(rows: list[Row], with_peers: bool) -> str:

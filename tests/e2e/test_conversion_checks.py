@@ -16,6 +16,7 @@ from litertlm.bundle import tokenizer as bundle_tokenizer
 from litertlm.errors import QualityCheckFailed
 from litertlm.services import convert as service
 from litertlm.services.options import ConvertOptions
+from litertlm.services.verify import behaviour
 from program import PROGRAM, isolated_environment, run_program
 from recorder import Recorder
 from tiny import MODELS, write_checkpoint
@@ -60,6 +61,17 @@ def test_an_untrained_model_is_warned_of_and_kept(tmp_path: Path) -> None:
     ]  # fmt: skip
     again = run_program("convert", "tiny", "--json", home=tmp_path)
     assert json.loads(again.out)["checks"] == [], "nothing was converted"
+
+
+def test_a_model_that_is_slow_here_is_asked_less(
+    demo_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bundle,) = demo_home.glob("models/demo/*/*.litertlm")
+    monkeypatch.setattr(behaviour, "_SHORT_ANSWERS", 1e-6)  # over with the first token
+    check = behaviour.check_behaviour_briefly(bundle, None)
+    assert check.verdict.value == "passed", check
+    (answer,) = check.values["answers"]
+    assert 0 < len(answer["answer"]) < len("The capital of France is Paris.")
 
 
 def test_a_base_model_is_given_texts_to_go_on_with(tmp_path: Path) -> None:

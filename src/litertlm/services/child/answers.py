@@ -3,12 +3,14 @@
     python -m litertlm.services.child.answers FOLDER
 
 The order: `{"bundle": path, "cache": path or null for none, "threads": count, "questions":
-[text, ...], "max_tokens": count}`. The answer: `{"answers": [[token's text, ...], ...]}`, or
-`failed`: the runtime's reason.
+[text, ...], "max_tokens": count, "seconds": number or null}`. The answer: `{"answers": [[token's
+text, ...], ...]}`, of as many questions as there was time for, or `failed`: the runtime's reason.
 """
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,10 +39,18 @@ def work(orders: Orders) -> Mapping[str, Any]:
         info = read_bundle_info(bundle)
         engine = load_engine(bundle, info, options)
         render = template_render(info)
+        ends = time.monotonic() + (order["seconds"] or math.inf)
         for question in order["questions"]:
             session = engine.open_session(decoding)
-            answers.append(list(session.generate(render([{"role": "user", "content": question}]))))
+            tokens = []
+            for token in session.generate(render([{"role": "user", "content": question}])):
+                tokens.append(token)
+                if time.monotonic() > ends:
+                    session.cancel()
             session.close()
+            answers.append(tokens)
+            if time.monotonic() > ends:
+                break
     except LiteRtLmError as error:
         return {"failed": error.why or error.what}
     return {"answers": answers}

@@ -31,6 +31,7 @@ BEGINNINGS = (
 MAX_TOKENS = 96
 _SHORT_QUESTIONS = 2
 _SHORT_TOKENS = 32
+_SHORT_ANSWERS = 5.0  # seconds for all of them; a large model says less in it
 # When to give up, on a machine on which the runtime hangs.
 _SECONDS, _SHORT_SECONDS = 1200.0, 180.0
 _REPEATS = 4  # of the same few words or tokens, which make up more than half of the answer
@@ -101,11 +102,12 @@ def check_behaviour_briefly(bundle: Path, cache: Path | None) -> Check:
             _SHORT_TOKENS,
             threads=os.cpu_count() or 1,
             seconds=_SHORT_SECONDS,
+            answering=_SHORT_ANSWERS,
         )
     except ChildFailed as failure:
         return not_checked("behaviour", f"The runtime could not answer: {failure}.")
     return judge_answers(
-        Answer(question, tokens, None) for question, tokens in zip(questions, found, strict=True)
+        Answer(question, tokens, None) for question, tokens in zip(questions, found, strict=False)
     )
 
 
@@ -117,8 +119,14 @@ def _asked(
     *,
     threads: int,
     seconds: float,
+    answering: float | None = None,
 ) -> list[list[str]]:
     """The tokens of each answer; from a process of its own, which native code may end.
+
+    Args:
+        seconds: when to give up.
+        answering: seconds for the answers, once the bundle is loaded. When they are over, the
+            answer at hand ends and no other question is asked; the first one always is.
 
     Raises:
         ChildFailed: there are none.
@@ -131,6 +139,7 @@ def _asked(
                 "threads": threads,
                 "questions": list(questions),
                 "max_tokens": max_tokens,
+                "seconds": answering,
             }
         )
         answer = child.answer(seconds)
