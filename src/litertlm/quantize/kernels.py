@@ -16,6 +16,15 @@ class NotFinite(ValueError):
     """A weight is NaN or infinite; it has no quantized value."""
 
 
+def absmax_rows(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The largest magnitude of each row of x [rows, cols]; NaN is larger than infinity."""
+    # As integers, floats without their sign are in the order of their magnitude. Looking for the
+    # largest integer takes two thirds of the time of the largest and the smallest float.
+    bits = x.view(np.uint32) & np.uint32(0x7FFFFFFF)
+    largest: NDArray[np.float32] = bits.max(axis=1).view(np.float32)
+    return largest
+
+
 def int8_rows(x: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Symmetric per-row int8: scale = absmax / 127, q = round_half_even(x / scale).
 
@@ -28,7 +37,7 @@ def int8_rows(x: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.floa
     Raises:
         NotFinite: x has a NaN or an infinity.
     """
-    absmax = np.maximum(x.max(axis=1), -x.min(axis=1))
+    absmax = absmax_rows(x)
     # NaN and infinities reach absmax, so that one look at it is enough.
     if not np.isfinite(absmax).all():
         raise NotFinite

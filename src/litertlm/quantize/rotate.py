@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litertlm.graph import Constant, DType, Graph, Model, Tensor, ops, table
+from litertlm.quantize.kernels import absmax_rows
 
 BLOCK = 32
 
@@ -94,7 +95,7 @@ def rotated_weight(weight: Constant) -> Constant:
 
     def rows(start: int, stop: int) -> NDArray[np.float32]:
         x = weight.rows(start, stop)
-        step = np.maximum(x.max(axis=1), -x.min(axis=1))[:, None] / _LEVELS
+        step = absmax_rows(x)[:, None] / _LEVELS
         step[step == 0] = 1
         np.rint(np.divide(x, step, out=x), out=x)
         y = _times(x.reshape(-1, BLOCK), matrix).reshape(x.shape)

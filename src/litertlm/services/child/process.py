@@ -19,6 +19,7 @@ import litertlm
 from litertlm.runtime.stderr_capture import telling_lines
 
 _REASON_LINES = 3
+_NICE = 15  # the process that gives way gets 3 % of a contended processor, and hangs on nothing
 # What native code says when there is no more memory.
 _NO_MEMORY = ("MemoryError", "bad_alloc", "memory allocation of", "Cannot allocate memory")
 
@@ -41,11 +42,14 @@ class Child:
 
     It takes orders, one JSON object a line, and gives one JSON object as its answer.
 
+    Args:
+        gives_way: it gets the processor when nobody else in the session wants it.
+
     Attributes:
         folder: an empty folder for what the two share; it goes when the context ends.
     """
 
-    def __init__(self, module: str) -> None:
+    def __init__(self, module: str, *, gives_way: bool = False) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="litert-lm-")
         self.folder = Path(self._temporary.name)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed by __exit__)
@@ -64,6 +68,10 @@ class Child:
             )
         except OSError as error:  # no memory, or too many processes
             self._failed_to_start = str(error)
+            return
+        if gives_way and sys.platform != "win32":
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, _NICE)
 
     def __enter__(self) -> Child:
         return self

@@ -115,7 +115,8 @@ def reading(tokenizer: Tokenizer, texts: int) -> Iterator[Reading]:
     Args:
         texts: how many texts to compare.
     """
-    with Child("texts") as child:
+    # The threads that convert come first: while the file is hashed, one processor is idle.
+    with Child("texts", gives_way=True) as child:
         own = None
         if tokenizer.json is not None:
             own = child.folder / "tokenizer.json"
