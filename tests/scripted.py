@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from litertlm.runtime.engine import Decoding, EngineInfo
+from litertlm.runtime.engine import Attachment, Decoding, EngineInfo
 
 STOP = "<|end|>"
 
@@ -19,7 +19,9 @@ class ScriptedSession:
         self.given: list[str] = []
         self.cancelled = self.closed = False
 
-    def generate(self, text: str) -> Iterator[str]:
+    held_tokens: int | None = None
+
+    def generate(self, text: str, attachments: Sequence[Attachment] = ()) -> Iterator[str]:
         assert not self.closed
         self.given.append(text)
         answer = self.engine.answers.pop(0)
@@ -46,7 +48,7 @@ class ScriptedEngine:
     def tokenize(self, text: str) -> list[int]:
         return [hash(word) for word in words(text)]
 
-    def open_session(self, decoding: Decoding) -> ScriptedSession:
+    def open_session(self, decoding: Decoding, *, attachments: bool = False) -> ScriptedSession:
         self.sessions.append(ScriptedSession(self, decoding))
         return self.sessions[-1]
 

@@ -34,24 +34,3 @@ def with_template(bundle: Path, target: Path, template: str) -> Path:
     system = dict(container.read_header(bundle).system)
     rewrite(bundle, target, {}, {**system, "chat_template": template})
     return target
-
-
-def with_encoder(bundle: Path, target: Path, kind: str) -> Path:
-    """A copy of the demo's bundle that claims to have an encoder for images or sound."""
-    header = container.read_header(bundle)
-    data = {
-        number: container.read_section(bundle, section)
-        for number, section in enumerate(header.sections)
-    }
-    encoder = container.Section(
-        container.TFLITE_MODEL, 16, {"model_type": f"tf_lite_{kind}_encoder"}
-    )
-    sections = [container.Section(s.kind, s.nbytes, s.items) for s in header.sections]
-    placed = container.place([*sections, encoder], dict(header.system))
-    with target.open("wb") as file:
-        file.write(container.encode_header(placed, dict(header.system)))
-        for number, section in enumerate(placed):
-            file.seek(section.begin)
-            file.write(data.get(number, bytes(16)))
-        file.truncate(placed[-1].end)
-    return target

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from templates import CALLING, LISTING, THINKING, with_encoder, with_template
+from templates import CALLING, LISTING, THINKING, with_template
 from terminal import Terminal, file_mode
 
 from program import PROGRAM
@@ -344,13 +344,10 @@ def test_copy_reaches_the_terminal(start: Start) -> None:
     assert base64.b64decode(found[1]).decode() == BERLIN
 
 
-def test_attach_says_what_the_model_takes(start: Start, home: Path, demo_bundle: Path) -> None:
+def test_attach_says_that_the_model_takes_nothing(start: Start) -> None:
     shown = start().say("/attach photo.png")
     assert "reads text only: nothing can be attached." in shown
     assert "has no encoder for images or sound." in shown
-    with_encoder(demo_bundle, home / "seeing.litertlm", "vision")
-    shown = start(model="./seeing.litertlm").say("/attach photo.png")
-    assert "takes images, but /attach cannot send them." in shown
 
 
 def test_stats(start: Start) -> None:

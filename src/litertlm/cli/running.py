@@ -19,6 +19,7 @@ from litertlm.cli.answers import (
 from litertlm.cli.app import App
 from litertlm.cli.signals import Interrupted, ending_signals
 from litertlm.errors import UsageError
+from litertlm.services.attachments import kinds_of
 from litertlm.services.chat import Chat
 from litertlm.services.chat_stream import Piece
 from litertlm.services.config_options import Value
@@ -26,6 +27,7 @@ from litertlm.services.run import LoadedModel, load_model
 from litertlm.store import InstalledModel
 
 if TYPE_CHECKING:
+    from litertlm.runtime.engine import Attachment
     from litertlm.services.tool_calls import Call
     from litertlm.services.tools import Toolbox
 
@@ -41,6 +43,7 @@ class RunRequest:
         toolbox: functions that the model may call, or None.
         defaults: of the options, by model (`config set`).
         yes: call them without asking.
+        attached: goes with the prompt, or with the first message of a chat.
         hide_thinking, raw, plain, stats, jsonl: the flags.
         history: whether what is typed is kept.
     """
@@ -51,6 +54,7 @@ class RunRequest:
     toolbox: Toolbox | None
     defaults: Mapping[str, Mapping[str, Value]]
     yes: bool
+    attached: tuple[Attachment, ...]
     hide_thinking: bool
     raw: bool
     plain: bool
@@ -70,6 +74,11 @@ class RunRequest:
             raise UsageError("--json and --jsonl exclude each other.")
         if self.raw and (self.values.get("system") or self.toolbox):
             raise UsageError("--raw has no place for --system or --tools.")
+        if self.raw and self.attached:
+            raise UsageError(
+                "--raw has no place for --attach.",
+                why="The model's template says where attachments go.",
+            )
         if self.toolbox and self.schema:
             raise UsageError("--tools and --schema or --format exclude each other.")
 
@@ -93,7 +102,10 @@ def loader(app: App, installed: InstalledModel, request: RunRequest) -> Callable
     """Loads the model with given option values."""
 
     def load(
-        values: Mapping[str, Value], meanwhile: Callable[[], None] = lambda: None
+        values: Mapping[str, Value],
+        *,
+        kinds: frozenset[str] = frozenset(),
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> LoadedModel:
         return load_model(
             installed.name,
@@ -102,6 +114,7 @@ def loader(app: App, installed: InstalledModel, request: RunRequest) -> Callable
             values,
             progress=app.output,
             raw=request.raw,
+            kinds=kinds,
             meanwhile=meanwhile,
         )
 
@@ -127,10 +140,10 @@ def answer_once(app: App, installed: InstalledModel, request: RunRequest, prompt
     output = app.output
     values, toolbox = _values(installed, request), request.toolbox
     began = time.perf_counter()
-    model = loader(app, installed, request)(values)
+    model = loader(app, installed, request)(values, kinds=kinds_of(request.attached))
     load_s = time.perf_counter() - began
     chat = model.chat(values, tools=toolbox.schemas if toolbox else (), notice=output.warn)
-    chat.say(prompt)
+    chat.say(prompt, request.attached)
     calls: list[Call] = []
 
     def allow(call: Call) -> bool:
@@ -160,6 +173,8 @@ def answer_once(app: App, installed: InstalledModel, request: RunRequest, prompt
     fields = answer_fields(
         answer, model=installed.name, options=_options_in_force(model, chat, values), load_s=load_s
     )
+    if request.attached:
+        fields["attached"] = [str(file.path) for file in request.attached]
     if toolbox is not None:
         fields["tool_calls"] = [call.fields for call in calls]
     if request.jsonl:

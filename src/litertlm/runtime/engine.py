@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from litertlm.errors import UsageError
 
 NO_CACHE = ":nocache"
 """What the runtime is given for a folder when it shall keep no packed weights."""
@@ -21,6 +23,7 @@ class EngineOptions:
         context: tokens of prompt and answers together; None takes the bundle's own.
         cache_dir: folder for the runtime's packed weights; None puts them beside the bundle.
         caches: False keeps no packed weights at all.
+        kinds: of the attachments that texts may come with; other encoders are not loaded.
     """
 
     backend: str = "cpu"
@@ -28,6 +31,7 @@ class EngineOptions:
     context: int | None = None
     cache_dir: Path | None = None
     caches: bool = True
+    kinds: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,21 @@ class Decoding:
 
 
 @dataclass(frozen=True)
+class Attachment:
+    """A file that the model is given with a message.
+
+    Attributes:
+        kind: `image` or `audio`.
+        path: where it was read.
+        data: the whole file: a PNG, JPEG, BMP or GIF, or a WAV, FLAC or MP3.
+    """
+
+    kind: str
+    path: Path
+    data: bytes
+
+
+@dataclass(frozen=True)
 class EngineInfo:
     """What a loaded engine knows about its bundle.
 
@@ -87,13 +106,22 @@ class Session(Protocol):
     It begins with the engine's `start_text`, whether the first text does or not.
     """
 
-    def generate(self, text: str) -> Iterator[str]:
+    @property
+    def held_tokens(self) -> int | None:
+        """Tokens in the cache, attachments included; None where the session cannot tell."""
+
+    def generate(self, text: str, attachments: Sequence[Attachment] = ()) -> Iterator[str]:
         """Append `text` to what the session holds, then yield an answer token by token.
 
         A stop token that ends the answer is not yielded, but the cache holds it.
 
+        Args:
+            attachments: one for each place that the model's template marks in `text`, in that
+                order; only in a session that was opened for them.
+
         Raises:
             EngineFailed: the runtime's own reason is in `why`.
+            UsageError: an attachment cannot be decoded.
         """
 
     def cancel(self) -> None:
@@ -113,8 +141,21 @@ class Engine(Protocol):
     def tokenize(self, text: str) -> list[int]:
         """Token ids of `text`, special tokens recognised, none added."""
 
-    def open_session(self, decoding: Decoding) -> Session:
-        """A new, empty session. One at a time: close the last one first."""
+    def open_session(self, decoding: Decoding, *, attachments: bool = False) -> Session:
+        """A new, empty session. One at a time: close the last one first.
+
+        Args:
+            attachments: whether texts may come with some.
+        """
 
     def close(self) -> None:
         """Free the model."""
+
+
+def prompt_too_long(tokens: int, context: int) -> UsageError:
+    """The error for a prompt that cannot fit, however little else is sent."""
+    return UsageError(
+        f"The prompt has {tokens:,} tokens; the context holds {context:,}.",
+        why="A prompt must fit whole, with room for an answer.",
+        hint="Shorten it, or make the context larger with --context.",
+    )

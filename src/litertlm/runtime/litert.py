@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -15,11 +16,13 @@ from litertlm.errors import EngineFailed, LiteRtLmError, NotEnoughResources, Usa
 from litertlm.runtime.bundle_info import BundleInfo
 from litertlm.runtime.engine import (
     NO_CACHE,
+    Attachment,
     Decoding,
     EngineInfo,
     EngineOptions,
     Sampling,
     Session,
+    prompt_too_long,
 )
 from litertlm.runtime.stderr_capture import captured_stderr, telling_lines
 
@@ -30,6 +33,12 @@ _RUNTIME_SPACE = 300_000_000  # bytes of address space of the runtime itself, at
 _NO_MEMORY = ("data != ((void *) -1)", "Failed to allocate", "Cannot allocate memory", "bad_alloc")
 _SCHEMA_REFUSED = re.compile(r"Failed to create LLGuidance constraint: (.+)")
 _GRAMMAR_BROKEN = "doesn't satisfy the grammar"
+_TOO_LONG = re.compile(r"token ids are too long\..*?: (\d+) >= (\d+)")
+# What it says of a file that it cannot decode, and what that file is.
+_UNDECODED = {
+    r"Failed to decode image\. Reason: (.+)": "image",
+    r"Failed to initialize miniaudio decoder, (.+)": "sound",
+}
 _LINKING = threading.Lock()
 # What the runtime takes where neither the bundle nor the user says anything.
 _DEFAULT_CONTEXT = 4096
@@ -127,6 +136,9 @@ def _native_engine(bundle: Path, options: EngineOptions) -> Any:
         backend=backend,
         max_num_tokens=options.context,
         cache_dir=cache,
+        # On the CPU also where the text model is on a GPU: it is the one that was tried.
+        vision_backend=litert_lm.Backend.CPU() if "image" in options.kinds else None,
+        audio_backend=litert_lm.Backend.CPU() if "audio" in options.kinds else None,
     )
 
 
@@ -146,6 +158,13 @@ def _failure(what: str, printed: str, error: Exception, hint: str = "") -> LiteR
     why = "\n".join(telling_lines(said)[-_REASON_LINES:])
     if schema := _SCHEMA_REFUSED.search(said):
         return UsageError("The JSON Schema cannot be used.", why=schema[1])
+    for pattern, kind in _UNDECODED.items():
+        if found := re.search(pattern, said):
+            return UsageError(
+                f"The attached {kind} cannot be decoded.", why=f"The decoder: {found[1].strip()}."
+            )
+    if sizes := _TOO_LONG.search(said):
+        return prompt_too_long(*map(int, sizes.groups()))
     if _GRAMMAR_BROKEN in said:
         return EngineFailed(
             "The runtime could not write what the JSON Schema demands.",
@@ -174,8 +193,8 @@ class LiteRtEngine:
         # The native function reads up to a NUL; a prompt is read whole, so count all of it.
         return list(self._native.tokenize(text.replace("\0", "\ufffd"))) if text else []
 
-    def open_session(self, decoding: Decoding) -> Session:
-        if decoding.json_schema is None and decoding.repetition_penalty is None:
+    def open_session(self, decoding: Decoding, *, attachments: bool = False) -> Session:
+        if not attachments and decoding.json_schema is None and decoding.repetition_penalty is None:
             return _Session(self._native, decoding, self._info.start_text)
         return _Conversation(self._native, decoding, self._info.start_text)
 
@@ -201,7 +220,11 @@ class _Stream:
         # The runtime puts it before the first text, also where that begins with it.
         self._start_text = start_text
 
-    def generate(self, text: str) -> Iterator[str]:
+    @property
+    def held_tokens(self) -> int | None:
+        return None
+
+    def generate(self, text: str, attachments: Sequence[Attachment] = ()) -> Iterator[str]:
         self._cancelled = self._decoding = False
         text, self._start_text = text.removeprefix(self._start_text), ""
         chunks = self._decode()
@@ -213,7 +236,7 @@ class _Stream:
                 if self._native is None:
                     # Waits for what another session has left at work.
                     self._native = self._open()
-                self._prefill(text)
+                self._prefill(text, attachments)
                 if not self._cancelled:
                     first.append(next(chunks, None))
                     if self._cancelled:
@@ -276,7 +299,7 @@ class _Stream:
     def _next(self, chunks: Iterator[str]) -> str | None:
         return next(chunks, None)
 
-    def _prefill(self, text: str) -> None:
+    def _prefill(self, text: str, attachments: Sequence[Attachment]) -> None:
         raise NotImplementedError
 
     def _decode(self) -> Iterator[str]:
@@ -298,7 +321,8 @@ class _Session(_Stream):
             max_output_tokens=decoding.max_tokens,
         )
 
-    def _prefill(self, text: str) -> None:
+    def _prefill(self, text: str, attachments: Sequence[Attachment]) -> None:
+        assert not attachments
         self._native.run_prefill([text])
 
     def _decode(self) -> Iterator[str]:
@@ -310,7 +334,9 @@ class _Conversation(_Stream):
     """A conversation whose template passes our text on, for what raw sessions cannot do.
 
     The runtime renders all messages for each one that is sent and prefills what is new, so the
-    template prints each message that we sent and nothing for the answers.
+    template prints each message that we sent and nothing for the answers. Attachments follow it
+    as parts that it prints nothing for: the runtime puts them, in their order, where the text has
+    the marks that the model's own template has written.
     """
 
     _PASS_ON = (
@@ -324,7 +350,7 @@ class _Conversation(_Stream):
         import litert_lm
 
         super().__init__(start_text)
-        self._text = ""
+        self._parts: list[dict[str, str]] = []
         self._arguments: dict[str, Any] = {}
         constrained = None
         if decoding.json_schema is not None:
@@ -345,8 +371,15 @@ class _Conversation(_Stream):
             automatic_tool_calling=False,
         )
 
-    def _prefill(self, text: str) -> None:
-        self._text = text
+    @property
+    def held_tokens(self) -> int | None:
+        return None if self._native is None else int(self._native.token_count)
+
+    def _prefill(self, text: str, attachments: Sequence[Attachment]) -> None:
+        self._parts = [{"type": "text", "text": text}]
+        for attachment in attachments:
+            blob = base64.b64encode(attachment.data).decode()
+            self._parts.append({"type": attachment.kind, "blob": blob})
 
     def _next(self, chunks: Iterator[str]) -> str | None:
         # A grammar that the runtime cannot follow is told on stderr, in the middle of the answer.
@@ -354,7 +387,8 @@ class _Conversation(_Stream):
             return next(chunks, None)
 
     def _decode(self) -> Iterator[str]:
-        for message in self._native.send_message_async(self._text, **self._arguments):
+        sent = {"role": "user", "content": self._parts}
+        for message in self._native.send_message_async(sent, **self._arguments):
             yield str(message)
 
 

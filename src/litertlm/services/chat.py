@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from litertlm.errors import LiteRtLmError, UsageError
-from litertlm.runtime.engine import Decoding, Engine, Session
+from litertlm.errors import LiteRtLmError
+from litertlm.runtime.engine import Attachment, Decoding, Engine, Session, prompt_too_long
 from litertlm.services.chat_stream import Piece, Splitter, StopFinder
 
 Message = dict[str, Any]
@@ -33,7 +33,8 @@ class Render(Protocol):
         """The whole prompt, up to where the answer begins.
 
         Args:
-            messages: `role` and `content` each.
+            messages: `role` and `content` each; a list of parts (`type` and `text`) where a
+                message has attachments.
             think: the template's `enable_thinking`, or None to leave it to the template.
             tools: JSON schemas of functions that the model may call.
         """
@@ -123,11 +124,22 @@ class Chat:
         self._session: Session | None = None
         self._session_decoding: Decoding | None = None
         self._held: tuple[str, ...] = ()
+        self._held_attachments: tuple[Attachment, ...] = ()
+        self._session_attaches = False
+        # Tokens beyond its mark in the text; known after the first answer.
+        self._attachment_tokens: dict[Attachment, int] = {}
         self._cancelled = False
 
-    def say(self, content: str) -> None:
-        """Add a user message, to be answered by `proceed`."""
-        self.messages.append({"role": "user", "content": content})
+    def say(self, content: str, attachments: Sequence[Attachment] = ()) -> None:
+        """Add a user message, to be answered by `proceed`.
+
+        Args:
+            attachments: go to the model before the text, if the engine was loaded for their kinds.
+        """
+        message: Message = {"role": "user", "content": content}
+        if attachments:
+            message["attachments"] = tuple(attachments)
+        self.messages.append(message)
 
     def proceed(self) -> Iterator[Piece]:
         """Stream the answer to the messages; afterwards it is `last`, and the last message.
@@ -170,11 +182,11 @@ class Chat:
                 return True
         return False
 
-    def undo(self) -> str | None:
+    def undo(self) -> Message | None:
         """Take back the last question with its answer; return the question, None if none."""
         for index in range(len(self.messages) - 1, -1, -1):
             if self.messages[index]["role"] == "user":
-                question: str = self.messages[index]["content"]
+                question = self.messages[index]
                 del self.messages[index:]
                 self._first_sent = min(self._first_sent, len(self.messages))
                 return question
@@ -187,11 +199,16 @@ class Chat:
 
     def prompt_text(self) -> str:
         """What the model was sent last, or would be sent: the rendered messages."""
-        return self._render(self._sent(), think=self.options.think, tools=self.options.tools)
+        messages = [_in_parts(message) for message in self._sent()]
+        return self._render(messages, think=self.options.think, tools=self.options.tools)
 
     def used_tokens(self) -> int:
         """Tokens of the conversation as it is sent."""
         return self._count(self.prompt_text()) if self.messages else 0
+
+    def attachments(self) -> tuple[Attachment, ...]:
+        """Those of the conversation as it is sent."""
+        return tuple(file for message in self._sent() for file in message.get("attachments", ()))
 
     def close(self) -> None:
         """Free the session."""
@@ -205,15 +222,18 @@ class Chat:
         began = self._clock()
         self._cancelled = False
         text, prompt_tokens = self._fit()
-        session, rest = self._session_for(text)
-        new_tokens = prompt_tokens if rest == text else len(self._engine.tokenize(rest))
+        attachments = self.attachments()
+        session, rest, new = self._session_for(text, attachments)
+        new_tokens = prompt_tokens
+        if rest != text:
+            new_tokens = len(self._engine.tokenize(rest)) + self._tokens_of(new)
         stop = StopFinder(self.options.stop)
         splitter = self._splitter(text)
         raw = ""
         pieces: list[Piece] = []
         first = 0.0
         whole, chunks = False, 0
-        stream = session.generate(rest)
+        stream = session.generate(rest, new)
         try:
             for chunk in stream:
                 first = first or self._clock() - began
@@ -234,6 +254,10 @@ class Chat:
         finally:
             # A character of several tokens is one chunk.
             answer_tokens = max(chunks, len(self._engine.tokenize(raw)))
+            if whole and new:
+                more = self._measure(session, prompt_tokens + answer_tokens, new)
+                prompt_tokens += more
+                new_tokens += more
             reason = self._finish_reason(stop, whole, prompt_tokens, answer_tokens)
             if reason == "stop":
                 # The cache holds the stop token too; which of them it was is not told.
@@ -241,9 +265,11 @@ class Chat:
             elif whole:
                 self._held = (text + raw,)
             else:
+                attachments = ()
                 # What the cache holds beyond the text that was kept is not known.
                 session.cancel()
                 self._close_session()
+            self._held_attachments = attachments
             if raw:
                 self.messages.append({"role": "assistant", "content": raw})
             self.last = Answer(
@@ -257,6 +283,27 @@ class Chat:
                 total_s=self._clock() - began,
                 dropped_messages=self._first_sent,
             )
+
+    def _measure(self, session: Session, counted: int, new: Sequence[Attachment]) -> int:
+        """Learn what attachments take from what the session holds after the answer to them.
+
+        Args:
+            counted: tokens of prompt and answer by what was known before.
+
+        Returns:
+            Tokens of the prompt that were not counted.
+        """
+        unknown = [file for file in new if file not in self._attachment_tokens]
+        held = session.held_tokens
+        if held is None or not unknown:
+            return 0
+        each = max(0, round((held - counted) / len(unknown)))
+        self._attachment_tokens.update(dict.fromkeys(unknown, each))
+        return each * len(unknown)
+
+    def _tokens_of(self, attachments: Sequence[Attachment]) -> int:
+        """What is known of the tokens that attachments take beyond their marks in the text."""
+        return sum(self._attachment_tokens.get(file, 0) for file in attachments)
 
     def _finish_reason(
         self, stop: StopFinder, whole: bool, prompt_tokens: int, answer_tokens: int
@@ -289,11 +336,7 @@ class Chat:
                 if tokens < context:
                     break
                 self._first_sent = before
-                raise UsageError(
-                    f"The prompt has {tokens:,} tokens; the context holds {context:,}.",
-                    why="A prompt must fit whole, with room for an answer.",
-                    hint="Shorten it, or make the context larger with --context.",
-                )
+                raise prompt_too_long(tokens, context)
             self._first_sent = later
             # Once turns must go, half of the context is freed: the next answers then
             # continue on what is in the cache, where one turn at a time would prefill
@@ -308,9 +351,10 @@ class Chat:
         return text, tokens
 
     def _count(self, prompt: str) -> int:
-        """Tokens of a whole prompt, with those that a session begins with by itself."""
+        """Tokens of a whole prompt with attachments, and what a session begins with by itself."""
         start = self._engine.info.start_text
-        return len(self._engine.tokenize(start + prompt.removeprefix(start)))
+        text_tokens = len(self._engine.tokenize(start + prompt.removeprefix(start)))
+        return text_tokens + self._tokens_of(self.attachments())
 
     def _next_user_message(self) -> int | None:
         for index in range(self._first_sent + 1, len(self.messages)):
@@ -318,22 +362,30 @@ class Chat:
                 return index
         return None
 
-    def _session_for(self, text: str) -> tuple[Session, str]:
-        """A session, and the rest of `text` that it does not hold yet."""
+    def _session_for(
+        self, text: str, attachments: tuple[Attachment, ...]
+    ) -> tuple[Session, str, tuple[Attachment, ...]]:
+        """A session, and the rest of `text` and `attachments` that it does not hold yet."""
         decoding = self.options.decoding
-        if self._session is not None and self._session_decoding == decoding:
+        seen = len(self._held_attachments)
+        if (
+            self._session is not None
+            and self._session_decoding == decoding
+            and self._session_attaches >= bool(attachments)
+            and self._held_attachments == attachments[:seen]
+        ):
             for held in self._held:
                 if len(text) > len(held) and text.startswith(held):
-                    return self._session, text[len(held) :]
+                    return self._session, text[len(held) :], attachments[seen:]
         self._close_session()
-        self._session = self._engine.open_session(decoding)
-        self._session_decoding = decoding
-        return self._session, text
+        self._session = self._engine.open_session(decoding, attachments=bool(attachments))
+        self._session_decoding, self._session_attaches = decoding, bool(attachments)
+        return self._session, text, attachments
 
     def _close_session(self) -> None:
         if self._session is not None:
             self._session.close()
-        self._session, self._held = None, ()
+        self._session, self._held, self._held_attachments = None, (), ()
 
     def _splitter(self, prompt: str) -> Callable[[str | None], list[Piece]]:
         """Cuts text into pieces; None ends it."""
@@ -344,3 +396,13 @@ class Chat:
         inside = next((kind for kind, (start, _) in markers.items() if end.endswith(start)), "text")
         splitter = Splitter(markers, inside=inside)
         return lambda text: splitter.finish() if text is None else splitter.feed(text)
+
+
+def _in_parts(message: Message) -> Message:
+    """A message as templates want it: with attachments, its content is a list of parts."""
+    attachments = message.get("attachments")
+    if not attachments:
+        return message
+    parts = [{"type": file.kind} for file in attachments]
+    parts.append({"type": "text", "text": message["content"]})
+    return {"role": message["role"], "content": parts}

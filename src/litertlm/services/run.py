@@ -12,6 +12,7 @@ from litertlm.errors import UsageError
 from litertlm.progress import Progress
 from litertlm.runtime.bundle_info import BundleInfo, read_bundle_info
 from litertlm.runtime.engine import Decoding, Engine, EngineOptions, Sampling
+from litertlm.services.attachments import check_kinds
 from litertlm.services.chat import Chat, ChatOptions, Render
 from litertlm.services.chat_stream import THINKING_MARKERS
 from litertlm.services.config_options import Value
@@ -80,6 +81,7 @@ def load_model(
     *,
     progress: Progress,
     raw: bool = False,
+    kinds: frozenset[str] = frozenset(),
     meanwhile: Callable[[], None] = lambda: None,
     load_engine: LoadEngine | None = None,
 ) -> LoadedModel:
@@ -89,17 +91,19 @@ def load_model(
         cache_dir: where the runtime keeps its packed weights.
         values: of these, `context`, `threads` and `backend` count here.
         raw: texts go to the model as they are, without a template.
+        kinds: of attachments that messages may have.
         meanwhile: other work to do while the engine loads; it must not write to stderr.
         load_engine: `runtime.litert.load_engine`, or a test's.
 
     Raises:
-        DamagedBundle, EngineFailed, UsageError (context too large).
+        DamagedBundle, EngineFailed, UsageError (context too large), UnsupportedModel (`kinds`).
     """
     if load_engine is None:
         from litertlm.runtime.litert import load_engine as load_litert
 
         load_engine = load_litert
     info = read_bundle_info(bundle)
+    check_kinds(name, info, kinds, raw=raw)
     if is_base_model(info) and not raw:
         progress.status(base_model_notice(name))
     context = _context(info, values.get("context"))
@@ -110,6 +114,7 @@ def load_model(
         threads=int(threads) if isinstance(threads, int) else None,
         context=context,
         cache_dir=cache_dir,
+        kinds=kinds,
     )
     if backend == "gpu":
         from litertlm.services.gpu import gpu_or_cpu

@@ -56,7 +56,7 @@ def test_an_edited_history_is_prefilled_anew() -> None:
     talk = Talk("One", "Two", "Three")
     talk.say("a")
     talk.say("b")
-    assert talk.chat.undo() == "b"
+    assert talk.chat.undo() == {"role": "user", "content": "b"}
     talk.say("c")
     assert talk.given[0][1:] == [f" user: b{STOP} assistant: "]
     assert talk.given[1] == [render([*talk.chat.messages[:2], {"role": "user", "content": "c"}])]

@@ -19,6 +19,7 @@ from litertlm.errors import UsageError
 from litertlm.services.config_options import OPTIONS, Option, Value, parse_value
 
 if TYPE_CHECKING:
+    from litertlm.runtime.engine import Attachment
     from litertlm.services.tools import Toolbox
 
 _METAVARS = {"number": "NUMBER", "integer": "N", "text": "TEXT", "texts": "TEXT"}
@@ -56,6 +57,13 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
         [
             click.option("--prompt", metavar="TEXT", help="Answer this and exit."),
             click.option("--prompt-file", type=file, help="Answer what is in the file and exit."),
+            click.option(
+                "--attach",
+                type=file,
+                multiple=True,
+                help="Send an image or sound with the prompt, to a model that takes it. "
+                "May be given several times.",
+            ),
             *(_flag(option) for option in OPTIONS.values()),
             click.option("--hide-thinking", is_flag=True, help="Do not show the thinking."),
             click.option(
@@ -116,6 +124,7 @@ def command(
         toolbox=_toolbox(values.pop("tools_file")),
         defaults=read_config(app.settings.config_file),
         yes=values.pop("yes"),
+        attached=_attached(values.pop("attach")),
         hide_thinking=values.pop("hide_thinking"),
         raw=raw,
         # JSON is no markdown, and who wants the text as it is wants to see it so.
@@ -160,6 +169,14 @@ def _schema(path: Path | None, format_: str | None) -> str | None:
     if not isinstance(schema, dict):
         raise UsageError(f"{path} is not a JSON Schema.", why="A schema is a JSON object.")
     return text
+
+
+def _attached(paths: tuple[Path, ...]) -> tuple[Attachment, ...]:
+    if not paths:
+        return ()
+    from litertlm.services.attachments import read_attachment
+
+    return tuple(map(read_attachment, paths))
 
 
 def _toolbox(path: Path | None) -> Toolbox | None:

@@ -13,9 +13,10 @@ from pathlib import Path
 from litertlm.cli.answers import stats_line
 from litertlm.cli.output import listing
 from litertlm.cli.repl.clipboard import copy_with_program, terminal_copy_sequence
+from litertlm.cli.repl.saved import read_conversation, write_conversation
 from litertlm.cli.repl.state import Repl
-from litertlm.errors import UnsupportedModel, UsageError
-from litertlm.services.chat import Message
+from litertlm.errors import UsageError
+from litertlm.services.attachments import kinds_taken, read_attachment
 from litertlm.services.config_options import OPTIONS, Value, find_option, parse_value
 
 
@@ -173,7 +174,7 @@ def _undo(repl: Repl, argument: str) -> Next:
     question = repl.chat.undo()
     if question is None:
         raise UsageError("There is nothing to take back.")
-    repl.output.note(f"Taken back: {_short(question)}")
+    repl.output.note(f"Taken back: {_short(question['content'])}")
     return Next.PROMPT
 
 
@@ -181,36 +182,23 @@ def _edit(repl: Repl, argument: str) -> Next:
     question = repl.chat.undo()
     if question is None:
         raise UsageError("There is no message to edit.")
-    repl.prefill = question
+    repl.prefill = question["content"]
+    repl.attached[:0] = question.get("attachments", ())
     return Next.PROMPT
 
 
 def _save(repl: Repl, argument: str) -> Next:
     path = _path(repl, argument)
-    data = {
-        "model": repl.model.name,
-        "system": repl.chat.system,
-        "options": {key: value for key, value in repl.values.items() if key != "system"},
-        "messages": repl.chat.messages,
-    }
-    text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written.", why=error.strerror or "") from error
+    options = {key: value for key, value in repl.values.items() if key != "system"}
+    write_conversation(path, repl.model.name, options, repl.chat)
     repl.output.note(f"Saved {len(repl.chat.messages)} messages to {path}.")
     return Next.PROMPT
 
 
 def _load(repl: Repl, argument: str) -> Next:
     path = _path(repl, argument)
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read.", why=error.strerror or "") from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is not a saved conversation.", why=str(error)) from error
-    system, messages = _checked(path, data)
+    system, messages = read_conversation(path)
+    repl.take(file for message in messages for file in message.get("attachments", ()))
     repl.chat.clear()
     repl.change("system", system)
     repl.chat.messages.extend(messages)
@@ -231,17 +219,23 @@ def _copy(repl: Repl, argument: str) -> Next:
 
 
 def _attach(repl: Repl, argument: str) -> Next:
-    name, info = repl.model.name, repl.model.info
-    kinds = [kind for kind, there in (("images", info.images), ("sound", info.audio)) if there]
-    if not kinds:
-        raise UnsupportedModel(
-            f"{name} reads text only: nothing can be attached.",
-            why="Its bundle has no encoder for images or sound.",
+    kinds_taken(repl.model.name, repl.model.info)
+    if argument == "none":
+        repl.attached.clear()
+        repl.output.note("Nothing is attached.")
+    elif argument:
+        attachment = read_attachment(_path(repl, argument))
+        repl.take([attachment])
+        repl.attached.append(attachment)
+        size = len(attachment.data) / 1e3
+        repl.output.note(
+            f"{attachment.path.name} ({size:,.1f} kB) goes with the next message. "
+            "/attach none takes it back."
         )
-    raise UnsupportedModel(
-        f"{name} takes {' and '.join(kinds)}, but /attach cannot send them.",
-        why="Its bundle has the encoder; this program gives the runtime text only.",
-    )
+    else:
+        paths = [str(attachment.path) for attachment in repl.attached]
+        repl.output.note("\n".join(paths) or "Nothing is attached.")
+    return Next.PROMPT
 
 
 def _template(repl: Repl, argument: str) -> Next:
@@ -297,29 +291,6 @@ def _path(repl: Repl, argument: str) -> Path:
     return repl.cwd / Path(_unquoted(argument)).expanduser()
 
 
-def _checked(path: Path, data: object) -> tuple[str | None, list[Message]]:
-    messages = data.get("messages") if isinstance(data, dict) else None
-    system = data.get("system") if isinstance(data, dict) else None
-    fits = isinstance(messages, list) and all(
-        isinstance(message, dict)
-        and message.get("role") in ("user", "assistant", "tool")
-        and _is_text(message.get("content"))
-        for message in messages
-    )
-    if not fits or not (system is None or _is_text(system)):
-        raise UsageError(
-            f"{path} is not a saved conversation.",
-            why='It is JSON with "system" (a text or null) and "messages" (role and content).',
-        )
-    assert isinstance(messages, list)
-    return system, messages
-
-
-def _is_text(value: object) -> bool:
-    """Whether a value of JSON is text that has bytes; half a surrogate pair has none."""
-    return isinstance(value, str) and value == value.encode("utf-8", "replace").decode()
-
-
 def _complete_options(text: str) -> Iterable[str]:
     name, space, value = text.partition(" ")
     if not space:
@@ -370,8 +341,8 @@ COMMANDS = {
         Command("copy", "", "Copy the last answer to the clipboard.", _copy),
         Command(
             "attach",
-            "FILE",
-            "Says whether the model takes images or sound; none can be sent yet.",
+            "[FILE|none]",
+            "Send an image or sound with the next message; take all back; or list them.",
             _attach,
             _complete_files,
         ),

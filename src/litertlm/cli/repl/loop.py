@@ -18,6 +18,7 @@ from litertlm.cli.repl.terminal import echo, restored_terminal
 from litertlm.cli.running import RunRequest, loader, pieces_of
 from litertlm.cli.signals import Interrupted
 from litertlm.errors import LiteRtLmError
+from litertlm.services.attachments import kinds_of
 from litertlm.services.tool_calls import Call
 from litertlm.services.tools import Toolbox
 from litertlm.store import InstalledModel
@@ -46,7 +47,8 @@ def chat_on_terminal(
         import_module("litertlm.cli.repl.prompt")
 
     load = loader(app, installed, request)
-    model = load(values, meanwhile=meanwhile)
+    kinds = kinds_of(request.attached)
+    model = load(values, kinds=kinds, meanwhile=meanwhile)
     from litertlm.cli.repl.commands import Next, run_command
     from litertlm.cli.repl.prompt import PromptLine
     from litertlm.cli.repl.state import Repl
@@ -58,6 +60,9 @@ def chat_on_terminal(
         values=values,
         load=load,
         cwd=app.settings.cwd,
+        kinds=kinds,
+        attached=list(request.attached),
+        raw=request.raw,
         toolbox=toolbox,
         yes=request.yes,
         plain=request.plain,
@@ -83,7 +88,8 @@ def chat_on_terminal(
                 if text.startswith("/") and not text.startswith("//"):
                     following = run_command(repl, text)
                 elif text:
-                    repl.chat.say(text.removeprefix("/") if text.startswith("//") else text)
+                    text = text.removeprefix("/") if text.startswith("//") else text
+                    repl.chat.say(text, repl.take_attached())
                 if following is Next.QUIT:
                     return
                 if following is Next.ANSWER:
@@ -97,12 +103,14 @@ def chat_on_terminal(
 
 
 def _prompt_text(repl: Repl) -> str:
-    filled = repl.chat.filled
-    return f"[{filled:.0%}] > " if filled >= 0.5 else "> "
+    filled, count = repl.chat.filled, len(repl.attached)
+    attached = f"[{count} file{'s' if count > 1 else ''}] " if count else ""
+    return attached + (f"[{filled:.0%}] > " if filled >= 0.5 else "> ")
 
 
 def _answer(repl: Repl) -> None:
     output, chat = repl.output, repl.chat
+    asked = chat.messages[-1]
     shown = Shown(
         output,
         plain=repl.plain,
@@ -132,6 +140,9 @@ def _answer(repl: Repl) -> None:
         return
     if answer.finish_reason == "interrupted":
         output.note("Stopped.")
+        if all(message is not asked for message in chat.messages):
+            # Stopped before there was an answer: as the text is in the history, for another try.
+            repl.attached[:] = asked.get("attachments", ())
     elif ended := cut_off(answer):
         output.note(ended)
     if repl.stats:

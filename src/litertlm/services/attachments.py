@@ -1,0 +1,129 @@
+"""Files that go to the model with a message: which ones, and which models take them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from litertlm.errors import UnsupportedModel, UsageError
+from litertlm.runtime.bundle_info import BundleInfo
+from litertlm.runtime.engine import Attachment
+from litertlm.services.prompt import is_base_model, template_source
+
+LARGEST = 32_000_000
+"""Bytes of a file; the runtime holds it several times over, and decodes it whole."""
+
+# How files begin that the runtime decodes, as regular expressions.
+_SENT = {
+    "image": rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|BM|GIF8[79]a",
+    "audio": rb"RIFF....WAVE|fLaC|ID3|\xff[\xf2\xf3\xfa\xfb]",
+}
+# How some begin that are mistaken for them.
+_OTHERS = {
+    "a WebP image": rb"RIFF....WEBP",
+    "a HEIC or AVIF image, or an MP4": rb"....ftyp",
+    "a TIFF image": rb"II\*\0|MM\0\*",
+    "an Ogg file": rb"OggS",
+    "a PDF document": rb"%PDF",
+}
+_NAMES = {"image": "images", "audio": "sound"}
+
+
+def read_attachment(path: Path) -> Attachment:
+    """Read a file that shall go with a message.
+
+    Raises:
+        UsageError: there is none, it cannot be read, is too large, or of another kind.
+    """
+    try:
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder.", hint="Attach the files in it one by one.")
+        if not path.exists():
+            raise UsageError(f"There is no file {path}.")
+        if not path.is_file():
+            raise UsageError(f"{path} is not a file that can be attached.")
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise UsageError(
+                f"{path} is too large to be attached.",
+                why=f"It has {size / 1e6:,.1f} MB; {LARGEST / 1e6:,.0f} MB is the most.",
+                hint="Save the image smaller, or a part of the sound.",
+            )
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read.", why=error.strerror or "") from error
+    except ValueError as error:
+        raise UsageError("This cannot be the name of a file.", why=str(error)) from error
+    kind = _begins(data, _SENT)
+    if kind:
+        return Attachment(kind, path, data)
+    raise UsageError(
+        f"{path} cannot be sent to a model.",
+        why=f"{_looks(data)}. Images are sent as PNG, JPEG, BMP or GIF, sound as WAV, FLAC or MP3.",
+    )
+
+
+def _looks(data: bytes) -> str:
+    if not data:
+        return "It is empty"
+    found = _begins(data, _OTHERS)
+    return f"It is {found}" if found else "It does not begin as an image or sound does"
+
+
+def _begins(data: bytes, starts: Mapping[str, bytes]) -> str | None:
+    """The first name whose start `data` has."""
+    return next((name for name, start in starts.items() if re.match(start, data, re.S)), None)
+
+
+def kinds_of(attachments: Iterable[Attachment]) -> frozenset[str]:
+    """Their kinds, for `check_kinds` and the engine."""
+    return frozenset(attachment.kind for attachment in attachments)
+
+
+def kinds_taken(name: str, info: BundleInfo) -> list[str]:
+    """The kinds of attachments that a bundle has encoders for, at least one.
+
+    Raises:
+        UnsupportedModel: it has none.
+    """
+    taken = [kind for kind, there in (("image", info.images), ("audio", info.audio)) if there]
+    if not taken:
+        raise UnsupportedModel(
+            f"{name} reads text only: nothing can be attached.",
+            why="Its bundle has no encoder for images or sound.",
+        )
+    return taken
+
+
+def check_kinds(name: str, info: BundleInfo, kinds: frozenset[str], *, raw: bool = False) -> None:
+    """Refuse attachments for a model that cannot be sent them.
+
+    Args:
+        name: of the model.
+        kinds: of the attachments.
+        raw: whether texts go to it without a template.
+
+    Raises:
+        UnsupportedModel: says what the model takes.
+        UsageError: `raw`.
+    """
+    if not kinds:
+        return
+    taken = kinds_taken(name, info)
+    for kind in sorted(kinds.difference(taken)):
+        (other,) = taken
+        raise UnsupportedModel(
+            f"{name} takes {_NAMES[other]}, but no {_NAMES[kind]}.",
+            why=f"Its bundle has an encoder for {_NAMES[other]} only.",
+        )
+    if raw:
+        raise UsageError(
+            "--raw has no place for attachments.",
+            why="The model's template says where they go.",
+        )
+    if is_base_model(info) or not template_source(info):
+        raise UnsupportedModel(
+            f"{name} has no place for attachments.",
+            why="Its bundle has an encoder, but no chat template that says where they go.",
+        )
