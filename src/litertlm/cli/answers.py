@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from litertlm.cli.markdown import MarkdownStream, Size, printable
 from litertlm.cli.output import Output
+from litertlm.cli.signals import on_ctrl_c
 from litertlm.services.chat import Answer, Chat
 from litertlm.services.chat_stream import Piece
 
@@ -88,18 +87,9 @@ class Shown:
             self._answer = None
 
 
-@contextmanager
-def interruptible(chat: Chat) -> Iterator[None]:
+def interruptible(chat: Chat) -> AbstractContextManager[None]:
     """Ctrl-C ends the running answer and keeps what was said, instead of ending the program."""
-
-    def cancel(number: int, frame: FrameType | None) -> None:
-        chat.cancel()
-
-    before = signal.signal(signal.SIGINT, cancel)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    return on_ctrl_c(lambda number, frame: chat.cancel())
 
 
 def answer_fields(

@@ -87,7 +87,7 @@ def chat(app: App, installed: InstalledModel, request: RunRequest) -> None:
     """Chat on the terminal until the user leaves."""
     from litertlm.cli.repl.loop import chat_on_terminal
 
-    chat_on_terminal(app, installed, request, _values(installed, request), request.toolbox)
+    chat_on_terminal(app, installed, request, _values(installed, request))
 
 
 def _values(installed: InstalledModel, request: RunRequest) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -33,23 +33,23 @@ def ignore() -> None:
 
 
 @contextmanager
-def uninterrupted() -> Iterator[None]:
+def on_ctrl_c(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+    """Ctrl-C does what `handler` does, for a while."""
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def uninterrupted() -> AbstractContextManager[None]:
     """Ctrl-C does nothing: what goes on here must come to its end."""
-    before = signal.signal(signal.SIGINT, lambda number, frame: None)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    return on_ctrl_c(lambda number, frame: None)
 
 
-@contextmanager
-def ending_signals() -> Iterator[None]:
+def ending_signals() -> AbstractContextManager[None]:
     """Ctrl-C ends the program, also where it would end an answer."""
-    before = signal.signal(signal.SIGINT, _raise)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    return on_ctrl_c(_raise)
 
 
 def _raise(number: int, frame: FrameType | None) -> NoReturn:

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,15 +16,14 @@ from litertlm.cli.app import App
 from litertlm.cli.errors import told
 from litertlm.cli.repl.terminal import echo, restored_terminal
 from litertlm.cli.running import RunRequest, loader, pieces_of
-from litertlm.cli.signals import Interrupted
+from litertlm.cli.signals import Interrupted, on_ctrl_c
 from litertlm.errors import LiteRtLmError
 from litertlm.services.attachments import kinds_of
-from litertlm.services.tool_calls import Call
-from litertlm.services.tools import Toolbox
 from litertlm.store import InstalledModel
 
 if TYPE_CHECKING:
     from litertlm.cli.repl.state import Repl
+    from litertlm.services.tool_calls import Call
 
 
 class _Closed(Interrupted):
@@ -36,7 +35,6 @@ def chat_on_terminal(
     installed: InstalledModel,
     request: RunRequest,
     values: dict[str, Any],
-    toolbox: Toolbox | None,
 ) -> None:
     """Chat until the user leaves."""
     output = app.output
@@ -48,6 +46,7 @@ def chat_on_terminal(
 
     load = loader(app, installed, request)
     kinds = kinds_of(request.attached)
+    tools = request.toolbox.schemas if request.toolbox else ()
     model = load(values, kinds=kinds, meanwhile=meanwhile)
     from litertlm.cli.repl.commands import Next, run_command
     from litertlm.cli.repl.prompt import PromptLine
@@ -56,14 +55,14 @@ def chat_on_terminal(
     repl = Repl(
         output=output,
         model=model,
-        chat=model.chat(values, tools=toolbox.schemas if toolbox else (), notice=output.warn),
+        chat=model.chat(values, tools=tools, notice=output.warn),
         values=values,
         load=load,
         cwd=app.settings.cwd,
         kinds=kinds,
         attached=list(request.attached),
         raw=request.raw,
-        toolbox=toolbox,
+        toolbox=request.toolbox,
         yes=request.yes,
         plain=request.plain,
         hide_thinking=request.hide_thinking,
@@ -149,13 +148,8 @@ def _answer(repl: Repl) -> None:
         output.note(stats_line(answer))
 
 
-@contextmanager
-def _ctrl_c_raises() -> Iterator[None]:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _ctrl_c_raises() -> AbstractContextManager[None]:
+    return on_ctrl_c(signal.default_int_handler)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from litertlm.cli.output import Output
 from litertlm.cli.signals import uninterrupted
@@ -14,7 +14,9 @@ from litertlm.services.attachments import check_kinds, kinds_of
 from litertlm.services.chat import Chat
 from litertlm.services.config_options import OPTIONS, Value
 from litertlm.services.run import LoadedModel, chat_options
-from litertlm.services.tools import Toolbox
+
+if TYPE_CHECKING:
+    from litertlm.services.tools import Toolbox
 
 Values = dict[str, Value]
 
