@@ -90,7 +90,7 @@ def int4_blocks(
     """
     rows, cols = x.shape
     w = x.reshape(rows * cols // block, block)
-    largest = np.maximum(w.max(axis=1), -w.min(axis=1))
+    largest = absmax_rows(w)
     scales = [_half(largest / np.float32(divisor)) for divisor in _DIVISORS]
     best = scales[0]
     error = _int4_error(w, best)

@@ -44,10 +44,10 @@ def write(
     blocks = deque(_blocks(layout))
 
     def work() -> None:
-        while blocks:
+        while True:
             try:
                 index, start, stop = blocks.popleft()
-            except IndexError:  # another thread took the last one
+            except IndexError:
                 return
             advance(_block(fd, base, layout.weights[index], start, stop, scales.get(index)))
 
