@@ -21,8 +21,7 @@ class EngineOptions:
         backend: `cpu` or `gpu`.
         threads: CPU threads; None leaves the choice to the runtime.
         context: tokens of prompt and answers together; None takes the bundle's own.
-        cache_dir: folder for the runtime's packed weights; None puts them beside the bundle.
-        caches: False keeps no packed weights at all.
+        cache_dir: folder for the runtime's packed weights; None keeps none.
         kinds: of the attachments that texts may come with; other encoders are not loaded.
     """
 
@@ -30,7 +29,6 @@ class EngineOptions:
     threads: int | None = None
     context: int | None = None
     cache_dir: Path | None = None
-    caches: bool = True
     kinds: frozenset[str] = frozenset()
 
 

@@ -127,15 +127,13 @@ def _native_engine(bundle: Path, options: EngineOptions) -> Any:
         if options.backend == "gpu"
         else litert_lm.Backend.CPU(thread_count=options.threads)
     )
-    cache = None if options.caches else NO_CACHE
-    if options.caches and options.cache_dir is not None:
+    if options.cache_dir is not None:
         options.cache_dir.mkdir(parents=True, exist_ok=True)
-        cache = str(options.cache_dir)
     return litert_lm.Engine(
         str(bundle),
         backend=backend,
         max_num_tokens=options.context,
-        cache_dir=cache,
+        cache_dir=NO_CACHE if options.cache_dir is None else str(options.cache_dir),
         # On the CPU also where the text model is on a GPU: it is the one that was tried.
         vision_backend=litert_lm.Backend.CPU() if "image" in options.kinds else None,
         audio_backend=litert_lm.Backend.CPU() if "audio" in options.kinds else None,

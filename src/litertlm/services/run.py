@@ -88,7 +88,7 @@ def load_model(
     """Load a bundle.
 
     Args:
-        cache_dir: where the runtime keeps its packed weights.
+        cache_dir: where the runtime keeps its packed weights; None keeps none.
         values: of these, `context`, `threads` and `backend` count here.
         raw: texts go to the model as they are, without a template.
         kinds: of attachments that messages may have.

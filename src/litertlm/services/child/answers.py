@@ -30,9 +30,7 @@ def work(orders: Orders) -> Mapping[str, Any]:
     order = next(orders)
     bundle = Path(order["bundle"])
     cache = order["cache"]
-    options = EngineOptions(
-        threads=order["threads"], cache_dir=cache and Path(cache), caches=cache is not None
-    )
+    options = EngineOptions(threads=order["threads"], cache_dir=cache and Path(cache))
     decoding = Decoding(sampling=_GREEDY, max_tokens=order["max_tokens"])
     answers = []
     try:
