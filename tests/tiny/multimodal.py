@@ -8,7 +8,6 @@ or a sound from an encoder and an adapter. The names of inputs and outputs are t
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Collection
 from pathlib import Path
@@ -18,15 +17,14 @@ from litert_lm_builder.runtime.proto import llm_metadata_pb2
 from numpy.typing import NDArray
 
 from litertlm.bundle import container, metadata
-from litertlm.bundle.container import Section
 from litertlm.bundle.rewrite import packed_tokenizer
 from litertlm.checkpoint import open_checkpoint
 from litertlm.families import build, identify
 from litertlm.families.blocks import Signature
 from litertlm.graph import Constant, DType, Graph, Model, ops
 from litertlm.quantize import RECIPES, apply
+from litertlm.services.verify.stub import write_bundle
 from litertlm.tflite import plan as plan_tflite
-from litertlm.tflite import write as write_tflite
 from tiny.checkpoint import write_checkpoint
 from tiny.models import MODELS
 from tiny.tokenizer import EOS, IM_END, tokenizer_json
@@ -80,21 +78,8 @@ def write_multimodal_bundle(folder: Path, kinds: Collection[str] = ("image", "au
         )
         for name, model in models.items()
     }
-    parts = [Section(kind, len(data)) for kind, data in contents.items()]
-    for name, layout in layouts.items():
-        parts.append(Section(container.TFLITE_MODEL, layout.nbytes, {"model_type": name}))
-    placed = container.place(parts, {})
     target = folder / "multimodal.litertlm"
-    fd = os.open(target, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.ftruncate(fd, placed[-1].end)
-        os.pwrite(fd, container.encode_header(placed, {}), 0)
-        for section, data in zip(placed, contents.values(), strict=False):
-            os.pwrite(fd, data, section.begin)
-        for section, layout in zip(placed[len(contents) :], layouts.values(), strict=True):
-            write_tflite(fd, section.begin, layout, threads=1, advance=lambda nbytes: None)
-    finally:
-        os.close(fd)
+    write_bundle(target, contents, layouts)
     return target
 
 

@@ -22,6 +22,7 @@ from litertlm.families import build, identify
 from litertlm.families.blocks import Signature
 from litertlm.graph import Dim
 from litertlm.quantize import RECIPES, apply
+from litertlm.tflite import Layout
 from litertlm.tflite import plan as plan_tflite
 from litertlm.tflite import write as write_tflite
 
@@ -105,9 +106,19 @@ def write_stub(sections: Mapping[str, bytes], target: Path) -> None:
     contents[container.EXECUTOR_METADATA] = metadata.executor_metadata(
         1, cache_length=None, longest=_CONTEXT
     )
+    write_bundle(target, contents, {"tf_lite_prefill_decode": layout})
+
+
+def write_bundle(target: Path, contents: Mapping[str, bytes], models: Mapping[str, Layout]) -> None:
+    """Write a small bundle in one go, without a name or a time.
+
+    Args:
+        contents: of the sections that are not models, by kind.
+        models: by the runtime's `model_type`.
+    """
     parts = [Section(kind, len(data)) for kind, data in contents.items()]
-    items = {"model_type": "tf_lite_prefill_decode"}
-    parts.append(Section(container.TFLITE_MODEL, layout.nbytes, items))
+    for name, layout in models.items():
+        parts.append(Section(container.TFLITE_MODEL, layout.nbytes, {"model_type": name}))
     placed = container.place(parts, {})
     fd = os.open(target, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
@@ -115,6 +126,7 @@ def write_stub(sections: Mapping[str, bytes], target: Path) -> None:
         os.pwrite(fd, container.encode_header(placed, {}), 0)
         for section, data in zip(placed, contents.values(), strict=False):
             os.pwrite(fd, data, section.begin)
-        write_tflite(fd, placed[-1].begin, layout, threads=1, advance=lambda nbytes: None)
+        for section, layout in zip(placed[len(contents) :], models.values(), strict=True):
+            write_tflite(fd, section.begin, layout, threads=1, advance=lambda nbytes: None)
     finally:
         os.close(fd)
