@@ -258,8 +258,11 @@ def _convert(
     progress.status(f"Model size: {parameters}")
     progress.status(f"Quantization: {options.recipe}")
 
-    def provenance(made: Conversion) -> Provenance:
-        return Provenance(
+    record: Provenance | None = None
+
+    def announce(made: Conversion, coming: Path) -> None:
+        nonlocal record
+        record = Provenance(
             model=str(source.name),
             source=source.kind,
             origin=fetched.origin,
@@ -276,6 +279,7 @@ def _convert(
             created=timestamp(),
             versions=made.versions,
         )
+        announce_provenance(bundle, coming, record)
 
     made = convert(
         fetched.path,
@@ -283,13 +287,14 @@ def _convert(
         options,
         progress=progress,
         base=base_path,
-        appears=lambda made, coming: announce_provenance(bundle, coming, provenance(made)),
+        appears=announce,
     )
+    assert record is not None, "a bundle is announced before it appears"
     for old in (bundle.parent / "cache").glob(f"{bundle.name}_*"):
         remove(old)  # of the bundle before, whose time and size are in the name
     progress.status("✓ Model successfully converted!")
     progress.status(f"{settings.shown(bundle)} ({made.nbytes / 1e6:.1f} MB, {made.seconds:.1f} s)")
-    return provenance(made), made.report
+    return record, made.report
 
 
 def _other_options(options: ConvertOptions) -> dict[str, object]:

@@ -399,16 +399,16 @@ def _download(
                 versions={"litert-lm-cli": __version__},
             )
 
-        target = place / file.name
-        (path,) = download(
-            client,
-            info,
-            plan.files,
-            place,
-            progress,
-            appears=lambda part: announce_provenance(target, part, provenance(part)),
-        )
-        return FetchedBundle(path, provenance(path))
+        record: Provenance | None = None
+
+        def announce(part: Path) -> None:
+            nonlocal record
+            record = provenance(part)
+            announce_provenance(place / file.name, part, record)
+
+        (path,) = download(client, info, plan.files, place, progress, appears=announce)
+        # A file that was whole in its place already has not appeared.
+        return FetchedBundle(path, record or provenance(path))
     (place / _KEPT_FILE).unlink(missing_ok=True)
     paths = download(client, info, plan.files, place, progress)
     kept = {"repo": info.repo, "revision": info.revision, "commit": info.commit}

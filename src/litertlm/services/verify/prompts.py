@@ -195,7 +195,7 @@ def _tokens(answer: Mapping[str, Any]) -> Check:
     if not count:
         return not_checked("tokens", answer["unread"] or _NO_REFERENCE)
     problems = [f"The ids of {_short(text)} differ." for text in different[:_SHOWN]]
-    # The runtime's Unicode tables may be older than those of the tokenizers library.
+    # What is left are corners such as those that docs/fidelity.md names.
     few = 0 < len(different) <= max(1, count // 500)
     return judged(
         "tokens",
