@@ -11,9 +11,6 @@ interpreter against float32 logits of the checkpoint on 240 tokens of prose.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
+from demo import convert  # noqa: E402
 from engine_speed import speed  # noqa: E402
 from tokenizers import Tokenizer  # noqa: E402
 
@@ -32,18 +30,6 @@ from litertlm.runtime.interpreter import decode_logits  # noqa: E402
 from litertlm.services.verify import quality  # noqa: E402
 
 PROMPT_TOKENS = 128
-
-
-def convert(recipe: str, models: Path) -> Path:
-    """The bundle of a recipe."""
-    command = [
-        sys.executable, "-m", "litertlm", "--models-dir", str(models), "convert", "demo",
-        "--quantize", recipe, "--output-dir", str(models / recipe), "--json", "--quiet",
-        "--no-check",
-    ]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    return Path(json.loads(done.stdout)["path"])
 
 
 def main() -> None:

@@ -12,9 +12,7 @@ Ratios are to llama.cpp with Q8_0.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -22,6 +20,7 @@ from functools import partial
 from pathlib import Path
 
 import peers
+from demo import convert
 from engine_speed import ANSWER_TOKENS, speed
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
@@ -76,12 +75,7 @@ def bundle_speed(bundle: Path, prompt_tokens: int) -> tuple[float, float]:
 
 def programs(folder: Path) -> dict[str, tuple[Path, Measure]]:
     """The files, and what measures each; the first is what the others are compared with."""
-    command = [
-        sys.executable, "-m", "litertlm", "--models-dir", str(folder), "pull", "demo",
-        "--json", "--quiet",
-    ]  # fmt: skip
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    bundle = Path(json.loads(done.stdout)["path"])
+    bundle = convert("dynamic_int8", folder)
     gguf = next(folder.rglob("*.gguf"))
     larger = folder / "Q8_0.gguf"
     peers.llama_cpp(_REQUANTIZE, str(gguf), str(larger))

@@ -12,11 +12,11 @@ and float32 in a fresh engine.
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from demo import convert
 
 from litertlm.runtime.engine import Decoding
 from litertlm.services.run import LoadedModel, load_model
@@ -92,17 +92,6 @@ def equal(bundle: Path, questions: tuple[str, ...], grown: bool) -> bool:
         same &= tokenize(said)[:TOKENS] == tokenize(answer(model, prompt))[:TOKENS]
     model.engine.close()
     return same
-
-
-def convert(recipe: str, folder: Path) -> Path:
-    """The demo model's bundle with a recipe."""
-    command = [
-        sys.executable, "-m", "litertlm", "--quiet", "--models-dir", str(folder / "models"),
-        "convert", "demo", "--quantize", recipe, "--output-dir", str(folder / recipe), "--no-check",
-    ]  # fmt: skip
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    (bundle,) = (folder / recipe).rglob("*.litertlm")
-    return bundle
 
 
 def main() -> None:

@@ -1,0 +1,23 @@
+"""The demo model's bundles."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def convert(recipe: str, folder: Path) -> Path:
+    """The bundle of a recipe, below `folder`, where the checkpoint stays too."""
+    command = [
+        sys.executable, "-m", "litertlm", "--models-dir", str(folder), "convert", "demo",
+        "--quantize", recipe, "--output-dir", str(folder / recipe), "--json", "--quiet",
+        "--no-check",
+    ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    return Path(json.loads(done.stdout)["path"])
