@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +44,8 @@ from litertlm.store.files import remove
 
 if TYPE_CHECKING:
     from litertlm.services.verify.verify import Report
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 def acquire(
@@ -240,9 +244,7 @@ def _convert(
     settings: Settings,
     progress: Progress,
 ) -> tuple[Provenance, Report]:
-    # Read when numpy is first imported, which is below. The threads that convert each multiply for
-    # themselves; those that OpenBLAS would add wait for work by spinning.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    _set_up_process()  # before numpy is first imported, which is below
     from litertlm.checkpoint import open_checkpoint
     from litertlm.services.convert import Conversion, convert, count_parameters
 
@@ -305,3 +307,20 @@ def _other_options(options: ConvertOptions) -> dict[str, object]:
         "shapes": options.shapes,
         "prefill_seq_len": list(options.prefill_lengths) if static else None,
     }
+
+
+def _set_up_process() -> None:
+    """What makes the arithmetic of a conversion fast."""
+    # The threads that convert each multiply for themselves; those that OpenBLAS would add wait for
+    # work by spinning.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if sys.platform != "linux":
+        return
+    import ctypes  # numpy does the same
+
+    # glibc gives memory back as soon as a block of rows is done and faults it in again for the
+    # next one, which may take longer than the arithmetic. Other C libraries have no such setting.
+    with suppress(AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_THRESHOLD, 32 << 20)  # the most that it takes
+        libc.mallopt(_M_TRIM_THRESHOLD, 256 << 20)

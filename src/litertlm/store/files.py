@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+# Between two blocks a thread may have to wait for Python, which another one uses: few blocks.
+_HASHED_AT_ONCE = 4 << 20
+
 TEMPORARY_SUFFIX = ".tmp"  # of hidden files: `.<final name>.<process id>.tmp`
 
 
@@ -69,7 +72,7 @@ def file_sha256(path: Path) -> str:
     """Hexadecimal sha256 of a file."""
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
-        buffer = memoryview(bytearray(1 << 20))
+        buffer = memoryview(bytearray(_HASHED_AT_ONCE))
         while size := file.readinto(buffer):
             digest.update(buffer[:size])
     return digest.hexdigest()

@@ -17,9 +17,6 @@ from numpy.typing import NDArray
 
 Ref = int
 
-# (slot, format, value): format is a struct character, or `o` for an offset to a Ref.
-Field = tuple[int, str, Any]
-
 _ALIGN = 16  # of the whole buffer; no element needs more (Buffer.data is force_align 16)
 
 
@@ -29,37 +26,50 @@ class Builder:
     def __init__(self) -> None:
         self._chunks: list[bytes] = []
         self._size = 0
-        self._layouts: dict[tuple[tuple[int, str], ...], _Layout] = {}
+        self._layouts: dict[str, _Layout] = {}
+        self._strings: dict[str, Ref] = {}
+        self._ints: dict[Sequence[int], Ref] = {}
         self._shared: dict[tuple[bytes, int, int], Ref] = {}
 
-    def table(self, *fields: Field) -> Ref:
-        """A table with the given fields; leave out those that have their default value."""
-        layout = self._layout(tuple((slot, kind) for slot, kind, _ in fields))
-        pad = -(self._size + layout.size) % layout.align
-        ref = self._size + pad + layout.size
-        values: list[Any] = [layout.vtable - ref]
-        for index in layout.order:
-            _, kind, value = fields[index]
-            if kind == "o":
-                value = ref - layout.positions[index] - value
-            values.append(value)
-        self._chunks.append(layout.struct.pack(*values) + bytes(pad))
+    def table(self, form: str, *values: Any) -> Ref:
+        """A table with these fields; leave out those that have their default value.
+
+        Args:
+            form: for each value its slot and a struct character, or `o` for an offset to a Ref:
+                "0o 2i".
+        """
+        layout = self._layouts.get(form) or self._layout(form)
+        size = layout.size
+        end = self._size
+        pad = -(end + size) % layout.align
+        ref = end + pad + size
+        packed = [layout.vtable - ref]
+        for index, position in layout.order:
+            packed.append(values[index] if position is None else ref - position - values[index])
+        self._chunks.append(layout.struct.pack(*packed) + bytes(pad))
         self._size = ref
         return ref
 
-    def field_ref(self, table: Ref, kinds: Sequence[tuple[int, str]], index: int) -> Ref:
-        """Where field `index` of a table made from fields of these kinds lies, for patching."""
-        return table - self._layout(tuple(kinds)).positions[index]
+    def field_ref(self, table: Ref, form: str, index: int) -> Ref:
+        """Where field `index` of a table of this form lies, for patching."""
+        return table - self._layout(form).positions[index]
 
     def string(self, text: str) -> Ref:
         """A zero-terminated UTF-8 string."""
-        data = text.encode()
-        return self._vector(data + b"\0", len(data), 4, share=True)
+        ref = self._strings.get(text)
+        if ref is None:
+            data = text.encode()
+            ref = self._strings[text] = self._vector(data + b"\0", len(data), 4)
+        return ref
 
     def ints(self, values: Sequence[int]) -> Ref:
         """A vector of int32."""
-        data = struct.pack(f"<{len(values)}i", *values)
-        return self._vector(data, len(values), 4, share=True)
+        key = tuple(values)
+        ref = self._ints.get(key)
+        if ref is None:
+            data = struct.pack(f"<{len(key)}i", *key)
+            ref = self._ints[key] = self._vector(data, len(key), 4)
+        return ref
 
     def array(self, values: NDArray[Any], *, share: bool) -> Ref:
         """A vector of a numpy array's little-endian elements; `share` stores equal ones once.
@@ -67,11 +77,13 @@ class Builder:
         An unshared vector's data starts four bytes after its ref, for patching.
         """
         data = np.ascontiguousarray(values).tobytes()
-        return self._vector(data, values.size, values.itemsize, share=share)
+        if not share:
+            return self._vector(data, values.size, values.itemsize)
+        return self._once(data, values.size, values.itemsize)
 
     def blob(self, data: bytes) -> Ref:
-        """A vector of bytes, aligned to 16."""
-        return self._vector(data, len(data), 16, share=True)
+        """A vector of bytes, aligned to 16; equal ones are stored once."""
+        return self._once(data, len(data), 16)
 
     def refs(self, targets: Sequence[Ref]) -> Ref:
         """A vector of offsets."""
@@ -81,61 +93,67 @@ class Builder:
         data = struct.pack(f"<{count}I", *[first - 4 * i - t for i, t in enumerate(targets)])
         return self._append(struct.pack("<I", count) + data + bytes(pad))
 
-    def finish(self, root: Ref, identifier: bytes) -> bytes:
+    def finish(self, root: Ref, identifier: bytes) -> bytearray:
         """The whole buffer. Position of a ref: len(buffer) - ref."""
         size = self._size + 8
         size += -size % _ALIGN
         head = struct.pack("<I4s", size - root, identifier)
         self._append(head + bytes(size - self._size - 8))
-        return b"".join(reversed(self._chunks))
+        return bytearray().join(reversed(self._chunks))
 
     def _append(self, data: bytes) -> Ref:
         self._chunks.append(data)
         self._size += len(data)
         return self._size
 
-    def _vector(self, data: bytes, count: int, align: int, *, share: bool) -> Ref:
-        # A string's count leaves out its final zero, so equal bytes may be different vectors.
+    def _once(self, data: bytes, count: int, align: int) -> Ref:
         key = (data, count, align)
-        if share and key in self._shared:
-            return self._shared[key]
-        pad = -(self._size + len(data)) % max(align, 4)
-        ref = self._append(struct.pack("<I", count) + data + bytes(pad))
-        if share:
-            self._shared[key] = ref
+        ref = self._shared.get(key)
+        if ref is None:
+            ref = self._shared[key] = self._vector(data, count, align)
         return ref
 
-    def _layout(self, kinds: tuple[tuple[int, str], ...]) -> _Layout:
-        layout = self._layouts.get(kinds)
+    def _vector(self, data: bytes, count: int, align: int) -> Ref:
+        pad = -(self._size + len(data)) % max(align, 4)
+        return self._append(struct.pack("<I", count) + data + bytes(pad))
+
+    def _layout(self, form: str) -> _Layout:
+        layout = self._layouts.get(form)
         if layout is None:
-            layout = _Layout(kinds)
+            layout = self._layouts[form] = _Layout(form)
             pad = -(self._size + len(layout.vtable_bytes)) % 4
             layout.vtable = self._append(layout.vtable_bytes + bytes(pad))
-            self._layouts[kinds] = layout
         return layout
 
 
 class _Layout:
-    """Where the fields of one kind of table lie: largest first, each aligned to its size."""
+    """Where the fields of one form of table lie: largest first, each aligned to its size.
 
-    def __init__(self, kinds: tuple[tuple[int, str], ...]) -> None:
-        sizes = [4 if kind == "o" else struct.calcsize("<" + kind) for _, kind in kinds]
-        self.order = sorted(range(len(kinds)), key=lambda i: -sizes[i])
+    Attributes:
+        order: the index of each field as they lie, and for an offset its position.
+    """
+
+    def __init__(self, form: str) -> None:
+        slots = [int(field[:-1]) for field in form.split()]
+        kinds = [field[-1] for field in form.split()]
+        sizes = [4 if kind == "o" else struct.calcsize("<" + kind) for kind in kinds]
+        by_size = sorted(range(len(kinds)), key=lambda i: -sizes[i])
         self.align = max([4, *sizes])
         self.positions = [0] * len(kinds)
-        form, end = "<i", 4
-        for i in self.order:
+        packing, end = "<i", 4
+        for i in by_size:
             gap = -end % sizes[i]
-            form += "x" * gap + ("I" if kinds[i][1] == "o" else kinds[i][1])
+            packing += "x" * gap + ("I" if kinds[i] == "o" else kinds[i])
             self.positions[i] = end + gap
             end += gap + sizes[i]
-        form += "x" * (-end % 4)
-        self.struct = struct.Struct(form)
+        packing += "x" * (-end % 4)
+        self.order = [(i, self.positions[i] if kinds[i] == "o" else None) for i in by_size]
+        self.struct = struct.Struct(packing)
         self.size = self.struct.size
-        slots = [0] * (max((slot for slot, _ in kinds), default=-1) + 1)
-        for (slot, _), position in zip(kinds, self.positions, strict=True):
-            slots[slot] = position
+        by_slot = [0] * (max(slots, default=-1) + 1)
+        for slot, position in zip(slots, self.positions, strict=True):
+            by_slot[slot] = position
         self.vtable_bytes = struct.pack(
-            f"<{2 + len(slots)}H", 4 + 2 * len(slots), self.size, *slots
+            f"<{2 + len(by_slot)}H", 4 + 2 * len(by_slot), self.size, *by_slot
         )
         self.vtable: Ref = 0

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from litertlm.graph import Constant, Dim, DType, Graph, Model, Op, Shape, Tensor
 from litertlm.graph.encoding import Encoding
 from litertlm.tflite import schema
-from litertlm.tflite.flatbuffer import Builder, Field, Ref
+from litertlm.tflite.flatbuffer import Builder, Ref
 
 ALIGNMENT = 64  # of weights, from the start of the TFLite file
 
@@ -91,8 +92,9 @@ class _Planner:
         self.placeholder = placeholder
         self.stored: dict[int, _Stored] = {}
         self.codes: dict[str, int] = {}
+        self.shapes: dict[Shape, tuple[tuple[int, ...], tuple[int, ...] | None]] = {}
         # Buffer 0 is the empty one of tensors without data.
-        self.buffers: list[Ref] = [self.b.table()]
+        self.buffers: list[Ref] = [self.b.table("")]
         self.external: list[tuple[_Stored, Ref, int, bool]] = []
 
     def run(self, model: Model, description: str) -> Layout:
@@ -104,7 +106,7 @@ class _Planner:
             signatures.append(schema.signature_def(self.b, graph.name, index, inputs, outputs))
         codes = [schema.operator_code(self.b, *schema.OPERATORS[kind][:2]) for kind in self.codes]
         root = schema.model(self.b, codes, subgraphs, self.buffers, signatures, description)
-        return self._place(bytearray(self.b.finish(root, schema.IDENTIFIER)))
+        return self._place(self.b.finish(root, schema.IDENTIFIER))
 
     def _place(self, data: bytearray) -> Layout:
         """Give every external buffer its offset and write it into the Buffer tables."""
@@ -126,6 +128,17 @@ class _Planner:
             placed.append(Placed(stored.constant, stored.encoding, offset, scales))
         return Layout(bytes(data), tuple(placed), end)
 
+    def sizes(self, shape: Shape) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+        """A shape with placeholders; and with -1 for its dynamic axes, where it has any."""
+        found = self.shapes.get(shape)
+        if found is None:
+            sizes = [
+                d.factor * self.placeholder[d.name] if isinstance(d, Dim) else d for d in shape
+            ]
+            signature = tuple([-1 if isinstance(d, Dim) else d for d in shape])
+            found = self.shapes[shape] = tuple(sizes), signature if -1 in signature else None
+        return found
+
     def code(self, kind: str) -> int:
         return self.codes.setdefault(kind, len(self.codes))
 
@@ -140,7 +153,7 @@ class _Planner:
         encoding = self.encoding_of(constant)
         if not constant.weight:
             data = self.b.blob(constant.read().tobytes())
-            self.buffers.append(self.b.table((0, "o", data)))
+            self.buffers.append(self.b.table("0o", data))
             return _Stored(constant, encoding, len(self.buffers) - 1)
         stored = _Stored(constant, encoding, len(self.buffers))
         rows = constant.shape[0]
@@ -156,7 +169,7 @@ class _Planner:
         return stored
 
     def _external(self, stored: _Stored, nbytes: int, *, is_scales: bool) -> int:
-        table = self.b.table(*[(slot, kind, 0) for slot, kind in schema.EXTERNAL_BUFFER])
+        table = self.b.table(schema.EXTERNAL_BUFFER, 0, 0)
         self.buffers.append(table)
         self.external.append((stored, table, nbytes, is_scales))
         return len(self.buffers) - 1
@@ -210,7 +223,7 @@ class _Subgraph:
         ids, weight = op.inputs
         rows = self._append(op.output.name + "_f16", op.output.shape, schema.FLOAT16)
         operands = [self._encoded(weight), self._operand(ids, False, op)]
-        self._emit("gather", operands, rows, self.p.b.table())
+        self._emit("gather", operands, rows, self.p.b.table(""))
         self._emit("dequantize", [rows], self._variable(op.output), 0)
 
     def _emit(self, kind: str, inputs: list[int], output: int, options: Ref) -> None:
@@ -272,10 +285,7 @@ class _Subgraph:
     def _append(
         self, name: str, shape: Shape, kind: int, buffer: int = 0, quantization: Ref = 0
     ) -> int:
-        sizes = [d.factor * self.p.placeholder[d.name] if isinstance(d, Dim) else d for d in shape]
-        signature = None
-        if any(isinstance(d, Dim) for d in shape):
-            signature = [-1 if isinstance(d, Dim) else d for d in shape]
+        sizes, signature = self.p.sizes(shape)
         self.tensors.append(
             schema.tensor(self.p.b, name, sizes, kind, buffer, quantization, signature)
         )
@@ -286,18 +296,18 @@ class _Subgraph:
         return self.p.b.table(*make(op)) if make else 0
 
 
-# The fields of the builtin options; a kind without options in schema.OPERATORS has none.
-_OPTIONS: dict[str, Callable[[Op], tuple[Field, ...]]] = {
-    "add": lambda op: (),
-    "sub": lambda op: (),
-    "mul": lambda op: (),
-    "batch_matmul": lambda op: ((1, "?", True),),
-    "cast": lambda op: ((0, "b", schema.TYPES[op.inputs[0].dtype]), (1, "b", 0)),
-    "concat": lambda op: ((0, "i", op.attrs["axis"]),),
-    "cumsum": lambda op: (),
+# The form and the fields of the builtin options of the kinds that schema.OPERATORS gives some.
+_OPTIONS: dict[str, Callable[[Op], tuple[Any, ...]]] = {
+    "add": lambda op: ("",),
+    "sub": lambda op: ("",),
+    "mul": lambda op: ("",),
+    "batch_matmul": lambda op: ("1?", True),
+    "cast": lambda op: ("0b 1b", schema.TYPES[op.inputs[0].dtype], 0),
+    "concat": lambda op: ("0i", op.attrs["axis"]),
+    "cumsum": lambda op: ("",),
     # keep_num_dims, asymmetric_quantize_inputs
-    "fully_connected": lambda op: ((2, "?", True), (3, "?", True)),
-    "gelu": lambda op: ((0, "?", op.attrs["approximate"]),),
-    "mean": lambda op: ((0, "?", True),),
-    "softmax": lambda op: ((0, "f", 1.0),),
+    "fully_connected": lambda op: ("2? 3?", True, True),
+    "gelu": lambda op: ("0?", op.attrs["approximate"]),
+    "mean": lambda op: ("0?", True),
+    "softmax": lambda op: ("0f", 1.0),
 }

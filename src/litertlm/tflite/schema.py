@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from litertlm.graph import DType
-from litertlm.tflite.flatbuffer import Builder, Field, Ref
+from litertlm.tflite.flatbuffer import Builder, Ref
 
 IDENTIFIER = b"TFL3"
 
@@ -47,17 +47,17 @@ OPERATORS = {
 }
 
 # The fields of Buffer when its data lies outside the flatbuffer: offset and size.
-EXTERNAL_BUFFER = ((1, "Q"), (2, "Q"))
+EXTERNAL_BUFFER = "1Q 2Q"
 
 
 def operator_code(b: Builder, builtin: int, version: int) -> Ref:
     """OperatorCode; codes above 127 have the placeholder in the old 8-bit field."""
-    return b.table((0, "b", min(builtin, 127)), (2, "i", version), (3, "i", builtin))
+    return b.table("0b 2i 3i", min(builtin, 127), version, builtin)
 
 
 def per_channel(b: Builder, scales: Ref, zero_points: Ref) -> Ref:
     """QuantizationParameters along axis 0."""
-    return b.table((2, "o", scales), (3, "o", zero_points))
+    return b.table("2o 3o", scales, zero_points)
 
 
 def blockwise(b: Builder, scales_tensor: int, block: int) -> Ref:
@@ -66,8 +66,8 @@ def blockwise(b: Builder, scales_tensor: int, block: int) -> Ref:
     `scales_tensor` is the index, in the same subgraph, of the FLOAT16 scales
     [rows, cols / block]; there are no zero points.
     """
-    details = b.table((0, "i", scales_tensor), (1, "i", -1), (2, "i", block))
-    return b.table((4, "B", 2), (5, "o", details))
+    details = b.table("0i 1i 2i", scales_tensor, -1, block)
+    return b.table("4B 5o", 2, details)
 
 
 def tensor(
@@ -80,18 +80,15 @@ def tensor(
     signature: Sequence[int] | None = None,
 ) -> Ref:
     """Tensor. `signature` is the shape with -1 for dynamic axes, where it has any."""
-    fields: list[Field] = [
-        (0, "o", b.ints(shape)),
-        (1, "b", kind),
-        (2, "I", buffer),
-        (3, "o", b.string(name)),
-        (8, "?", True),
-    ]
+    form = "0o 1b 2I 3o 8?"
+    values = [b.ints(shape), kind, buffer, b.string(name), True]
     if quantization:
-        fields.append((4, "o", quantization))
+        form += " 4o"
+        values.append(quantization)
     if signature is not None:
-        fields.append((7, "o", b.ints(signature)))
-    return b.table(*fields)
+        form += " 7o"
+        values.append(b.ints(signature))
+    return b.table(form, *values)
 
 
 def operator(
@@ -103,14 +100,12 @@ def operator(
     options: Ref = 0,
 ) -> Ref:
     """Operator."""
-    fields: list[Field] = [
-        (0, "I", code),
-        (1, "o", b.ints(inputs)),
-        (2, "o", b.ints(outputs)),
-    ]
+    form = "0I 1o 2o"
+    values = [code, b.ints(inputs), b.ints(outputs)]
     if options_type:
-        fields += [(3, "B", options_type), (4, "o", options)]
-    return b.table(*fields)
+        form += " 3B 4o"
+        values += [options_type, options]
+    return b.table(form, *values)
 
 
 def subgraph(
@@ -123,11 +118,12 @@ def subgraph(
 ) -> Ref:
     """SubGraph."""
     return b.table(
-        (0, "o", b.refs(tensors)),
-        (1, "o", b.ints(inputs)),
-        (2, "o", b.ints(outputs)),
-        (3, "o", b.refs(operators)),
-        (4, "o", b.string(name)),
+        "0o 1o 2o 3o 4o",
+        b.refs(tensors),
+        b.ints(inputs),
+        b.ints(outputs),
+        b.refs(operators),
+        b.string(name),
     )
 
 
@@ -137,14 +133,9 @@ def signature_def(
     """SignatureDef: names to tensor indices."""
 
     def maps(names: dict[str, int]) -> Ref:
-        return b.refs([b.table((0, "o", b.string(n)), (1, "I", i)) for n, i in names.items()])
+        return b.refs([b.table("0o 1I", b.string(n), i) for n, i in names.items()])
 
-    return b.table(
-        (0, "o", maps(inputs)),
-        (1, "o", maps(outputs)),
-        (2, "o", b.string(key)),
-        (4, "I", subgraph_index),
-    )
+    return b.table("0o 1o 2o 4I", maps(inputs), maps(outputs), b.string(key), subgraph_index)
 
 
 def model(
@@ -157,10 +148,11 @@ def model(
 ) -> Ref:
     """Model, the root table."""
     return b.table(
-        (0, "I", 3),
-        (1, "o", b.refs(codes)),
-        (2, "o", b.refs(subgraphs)),
-        (3, "o", b.string(description)),
-        (4, "o", b.refs(buffers)),
-        (7, "o", b.refs(signatures)),
+        "0I 1o 2o 3o 4o 7o",
+        3,
+        b.refs(codes),
+        b.refs(subgraphs),
+        b.string(description),
+        b.refs(buffers),
+        b.refs(signatures),
     )
