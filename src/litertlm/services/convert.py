@@ -36,7 +36,7 @@ from litertlm.services.options import DEFAULT_CONTEXT, ConvertOptions
 from litertlm.services.verify.prompts import Reading, reading
 from litertlm.services.verify.report import Verdict
 from litertlm.store import REJECTED_SUFFIX
-from litertlm.store.files import appearing, settling
+from litertlm.store.files import Settling, appearing, settling
 from litertlm.tflite import Layout
 from litertlm.tflite import plan as plan_tflite
 from litertlm.tflite import write as write_tflite
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from litertlm.services.verify.verify import Report
 
 _TEXTS = 300  # whose token ids are compared; `verify` takes 2,000
-_SAMPLE = 4096  # bytes of each weight that go into the bundle's uuid
 
 
 @dataclass(frozen=True)
@@ -154,14 +153,15 @@ def _converted(
     try:
         _check_disk(target, plan.nbytes)
         with appearing(target) as temporary:
-            _write(plan, temporary, progress)
-            with settling(temporary) as hashing:
+            with settling(temporary) as file:
+                _write(plan, temporary, file, progress)
                 report = _checked(temporary, target, plan, runtime, progress)
                 versions = _versions()
+                sha256 = file.sha256()
             made = Conversion(
                 path=target,
                 nbytes=plan.nbytes,
-                sha256=hashing.result(),
+                sha256=sha256,
                 seconds=time.perf_counter() - started,
                 checkpoint_nbytes=plan.checkpoint.nbytes,
                 parameters=count_parameters(plan.checkpoint),
@@ -373,7 +373,7 @@ def _versions() -> dict[str, str]:
     return {"litert-lm-cli": __version__, "litert-lm-builder": version("litert-lm-builder")}
 
 
-def _write(plan: Plan, path: Path, progress: Progress) -> None:
+def _write(plan: Plan, path: Path, file: Settling, progress: Progress) -> None:
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
     try:
         os.ftruncate(fd, plan.nbytes)
@@ -383,6 +383,8 @@ def _write(plan: Plan, path: Path, progress: Progress) -> None:
                 model_offset = section.begin
             else:
                 os.pwrite(fd, payload, section.begin)
+        system = {**plan.system, "uuid": _uuid(plan)}
+        os.pwrite(fd, container.encode_header(plan.sections, system), 0)
         with progress.task("Converting", sum(_weight_sizes(plan.layout))) as task:
             write_tflite(
                 fd,
@@ -390,23 +392,26 @@ def _write(plan: Plan, path: Path, progress: Progress) -> None:
                 plan.layout,
                 threads=os.cpu_count() or 1,
                 advance=task.advance,
+                final=file.final,
             )
-        system = {**plan.system, "uuid": _uuid(fd, model_offset, plan)}
-        os.pwrite(fd, container.encode_header(plan.sections, system), 0)
     finally:
         os.close(fd)
+    file.whole()
 
 
 def _weight_sizes(layout: Layout) -> Sequence[int]:
     return [w.encoding.nbytes(w.constant.shape) for w in layout.weights]
 
 
-def _uuid(fd: int, model_offset: int, plan: Plan) -> str:
-    """A name for the contents: from the metadata, the graph and the start of every weight."""
+def _uuid(plan: Plan) -> str:
+    """A name for the contents: from the metadata, the graph, and the first and the last row of
+    every weight. It stands at the file's beginning, which is final before the rest is written."""
     digest = hashlib.sha256()
     for payload in plan.payloads:
         digest.update(payload or b"")
-    digest.update(os.pread(fd, len(plan.layout.flatbuffer), model_offset))
+    digest.update(plan.layout.flatbuffer)
     for weight in plan.layout.weights:
-        digest.update(os.pread(fd, _SAMPLE, model_offset + weight.offset))
+        rows = weight.constant.shape[0]
+        for row in {0, rows - 1}:
+            digest.update(weight.constant.rows(row, row + 1).tobytes())
     return str(uuid.UUID(bytes=digest.digest()[:16], version=4))

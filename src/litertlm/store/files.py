@@ -6,15 +6,17 @@ import contextlib
 import hashlib
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from concurrent.futures import Executor
 
 # Between two blocks a thread may have to wait for Python, which another one uses: few blocks.
 _HASHED_AT_ONCE = 4 << 20
+_SYNCED_AT_ONCE = 32 << 20
 
 TEMPORARY_SUFFIX = ".tmp"  # of hidden files: `.<final name>.<process id>.tmp`
 
@@ -48,24 +50,92 @@ def appearing(target: Path) -> Iterator[Path]:
         raise
 
 
-@contextlib.contextmanager
-def settling(path: Path) -> Iterator[Future[str]]:
-    """Sync and hash the file `path` while the body of the `with` runs, which may read it.
+class Settling:
+    """A file that is hashed and sent to the disk while it is written, from its beginning on.
 
-    Yields the future of its `file_sha256`.
-
-    Raises:
-        OSError: at the end of the body; the disk did not take the file.
+    Otherwise the disk would idle until the file is whole, and the hash would only begin then.
     """
+
+    def __init__(self, path: Path, pool: Executor) -> None:
+        self._path = path
+        self._final = 0
+        self._whole = self._stopped = False
+        self._changed = threading.Condition()
+        self._hashed = pool.submit(self._hash)
+        self._synced = pool.submit(self._sync)
+
+    def final(self, end: int) -> None:
+        """Nothing before the offset `end` will change. May be called by any thread."""
+        with self._changed:
+            if end > self._final:
+                self._final = end
+                self._changed.notify_all()
+
+    def whole(self) -> None:
+        """Nothing at all will change."""
+        with self._changed:
+            self._final = self._path.stat().st_size
+            self._whole = True
+            self._changed.notify_all()
+
+    def sha256(self) -> str:
+        """Wait for the disk and the hash of the whole file, hexadecimal.
+
+        Raises:
+            OSError: the disk did not take the file.
+        """
+        self._synced.result()
+        return self._hashed.result()
+
+    def stop(self) -> None:
+        """Let go of the file, whatever is left to do."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def _next(self, position: int, least: int) -> int | None:
+        """Wait until `least` bytes after `position`, or the last ones, are final: where they end.
+
+        None when there are none left."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._stopped or self._whole or self._final >= position + least
+            )
+            return None if self._stopped or self._final == position else self._final
+
+    def _hash(self) -> str:
+        digest, position = hashlib.sha256(), 0
+        buffer = memoryview(bytearray(_HASHED_AT_ONCE))
+        while (end := self._next(position, _HASHED_AT_ONCE)) is not None:
+            with self._path.open("rb", buffering=0) as file:
+                file.seek(position)
+                while position < end:
+                    size = file.readinto(buffer[: end - position])
+                    if not size:
+                        raise OSError(f"{self._path} became shorter while it was written")
+                    digest.update(buffer[:size])
+                    position += size
+        return digest.hexdigest()
+
+    def _sync(self) -> None:
+        position = 0
+        while (end := self._next(position, _SYNCED_AT_ONCE)) is not None:
+            _sync(self._path)
+            position = end
+
+
+@contextlib.contextmanager
+def settling(path: Path) -> Iterator[Settling]:
+    """Hash and sync the file `path` beside the body of the `with`, which writes it."""
     from concurrent.futures import ThreadPoolExecutor  # `list` and the like must start at once
 
     pool = ThreadPoolExecutor(2)
+    file = Settling(path, pool)
     try:
-        synced, sha256 = pool.submit(_sync, path), pool.submit(file_sha256, path)
-        yield sha256
-        synced.result()
+        yield file
     finally:
-        pool.shutdown(wait=False)  # Ctrl-C need not wait for the end of a large file
+        file.stop()
+        pool.shutdown(wait=False)  # Ctrl-C need not wait for the disk
 
 
 def file_sha256(path: Path) -> str:

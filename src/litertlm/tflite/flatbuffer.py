@@ -71,14 +71,9 @@ class Builder:
             ref = self._ints[key] = self._vector(data, len(key), 4)
         return ref
 
-    def array(self, values: NDArray[Any], *, share: bool) -> Ref:
-        """A vector of a numpy array's little-endian elements; `share` stores equal ones once.
-
-        An unshared vector's data starts four bytes after its ref, for patching.
-        """
+    def array(self, values: NDArray[Any]) -> Ref:
+        """A vector of a numpy array's little-endian elements; equal ones are stored once."""
         data = np.ascontiguousarray(values).tobytes()
-        if not share:
-            return self._vector(data, values.size, values.itemsize)
         return self._once(data, values.size, values.itemsize)
 
     def blob(self, data: bytes) -> Ref:

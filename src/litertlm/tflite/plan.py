@@ -1,7 +1,8 @@
 """Lower a graph model to a TFLite flatbuffer and decide where every weight lies.
 
 Nothing is read here: sizes follow from shapes and encodings. What depends on the data, the
-scales, is left as zeros and written in place later (tflite/write.py).
+scales, lies behind the weights, so that the file can be written, hashed and sent to the disk from
+its beginning to its end (tflite/write.py).
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from litertlm.tflite.flatbuffer import Builder, Ref
 
 ALIGNMENT = 64  # of weights, from the start of the TFLite file
 
+# Where the vectors of a flatbuffer end at the latest: readers take its offsets for signed ones.
+_REACH = (1 << 31) - 1
+
 # What stands in `shape` for a dynamic axis; the runtime resizes before the first call.
 PLACEHOLDER = {"S": 1}
 
@@ -30,7 +34,8 @@ class Placed:
     Attributes:
         constant, encoding: what is written and how.
         offset: bytes from the start of the TFLite file.
-        scales: offset of its float32 scales in the flatbuffer, or of its float16 block scales.
+        scales: offset of its float32 scales, a vector of the flatbuffer with its length in the
+            four bytes before; or of its float16 block scales.
     """
 
     constant: Constant
@@ -41,16 +46,19 @@ class Placed:
 
 @dataclass(frozen=True)
 class Layout:
-    """A planned TFLite file: the flatbuffer, then the weights.
+    """A planned TFLite file: the flatbuffer, the weights, their scales.
 
     Attributes:
-        flatbuffer: complete but for the scales.
+        flatbuffer: complete but for the scales that it refers to.
         weights: in file order.
+        first_scales: offset of the first scales of all. Where the file is too long for offsets to
+            reach its end, weights follow the scales of the flatbuffer.
         nbytes: size of the whole file.
     """
 
     flatbuffer: bytes
     weights: tuple[Placed, ...]
+    first_scales: int
     nbytes: int
 
 
@@ -62,8 +70,17 @@ class _Stored:
         self.encoding = encoding
         self.buffer = buffer
         self.quantization: Ref = 0
-        self.scales: Ref = 0
+        self.scales: int | None = None  # offset among all vectors of scales
         self.scales_buffer = 0
+
+
+@dataclass(frozen=True)
+class _Outside:
+    """Data that lies outside of the flatbuffer, and the Buffer table that says where."""
+
+    stored: _Stored
+    table: Ref
+    nbytes: int
 
 
 def plan(
@@ -95,7 +112,9 @@ class _Planner:
         self.shapes: dict[Shape, tuple[tuple[int, ...], tuple[int, ...] | None]] = {}
         # Buffer 0 is the empty one of tensors without data.
         self.buffers: list[Ref] = [self.b.table("")]
-        self.external: list[tuple[_Stored, Ref, int, bool]] = []
+        self.weights: list[_Outside] = []
+        self.block_scales: list[_Outside] = []
+        self.vectors_nbytes = 0  # of the scales that are vectors of the flatbuffer
 
     def run(self, model: Model, description: str) -> Layout:
         subgraphs, signatures = [], []
@@ -109,24 +128,53 @@ class _Planner:
         return self._place(self.b.finish(root, schema.IDENTIFIER))
 
     def _place(self, data: bytearray) -> Layout:
-        """Give every external buffer its offset and write it into the Buffer tables."""
-        total = len(data)
-        end = total
-        block_scales: dict[int, int] = {}
-        placed = []
-        for stored, table, nbytes, is_scales in self.external:
-            offset = end + -end % ALIGNMENT
+        """Give everything outside of the flatbuffer its offset, and write that into the tables."""
+        end = len(data)
+
+        def take(nbytes: int) -> int:
+            nonlocal end
+            offset = _aligned(end)
             end = offset + nbytes
-            for index, value in enumerate((offset, nbytes)):
-                at = total - self.b.field_ref(table, schema.EXTERNAL_BUFFER, index)
-                data[at : at + 8] = value.to_bytes(8, "little")
-            if is_scales:
-                block_scales[id(stored)] = offset
-                continue
-            # A vector's data starts four bytes after its length.
-            scales = total - stored.scales + 4 if stored.scales else block_scales.get(id(stored))
-            placed.append(Placed(stored.constant, stored.encoding, offset, scales))
-        return Layout(bytes(data), tuple(placed), end)
+            return offset
+
+        vectors = None
+        offsets: dict[int, int] = {}
+        for part in self.weights:
+            after = _aligned(_aligned(end) + part.nbytes)
+            if vectors is None and after + self.vectors_nbytes > _REACH:
+                vectors = take(self.vectors_nbytes)
+            offsets[id(part.stored)] = take(part.nbytes)
+            self._point(data, part, offsets[id(part.stored)])
+        if vectors is None:
+            vectors = take(self.vectors_nbytes)
+        first = vectors if self.vectors_nbytes else end
+        scales: dict[int, int] = {}
+        for part in self.weights:
+            if part.stored.scales is not None:
+                begin = vectors + part.stored.scales
+                self._refer(data, part.stored.quantization, begin)
+                scales[id(part.stored)] = begin + 4  # after the vector's length
+        for part in self.block_scales:
+            scales[id(part.stored)] = take(part.nbytes)
+            self._point(data, part, scales[id(part.stored)])
+        placed = [
+            Placed(s.constant, s.encoding, offsets[id(s)], scales.get(id(s)))
+            for s in (part.stored for part in self.weights)
+        ]
+        return Layout(bytes(data), tuple(placed), first, end)
+
+    def _refer(self, data: bytearray, quantization: Ref, scales: int) -> None:
+        field = len(data) - self.b.field_ref(quantization, schema.PER_CHANNEL, 0)
+        # An offset of a flatbuffer is the distance from where it stands.
+        data[field : field + 4] = (scales - field).to_bytes(4, "little")
+
+    def _point(self, data: bytearray, part: _Outside, offset: int) -> None:
+        for index, value in enumerate((offset, part.nbytes)):
+            at = len(data) - self.b.field_ref(part.table, schema.EXTERNAL_BUFFER, index)
+            data[at : at + 8] = value.to_bytes(8, "little")
+
+    def code(self, kind: str) -> int:
+        return self.codes.setdefault(kind, len(self.codes))
 
     def sizes(self, shape: Shape) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
         """A shape with placeholders; and with -1 for its dynamic axes, where it has any."""
@@ -138,9 +186,6 @@ class _Planner:
             signature = tuple([-1 if isinstance(d, Dim) else d for d in shape])
             found = self.shapes[shape] = tuple(sizes), signature if -1 in signature else None
         return found
-
-    def code(self, kind: str) -> int:
-        return self.codes.setdefault(kind, len(self.codes))
 
     def store(self, constant: Constant) -> _Stored:
         stored = self.stored.get(id(constant))
@@ -155,24 +200,28 @@ class _Planner:
             data = self.b.blob(constant.read().tobytes())
             self.buffers.append(self.b.table("0o", data))
             return _Stored(constant, encoding, len(self.buffers) - 1)
-        stored = _Stored(constant, encoding, len(self.buffers))
+        stored = _Stored(constant, encoding, 0)
         rows = constant.shape[0]
         if encoding.block:
             nbytes = rows * constant.shape[1] // encoding.block * 2
-            stored.scales_buffer = self._external(stored, nbytes, is_scales=True)
-            stored.buffer += 1
+            stored.scales_buffer = self._external(stored, nbytes, self.block_scales)
         elif encoding.scaled:
-            zeros = self.b.array(np.zeros(rows, np.int64), share=True)
-            stored.scales = self.b.array(np.zeros(rows, np.float32), share=False)
-            stored.quantization = schema.per_channel(self.b, stored.scales, zeros)
-        self._external(stored, encoding.nbytes(constant.shape), is_scales=False)
+            zeros = self.b.array(np.zeros(rows, np.int64))
+            stored.quantization = schema.per_channel(self.b, zeros)
+            stored.scales = self.vectors_nbytes
+            self.vectors_nbytes += 4 + 4 * rows
+        stored.buffer = self._external(stored, encoding.nbytes(constant.shape), self.weights)
         return stored
 
-    def _external(self, stored: _Stored, nbytes: int, *, is_scales: bool) -> int:
+    def _external(self, stored: _Stored, nbytes: int, among: list[_Outside]) -> int:
         table = self.b.table(schema.EXTERNAL_BUFFER, 0, 0)
         self.buffers.append(table)
-        self.external.append((stored, table, nbytes, is_scales))
+        among.append(_Outside(stored, table, nbytes))
         return len(self.buffers) - 1
+
+
+def _aligned(offset: int) -> int:
+    return offset + -offset % ALIGNMENT
 
 
 class _Subgraph:

@@ -49,15 +49,19 @@ OPERATORS = {
 # The fields of Buffer when its data lies outside the flatbuffer: offset and size.
 EXTERNAL_BUFFER = "1Q 2Q"
 
+# The fields of QuantizationParameters along axis 0: the offset of its scales, which lie elsewhere
+# in the file, and its zero points.
+PER_CHANNEL = "2I 3o"
+
 
 def operator_code(b: Builder, builtin: int, version: int) -> Ref:
     """OperatorCode; codes above 127 have the placeholder in the old 8-bit field."""
     return b.table("0b 2i 3i", min(builtin, 127), version, builtin)
 
 
-def per_channel(b: Builder, scales: Ref, zero_points: Ref) -> Ref:
-    """QuantizationParameters along axis 0."""
-    return b.table("2o 3o", scales, zero_points)
+def per_channel(b: Builder, zero_points: Ref) -> Ref:
+    """QuantizationParameters along axis 0, whose scales are yet to be placed."""
+    return b.table(PER_CHANNEL, 0, zero_points)
 
 
 def blockwise(b: Builder, scales_tensor: int, block: int) -> Ref:

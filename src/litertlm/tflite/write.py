@@ -7,9 +7,11 @@ thread, straight to its final offset, so memory stays the same for any model.
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -25,13 +27,21 @@ BLOCK_VALUES = 1 << 19
 
 
 def write(
-    fd: int, base: int, layout: Layout, *, threads: int, advance: Callable[[int], None]
+    fd: int,
+    base: int,
+    layout: Layout,
+    *,
+    threads: int,
+    advance: Callable[[int], None],
+    final: Callable[[int], None] = lambda end: None,
 ) -> None:
     """Write a TFLite file at offset `base` of the open file `fd`.
 
     Args:
         threads: how many blocks are worked on at once.
         advance: called with the number of bytes written, from several threads.
+        final: called with an offset of `fd` before which nothing of this file will change, from
+            several threads and not always in order.
 
     Raises:
         ConversionFailed: a weight is NaN or infinite; the tensor is named.
@@ -42,42 +52,90 @@ def write(
         for i, w in enumerate(layout.weights)
         if w.encoding.scaled
     }
-
-    blocks = deque(_blocks(layout))
+    pwrite_all(fd, layout.flatbuffer, base)
+    blocks = _Blocks(layout)
 
     def work() -> None:
-        while True:
-            try:
-                index, start, stop = blocks.popleft()
-            except IndexError:
-                return
-            advance(_block(fd, base, layout.weights[index], start, stop, scales.get(index)))
+        while (block := blocks.take()) is not None:
+            weight, found = layout.weights[block.weight], scales.get(block.weight)
+            advance(_write_block(fd, base, weight, block, found))
+            final(base + blocks.written(block))
 
     with ThreadPoolExecutor(threads) as pool:
         try:
             for worker in as_completed([pool.submit(work) for _ in range(threads)]):
                 worker.result()
         finally:
-            blocks.clear()  # after an error or Ctrl-C the threads end with their present block
-    pwrite_all(fd, layout.flatbuffer, base)
+            blocks.drop()  # after an error or Ctrl-C the threads end with their present block
     for index, values in scales.items():
         where = layout.weights[index].scales
         assert where is not None
+        if values.ndim == 1:
+            pwrite_all(fd, len(values).to_bytes(4, "little"), base + where - 4)
         pwrite_all(fd, values, base + where)
+    final(base + layout.nbytes)
 
 
-def _blocks(layout: Layout) -> Iterator[tuple[int, int, int]]:
+@dataclass(frozen=True)
+class _Block:
+    """Rows `[start, stop)` of a weight, which begin at `offset` of the TFLite file."""
+
+    weight: int
+    start: int
+    stop: int
+    offset: int
+
+
+class _Blocks:
+    """The blocks of a file in their order, for several threads."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._waiting = deque(_blocks(layout))
+        self._taken: set[int] = set()  # their offsets
+        self._end = layout.first_scales
+        self._lock = threading.Lock()
+
+    def take(self) -> _Block | None:
+        """The next block, if there is one."""
+        with self._lock:
+            if not self._waiting:
+                return None
+            block = self._waiting.popleft()
+            self._taken.add(block.offset)
+            return block
+
+    def written(self, block: _Block) -> int:
+        """Note that a block was written; the offset before which nothing is left to write."""
+        with self._lock:
+            self._taken.remove(block.offset)
+            following = [self._waiting[0].offset] if self._waiting else []
+            return min([self._end, *self._taken, *following])
+
+    def drop(self) -> None:
+        """Forget the blocks that nobody has taken."""
+        with self._lock:
+            self._waiting.clear()
+
+
+def _blocks(layout: Layout) -> Iterator[_Block]:
     for index, weight in enumerate(layout.weights):
         shape = weight.constant.shape
+        row = _row_nbytes(weight)
         step = max(1, BLOCK_VALUES // max(1, prod(shape[1:])))
         for start in range(0, shape[0], step):
-            yield index, start, min(start + step, shape[0])
+            stop = min(start + step, shape[0])
+            yield _Block(index, start, stop, weight.offset + start * row)
 
 
-def _block(
-    fd: int, base: int, weight: Placed, start: int, stop: int, scales: NDArray[Any] | None
+def _row_nbytes(weight: Placed) -> int:
+    return weight.encoding.nbytes(weight.constant.shape) // weight.constant.shape[0]
+
+
+def _write_block(
+    fd: int, base: int, weight: Placed, block: _Block, scales: NDArray[Any] | None
 ) -> int:
     constant, encoding = weight.constant, weight.encoding
+    start, stop = block.start, block.stop
     values = constant.rows(start, stop)
     if encoding.bits < 32 and values.ndim == 2:
         try:
@@ -92,9 +150,8 @@ def _block(
             scales[start:stop] = found
     else:
         data = values
-    row = encoding.nbytes(constant.shape) // constant.shape[0]
-    pwrite_all(fd, data, base + weight.offset + start * row)
-    return (stop - start) * row
+    pwrite_all(fd, data, base + block.offset)
+    return (stop - start) * _row_nbytes(weight)
 
 
 def _scale_shape(weight: Placed) -> tuple[int, ...]:
