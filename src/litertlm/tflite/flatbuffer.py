@@ -2,7 +2,7 @@
 
 The format: https://flatbuffers.dev/internals. As in the reference builders a buffer is written
 from its end to its start, so that everything is written after what it refers to. A `Ref` is a
-distance from the end of the buffer. (The package `flatbuffers` takes about three times as long
+distance from the end of the buffer. (The package `flatbuffers` takes several times as long
 for a table; bench/graph.py measures both.)
 """
 
