@@ -74,7 +74,7 @@ class Settling:
     def whole(self) -> None:
         """Nothing at all will change."""
         with self._changed:
-            self._final = self._path.stat().st_size
+            self._final = max(self._final, self._path.stat().st_size)
             self._whole = True
             self._changed.notify_all()
 
