@@ -11,6 +11,7 @@ from litertlm.bundle import container
 from litertlm.bundle.container import Section
 
 _BLOCK = 1 << 24
+_LEVEL = 5  # of zlib. Its usual 6 takes twice as long and makes Qwen3's tokenizer 2 % smaller.
 
 
 def rewrite(
@@ -66,4 +67,5 @@ def packed_tokenizer(kind: str, data: bytes) -> tuple[str, bytes]:
     """
     if kind == "sentencepiece":
         return container.SENTENCEPIECE, data
-    return container.HF_TOKENIZER, len(data).to_bytes(8, "little") + zlib.compress(data)
+    packed = zlib.compress(data, _LEVEL)
+    return container.HF_TOKENIZER, len(data).to_bytes(8, "little") + packed
