@@ -91,22 +91,19 @@ def int4_blocks(
     rows, cols = x.shape
     w = x.reshape(rows * cols // block, block)
     largest = absmax_rows(w)
-    # One array for the levels of every scale: memory that is given back and taken anew costs more
-    # than the arithmetic.
-    levels = np.empty_like(w)
     scales = [_half(largest / np.float32(divisor)) for divisor in _DIVISORS]
     best = scales[0]
-    error = _int4_error(w, best, levels)
+    error = _int4_error(w, best)
     for scale in scales[1:]:
-        candidate = _int4_error(w, scale, levels)
+        candidate = _int4_error(w, scale)
         better = candidate < error
         best, error = np.where(better, scale, best), np.where(better, candidate, error)
-    _int4_levels(w, best, levels)
+    levels = _int4_levels(w, best)
     squares = np.einsum("ij,ij->i", levels, levels)
     products = np.einsum("ij,ij->i", levels, w)
     fitted = _half(np.where(products > 0, products / np.maximum(squares, 1), best))
-    best = np.where(_int4_error(w, fitted, levels) < error, fitted, best)
-    pairs: NDArray[np.uint8] = _int4_levels(w, best, levels).astype(np.int8).view(np.uint8)
+    best = np.where(_int4_error(w, fitted) < error, fitted, best)
+    pairs: NDArray[np.uint8] = _int4_levels(w, best).astype(np.int8).view(np.uint8)
     pairs = pairs.reshape(rows, cols // 2, 2)
     packed = (pairs[..., 0] & 15) | (pairs[..., 1] << 4)
     return packed.view(np.uint8), best.astype(np.float16).reshape(rows, cols // block)
@@ -122,20 +119,16 @@ def _half(scale: NDArray[np.float32]) -> NDArray[np.float32]:
     return rounded
 
 
-def _int4_levels(
-    w: NDArray[np.float32], scale: NDArray[np.float32], out: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """round_half_even(w / scale) within -8..7, as float32, in `out`."""
-    np.divide(w, scale[:, None], out=out)
-    np.rint(out, out=out)
-    return np.clip(out, -8, 7, out=out)
+def _int4_levels(w: NDArray[np.float32], scale: NDArray[np.float32]) -> NDArray[np.float32]:
+    """round_half_even(w / scale) within -8..7, as float32."""
+    levels = w / scale[:, None]
+    np.rint(levels, out=levels)
+    return np.clip(levels, -8, 7, out=levels)
 
 
-def _int4_error(
-    w: NDArray[np.float32], scale: NDArray[np.float32], work: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Squared error of each block at a scale; `work` is overwritten."""
-    levels = _int4_levels(w, scale, work)
+def _int4_error(w: NDArray[np.float32], scale: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Squared error of each block at a scale."""
+    levels = _int4_levels(w, scale)
     levels *= scale[:, None]
     levels -= w
     error: NDArray[np.float32] = np.einsum("ij,ij->i", levels, levels)
