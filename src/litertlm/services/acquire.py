@@ -316,7 +316,7 @@ def _set_up_process() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if sys.platform != "linux":
         return
-    import ctypes  # numpy does the same
+    import ctypes  # numpy imports it anyway
 
     # glibc gives memory back as soon as a block of rows is done and faults it in again for the
     # next one, which may take longer than the arithmetic. Other C libraries have no such setting.

@@ -412,6 +412,6 @@ def _uuid(plan: Plan) -> str:
     digest.update(plan.layout.flatbuffer)
     for weight in plan.layout.weights:
         rows = weight.constant.shape[0]
-        for row in {0, rows - 1}:
+        for row in sorted({0, rows - 1}):
             digest.update(weight.constant.rows(row, row + 1).tobytes())
     return str(uuid.UUID(bytes=digest.digest()[:16], version=4))

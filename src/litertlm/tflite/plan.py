@@ -65,7 +65,7 @@ class Layout:
 class _Stored:
     """A constant's buffer and the tables that all subgraphs share."""
 
-    def __init__(self, constant: Constant, encoding: Encoding, buffer: int) -> None:
+    def __init__(self, constant: Constant, encoding: Encoding, buffer: int = 0) -> None:
         self.constant = constant
         self.encoding = encoding
         self.buffer = buffer
@@ -200,7 +200,7 @@ class _Planner:
             data = self.b.blob(constant.read().tobytes())
             self.buffers.append(self.b.table("0o", data))
             return _Stored(constant, encoding, len(self.buffers) - 1)
-        stored = _Stored(constant, encoding, 0)
+        stored = _Stored(constant, encoding)
         rows = constant.shape[0]
         if encoding.block:
             nbytes = rows * constant.shape[1] // encoding.block * 2

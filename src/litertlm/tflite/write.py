@@ -120,15 +120,11 @@ class _Blocks:
 def _blocks(layout: Layout) -> Iterator[_Block]:
     for index, weight in enumerate(layout.weights):
         shape = weight.constant.shape
-        row = _row_nbytes(weight)
+        row = weight.encoding.nbytes(shape) // shape[0]
         step = max(1, BLOCK_VALUES // max(1, prod(shape[1:])))
         for start in range(0, shape[0], step):
             stop = min(start + step, shape[0])
             yield _Block(index, start, stop, weight.offset + start * row)
-
-
-def _row_nbytes(weight: Placed) -> int:
-    return weight.encoding.nbytes(weight.constant.shape) // weight.constant.shape[0]
 
 
 def _write_block(
@@ -151,7 +147,7 @@ def _write_block(
     else:
         data = values
     pwrite_all(fd, data, base + block.offset)
-    return (stop - start) * _row_nbytes(weight)
+    return data.nbytes
 
 
 def _scale_shape(weight: Placed) -> tuple[int, ...]:
