@@ -34,6 +34,22 @@ _ARCHITECTURES = {
     "granite": gguf.MODEL_ARCH.GRANITE,
     "phi3": gguf.MODEL_ARCH.PHI3,
 }
+# One of each GGUF architecture, with what llama.cpp takes for granted where GGUF cannot say it.
+GGUF_CASES: list[tuple[str, dict[str, Any]]] = [
+    ("llama-bias-untied-linear", {}),
+    ("llama-gqa-tied", {}),
+    ("mistral-window-untied", {}),
+    ("qwen2-bias-tied", {}),
+    ("qwen3-gqa-tied", {}),
+    ("gemma2-softcaps", {"query_pre_attn_scalar": 16}),
+    ("gemma3_text-pattern-linear", {"query_pre_attn_scalar": 16, "sliding_window_pattern": 6}),
+    ("smollm3-nope-tied", {"no_rope_layer_interval": 4}),
+    ("olmo2-bias-linear-tied", {}),
+    ("granite-multipliers-tied", {}),
+    ("phi3-window-untied", {}),
+    ("phi3-partial-longrope-tied", {}),
+]
+
 _INTERLEAVED = ("llama", "mistral", "smollm3", "granite")
 
 

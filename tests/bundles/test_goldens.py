@@ -1,0 +1,25 @@
+"""Converting the tiny checkpoints gives the bytes that it always gave."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bundles.golden import FILE, SOURCES, bundle_hashes, demo_hashes
+
+GOLDENS = json.loads(FILE.read_text())
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_bundle_bytes(source: str) -> None:
+    assert bundle_hashes(source) == GOLDENS[source]
+
+
+def test_bundle_bytes_of_the_demo_model(demo_gguf: Path) -> None:
+    assert demo_hashes(demo_gguf) == GOLDENS["demo"]
+
+
+def test_no_golden_is_left_over() -> None:
+    assert set(GOLDENS) == {*SOURCES, "demo"}
