@@ -26,8 +26,8 @@ from litertlm.checkpoint import Checkpoint, open_checkpoint
 from litertlm.families import build, identify
 from litertlm.graph.verify import verify
 from litertlm.quantize import RECIPES, apply
-from litertlm.services.convert import signatures
-from litertlm.services.options import ConvertOptions
+from litertlm.services.convert.conversion_options import ConvertOptions
+from litertlm.services.convert.convert import signatures
 from litertlm.tflite import plan, schema
 from litertlm.tflite.flatbuffer import Builder
 

@@ -23,7 +23,7 @@ from engine_speed import speed  # noqa: E402
 from tokenizers import Tokenizer  # noqa: E402
 
 from litertlm.bundle import container  # noqa: E402
-from litertlm.bundle.sample_texts import PROSE  # noqa: E402
+from litertlm.bundle.probe_texts import PROSE  # noqa: E402
 from litertlm.checkpoint import open_checkpoint  # noqa: E402
 from litertlm.quantize import RECIPES  # noqa: E402
 from litertlm.runtime.interpreter import decode_logits  # noqa: E402

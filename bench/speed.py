@@ -25,7 +25,7 @@ from engine_speed import ANSWER_TOKENS, speed
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
-from litertlm.bundle.sample_texts import PROSE
+from litertlm.bundle.probe_texts import PROSE
 
 PROMPTS = (32, 128, 512, 1000)  # tokens
 TEXT = " ".join([PROSE] * 8)

@@ -22,8 +22,8 @@ from litertlm.bundle import container  # noqa: E402
 from litertlm.bundle.rewrite import packed_tokenizer, rewrite  # noqa: E402
 from litertlm.bundle.tokenizer import choose_tokenizer  # noqa: E402
 from litertlm.checkpoint import Tokenizer  # noqa: E402
-from litertlm.services.convert import convert  # noqa: E402
-from litertlm.services.options import ConvertOptions  # noqa: E402
+from litertlm.services.convert.conversion_options import ConvertOptions  # noqa: E402
+from litertlm.services.convert.convert import convert  # noqa: E402
 from recorder import Recorder  # noqa: E402
 from tiny.checkpoint import write_checkpoint  # noqa: E402
 from tiny.models import MODELS  # noqa: E402

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from litertlm.cli import signals
-from litertlm.cli.start import interrupted, show_first_line
+from litertlm.cli.startup_line import interrupted, show_first_line
 
 # Graphs and vocabularies are a hundred thousand objects and no garbage. With Python's threshold of
 # 700 the collector would look at them again and again.

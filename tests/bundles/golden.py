@@ -15,7 +15,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from litertlm.services.convert import ConvertOptions, _write, plan_conversion
+from litertlm.services.convert.convert import ConvertOptions, _write, plan_conversion
 from litertlm.store.files import settling
 from recorder import Recorder
 from tiny import MODELS, write_checkpoint

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from litertlm.services.convert import convert
-from litertlm.services.options import ConvertOptions
+from litertlm.services.convert.conversion_options import ConvertOptions
+from litertlm.services.convert.convert import convert
 from program import isolated_environment
 from recorder import Recorder
 
@@ -24,10 +24,10 @@ PROGRAM = f"""
 import json
 import sys
 from pathlib import Path
-from litertlm.bundle.chat_template import render
+from litertlm.bundle.hf_template import render
 from litertlm.runtime.engine import Decoding
 from recorder import Recorder
-from litertlm.services.run import load_model
+from litertlm.services.chat.run import load_model
 
 bundle, grown, questions = Path(sys.argv[1]), json.loads(sys.argv[2]), json.loads(sys.argv[3])
 model = load_model("demo", bundle, bundle.parent / "cache", {{}}, progress=Recorder())

@@ -14,8 +14,8 @@ import pytest
 
 from litertlm.bundle import tokenizer as bundle_tokenizer
 from litertlm.errors import QualityCheckFailed
-from litertlm.services import convert as service
-from litertlm.services.options import ConvertOptions
+from litertlm.services.convert.conversion_options import ConvertOptions
+from litertlm.services.convert.convert import convert as service
 from litertlm.services.verify import behaviour
 from program import PROGRAM, isolated_environment, run_program
 from recorder import Recorder
@@ -151,7 +151,7 @@ def children(home: Path) -> list[int]:
             mine = f"HOME={home}\0".encode() in (process / "environ").read_bytes()
         except OSError:
             continue
-        if mine and b"litertlm.services.child." in command:
+        if mine and b"litertlm.services.worker." in command:
             found.append(int(process.name))
     return found
 

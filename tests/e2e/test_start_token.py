@@ -11,10 +11,10 @@ from tokenizers import Tokenizer
 from fidelity import gemma_like
 from fidelity.cases import template_text
 from litertlm.runtime.engine import Decoding
-from litertlm.services.chat import Chat, ChatOptions
-from litertlm.services.convert import convert
-from litertlm.services.options import ConvertOptions
-from litertlm.services.run import LoadedModel, load_model
+from litertlm.services.chat.chat import Chat, ChatOptions
+from litertlm.services.chat.run import LoadedModel, load_model
+from litertlm.services.convert.conversion_options import ConvertOptions
+from litertlm.services.convert.convert import convert
 from recorder import Recorder
 from tiny.checkpoint import write_checkpoint
 from tiny.models import MODELS

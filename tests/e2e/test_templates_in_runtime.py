@@ -18,9 +18,9 @@ from fidelity.cases import (
     template_names,
     template_text,
 )
-from litertlm.bundle.template import adapt
-from litertlm.services.convert import convert
-from litertlm.services.options import ConvertOptions
+from litertlm.bundle.template_adapter import adapt
+from litertlm.services.convert.conversion_options import ConvertOptions
+from litertlm.services.convert.convert import convert
 from recorder import Recorder
 from tiny.checkpoint import write_checkpoint
 from tiny.models import MODELS

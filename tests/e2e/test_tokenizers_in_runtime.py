@@ -12,11 +12,11 @@ import pytest
 from tokenizers import Tokenizer
 
 from fidelity import gemma_like
-from litertlm.bundle.older_nfc import LATER_MARKS
-from litertlm.bundle.sample_texts import texts as strings
+from litertlm.bundle.nfc_compat import LATER_MARKS
+from litertlm.bundle.probe_texts import texts as strings
 from litertlm.checkpoint import open_checkpoint
-from litertlm.services.convert import convert
-from litertlm.services.options import ConvertOptions
+from litertlm.services.convert.conversion_options import ConvertOptions
+from litertlm.services.convert.convert import convert
 from recorder import Recorder
 from tiny.checkpoint import write_checkpoint
 from tiny.models import MODELS

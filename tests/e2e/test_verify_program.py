@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from litertlm.bundle import container, metadata
-from litertlm.bundle.inspect import read_bundle
-from litertlm.bundle.prompting import prompting
+from litertlm.bundle.prompt_config import prompting
+from litertlm.bundle.reader import read_bundle
 from litertlm.bundle.rewrite import rewrite
 from litertlm.checkpoint import open_checkpoint
 from program import run_program

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from litertlm.bundle import conversations as known
-from litertlm.bundle.conversations import Conversation
+from litertlm.bundle import probe_conversations as known
+from litertlm.bundle.probe_conversations import Conversation
 
 FOLDER = Path(__file__).parent
 GOLDENS = FOLDER / "goldens" / "prompts.json"

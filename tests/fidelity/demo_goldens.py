@@ -15,7 +15,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from fidelity.demo import GOLDENS, GREEDY_TOKENS, QUESTIONS, prompt
-from litertlm.bundle.sample_texts import PROSE
+from litertlm.bundle.probe_texts import PROSE
 
 TOKENS = 240
 

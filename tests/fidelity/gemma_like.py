@@ -10,7 +10,7 @@ from typing import Any
 
 from tokenizers import Tokenizer, models, normalizers, trainers
 
-from litertlm.bundle.sample_texts import CODE
+from litertlm.bundle.probe_texts import CODE
 from tiny.models import TinyModel
 
 SPACE = "\u2581"

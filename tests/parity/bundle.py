@@ -9,7 +9,7 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from litertlm.bundle import container
-from litertlm.services.convert import ConvertOptions, convert
+from litertlm.services.convert.convert import ConvertOptions, convert
 from recorder import Recorder
 from tiny import TinyModel, write_checkpoint
 

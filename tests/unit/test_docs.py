@@ -7,7 +7,7 @@ from pathlib import Path
 from litertlm.families import FAMILIES
 from litertlm.families.multimodal import MULTIMODAL
 from litertlm.families.rope import ROPE_TYPES
-from litertlm.services.catalog import CATALOG
+from litertlm.services.acquire.catalog import CATALOG
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from litertlm.bundle.literals import text_literal
+from litertlm.bundle.jinja_literals import text_literal
 
 
 @dataclass(frozen=True)

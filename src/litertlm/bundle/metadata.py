@@ -8,7 +8,7 @@ from litert_lm_builder.runtime.proto import (
     sampler_params_pb2,
 )
 
-from litertlm.bundle.prompting import Prompting
+from litertlm.bundle.prompt_config import Prompting
 
 THOUGHT_CHANNEL = "thought"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from litertlm.bundle.older_nfc import with_older_nfc
+from litertlm.bundle.nfc_compat import with_older_nfc
 from litertlm.bundle.sentencepiece_bpe import (
     NotSentencePiece,
     match_control_pieces,

@@ -8,9 +8,8 @@ from typing import Any
 
 from litertlm.checkpoint import sentencepiece
 from litertlm.checkpoint.gguf_file import GgufFile
-from litertlm.checkpoint.pretokenizers import PRE_TOKENIZERS, PreTokenizer, byte_level
-from litertlm.checkpoint.types import Tokenizer
-from litertlm.checkpoint.vocabulary import (
+from litertlm.checkpoint.gguf_pretokenizers import PRE_TOKENIZERS, PreTokenizer, byte_level
+from litertlm.checkpoint.gguf_vocabulary import (
     BYTE,
     CONTROL,
     UNKNOWN,
@@ -18,6 +17,7 @@ from litertlm.checkpoint.vocabulary import (
     USER_DEFINED,
     Vocabulary,
 )
+from litertlm.checkpoint.types import Tokenizer
 from litertlm.errors import UnsupportedModel
 
 Json = dict[str, Any]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from litertlm.checkpoint.vocabulary import NORMAL, USER_DEFINED, Vocabulary
+from litertlm.checkpoint.gguf_vocabulary import NORMAL, USER_DEFINED, Vocabulary
 
 SPACE = "\u2581"  # how SentencePiece writes a space
 

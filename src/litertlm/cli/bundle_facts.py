@@ -12,12 +12,12 @@ def described_bundle(path: Path) -> dict[str, Any]:
     Raises:
         DamagedBundle: the file is not one.
     """
-    from litertlm.bundle.inspect import read_bundle
-    from litertlm.bundle.prompting import (
+    from litertlm.bundle.prompt_config import (
         SAMPLER_SOURCE_KEY,
         TEMPLATE_KIND_KEY,
         TEMPLATE_REASONS_KEY,
     )
+    from litertlm.bundle.reader import read_bundle
 
     facts = read_bundle(path)
     prompts, system = facts.prompts, facts.header.system

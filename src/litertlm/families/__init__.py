@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from litertlm.checkpoint import Checkpoint
 from litertlm.errors import UnsupportedModel
 from litertlm.families.blocks import CacheShape, Signature, Step, Weights
-from litertlm.families.config import ConfigReader
+from litertlm.families.config_reader import ConfigReader
 from litertlm.families.multimodal import is_multimodal, text_part
 from litertlm.graph import Model
 

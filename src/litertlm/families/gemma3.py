@@ -10,8 +10,14 @@ from functools import partial
 
 from litertlm.families import blocks, stacks
 from litertlm.families.blocks import Step, Weights
-from litertlm.families.config import ConfigReader
-from litertlm.families.decoder import FULL, SLIDING, DecoderConfig, layer_windows, read_decoder
+from litertlm.families.config_reader import ConfigReader
+from litertlm.families.decoder_config import (
+    FULL,
+    SLIDING,
+    DecoderConfig,
+    layer_windows,
+    read_decoder,
+)
 from litertlm.families.rope import Rope, read_rope
 from litertlm.graph import Tensor
 

@@ -10,8 +10,8 @@ from functools import partial
 
 from litertlm.families import blocks, stacks
 from litertlm.families.blocks import Step, Weights
-from litertlm.families.config import ConfigReader
-from litertlm.families.decoder import (
+from litertlm.families.config_reader import ConfigReader
+from litertlm.families.decoder_config import (
     DecoderConfig,
     layer_windows,
     read_decoder,

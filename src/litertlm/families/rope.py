@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from litertlm.families.config import ConfigReader
+from litertlm.families.config_reader import ConfigReader
 from litertlm.graph import Dim, Tensor, ops, table
 from litertlm.graph.types import DType, Graph
 

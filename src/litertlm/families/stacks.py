@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from litertlm.families import blocks
 from litertlm.families.blocks import Step, Weights
-from litertlm.families.decoder import DecoderConfig
+from litertlm.families.decoder_config import DecoderConfig
 from litertlm.graph import Tensor, ops
 
 Attention = Callable[[int, Tensor], Tensor]

@@ -11,8 +11,8 @@ import pytest
 
 from fidelity.cases import template_text
 from litertlm.bundle.family_prompts import FAMILIES
-from litertlm.bundle.prompting import prompting, sampler
-from litertlm.bundle.template import adapt
+from litertlm.bundle.prompt_config import prompting, sampler
+from litertlm.bundle.template_adapter import adapt
 from litertlm.checkpoint import Checkpoint, Tokenizer
 
 
@@ -118,8 +118,8 @@ def test_thinking_and_tools_are_those_of_the_template() -> None:
 @pytest.mark.parametrize("family", ["qwen3", "gemma3_text", "phi3"])
 def test_a_familys_plain_template_is_its_format(family: str) -> None:
     names = {"qwen3": "qwen3", "gemma3_text": "gemma3", "phi3": "phi3"}
-    from litertlm.bundle.conversations import Conversation, assistant, system, user
-    from litertlm.bundle.engine_rules import compile_for_runtime, runtime_variables
+    from litertlm.bundle.probe_conversations import Conversation, assistant, system, user
+    from litertlm.bundle.runtime_jinja import compile_for_runtime, runtime_variables
 
     chat = Conversation([system("S"), user("a"), assistant("b"), user("c")])
     variables = runtime_variables(chat.messages, None, {}, add_generation_prompt=True)

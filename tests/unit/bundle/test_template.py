@@ -17,9 +17,10 @@ from fidelity.cases import (
     template_names,
     template_text,
 )
-from litertlm.bundle import chat_template, template
+from litertlm.bundle import hf_template as chat_template
+from litertlm.bundle import template_adapter as template
 from litertlm.bundle.adapted_template import NO_TEMPLATE, AdaptedTemplate
-from litertlm.bundle.conversations import (
+from litertlm.bundle.probe_conversations import (
     ANSWER,
     THOUGHT,
     TOOLS,
@@ -29,9 +30,9 @@ from litertlm.bundle.conversations import (
     thinking,
     user,
 )
-from litertlm.bundle.engine_rules import compile_for_runtime, runtime_variables
+from litertlm.bundle.runtime_jinja import compile_for_runtime, runtime_variables
 from litertlm.bundle.special_tokens import template_variables
-from litertlm.bundle.template import adapt
+from litertlm.bundle.template_adapter import adapt
 
 NAMES = template_names()
 DAY = datetime(2025, 3, 9, 12, 30)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from litertlm.bundle.template import adapt
+from litertlm.bundle.template_adapter import adapt
 
 TOKENS = {"eos_token": "<|end|>"}
 

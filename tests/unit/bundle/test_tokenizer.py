@@ -11,7 +11,7 @@ import pytest
 from tokenizers import Tokenizer as Reference
 
 from fidelity.gemma_like import tokenizer_json
-from litertlm.bundle.sample_texts import texts as strings
+from litertlm.bundle.probe_texts import texts as strings
 from litertlm.bundle.sentencepiece_bpe import (
     NotSentencePiece,
     match_control_pieces,

@@ -9,7 +9,7 @@ import pytest
 
 from litertlm.errors import UsageError
 from litertlm.runtime.engine import Decoding
-from litertlm.services.chat import Chat, ChatOptions
+from litertlm.services.chat.chat import Chat, ChatOptions
 from scripted import STOP, ScriptedEngine, render
 
 THINKS = {"thinking": ("<think>", "</think>")}

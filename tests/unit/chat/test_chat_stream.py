@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from litertlm.services.chat_stream import Piece, Splitter, StopFinder
+from litertlm.services.chat.stream import Piece, Splitter, StopFinder
 
 MARKERS = {"thinking": ("<think>", "</think>"), "tool": ("<tool_call>", "</tool_call>")}
 

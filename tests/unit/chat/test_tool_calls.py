@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from litertlm.services.tool_calls import may_be_calls, read_calls
+from litertlm.services.chat.tool_calls import may_be_calls, read_calls
 
 F = ("f", {"a": 1})
 PARAMETERS = {"f": ["a", "b"], "g": []}

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from litertlm.errors import UsageError
-from litertlm.services.chat import Chat, ChatOptions
-from litertlm.services.tool_calls import Call
-from litertlm.services.tools import Toolbox, answer_with_tools, load_tools
+from litertlm.services.chat.chat import Chat, ChatOptions
+from litertlm.services.chat.tool_calls import Call
+from litertlm.services.chat.tools import Toolbox, answer_with_tools, load_tools
 from scripted import ScriptedEngine, render
 
 FILE = '''

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from litertlm.bundle import container, metadata
-from litertlm.bundle.prompting import prompting, system_items
+from litertlm.bundle.prompt_config import prompting, system_items
 from litertlm.checkpoint import Checkpoint, Tokenizer
 from program import PROGRAM, isolated_environment, run_program
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from litertlm.cli.start import first_line
+from litertlm.cli.startup_line import first_line
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,10 @@ def test_what_it_says(arguments: list[str], line: str) -> None:
 
 
 def test_nothing_that_takes_time_is_imported_for_it() -> None:
-    code = "import sys, litertlm.cli.start; print({'click', 'json', 'pathlib'} & set(sys.modules))"
+    code = (
+        "import sys, litertlm.cli.startup_line; "
+        "print({'click', 'json', 'pathlib'} & set(sys.modules))"
+    )
     command = [sys.executable, "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}; {code}"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

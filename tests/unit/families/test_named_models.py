@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from litertlm.checkpoint import Checkpoint, Tokenizer
 from litertlm.families import build, identify
 from litertlm.graph.verify import verify
-from litertlm.services.convert import signatures
-from litertlm.services.options import ConvertOptions
+from litertlm.services.convert.conversion_options import ConvertOptions
+from litertlm.services.convert.convert import signatures
 from tiny import TinyModel, tensor_shapes
 
 CONFIGS: dict[str, dict[str, Any]] = json.loads(

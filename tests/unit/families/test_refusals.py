@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from litertlm.errors import DamagedCheckpoint, UnsupportedModel, UsageError
-from litertlm.services.convert import ConvertOptions, plan_conversion
+from litertlm.services.convert.convert import ConvertOptions, plan_conversion
 from tiny import MODELS, change_config, tensor_shapes, write_checkpoint, write_safetensors
 from tiny.checkpoint import tensor_values
 

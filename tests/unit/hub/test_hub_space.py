@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from litertlm.hub.info import RepoFile
-from litertlm.services.convert import ConvertOptions
-from litertlm.services.hub_space import bundle_sizes, checkpoint_sizes, gguf_sizes, in_words
+from litertlm.services.acquire.space import bundle_sizes, checkpoint_sizes, gguf_sizes, in_words
+from litertlm.services.convert.convert import ConvertOptions
 
 # Qwen/Qwen3-0.6B on the Hub: one BF16 file, its size in bytes, and its config.json.
 QWEN_BYTES = 1_503_300_328

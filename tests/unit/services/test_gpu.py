@@ -9,7 +9,7 @@ import pytest
 
 from litertlm.runtime.bundle_info import BundleInfo
 from litertlm.runtime.engine import EngineOptions
-from litertlm.services.gpu import gpu_or_cpu
+from litertlm.services.chat.gpu import gpu_or_cpu
 from recorder import Recorder
 
 

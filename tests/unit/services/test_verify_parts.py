@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from litertlm.bundle import container, metadata
-from litertlm.bundle.inspect import read_bundle, read_tokenizer
-from litertlm.bundle.prompting import Prompting, prompting
+from litertlm.bundle.prompt_config import Prompting, prompting
+from litertlm.bundle.reader import read_bundle, read_tokenizer
 from litertlm.bundle.rewrite import rewrite
 from litertlm.checkpoint import open_checkpoint
 from litertlm.errors import QualityCheckFailed
-from litertlm.services.convert import convert
-from litertlm.services.options import ConvertOptions
+from litertlm.services.convert.conversion_options import ConvertOptions
+from litertlm.services.convert.convert import convert
 from litertlm.services.verify.behaviour import Answer, fault_of, judge_answers
 from litertlm.services.verify.prompts import check_stored_prompts
 from litertlm.services.verify.quality import distance, reference_logits

@@ -10,7 +10,7 @@ import click
 from litertlm.cli.app import App
 from litertlm.cli.app import command as make_command
 from litertlm.errors import UsageError
-from litertlm.services.config_options import OPTIONS, Value
+from litertlm.services.chat.config_options import OPTIONS, Value
 
 _KEYS = "Keys: " + ", ".join(OPTIONS) + "."
 
@@ -29,7 +29,7 @@ def command() -> None:
 @click.argument("values", nargs=-1, required=True, metavar="VALUE...")
 def _set(app: App, model: str, key: str, values: tuple[str, ...]) -> None:
     """Set MODEL's default of KEY; several values for `stop`."""
-    from litertlm.services.config import set_default
+    from litertlm.services.chat.config import set_default
 
     name = _name(app, model)
     value = set_default(app.settings.config_file, name, key, values)
@@ -42,7 +42,7 @@ def _set(app: App, model: str, key: str, values: tuple[str, ...]) -> None:
 @click.argument("model", required=False)
 def _show(app: App, model: str | None) -> None:
     """Show MODEL's defaults, or those of all models."""
-    from litertlm.services.config import read_config
+    from litertlm.services.chat.config import read_config
 
     config = read_config(app.settings.config_file)
     names = [_name(app, model)] if model else list(config)
@@ -67,7 +67,7 @@ def _show(app: App, model: str | None) -> None:
 @click.argument("key", required=False)
 def _unset(app: App, model: str, key: str | None) -> None:
     """Remove MODEL's default of KEY, or all of its defaults."""
-    from litertlm.services.config import unset_default
+    from litertlm.services.chat.config import unset_default
 
     name = _name(app, model)
     if not unset_default(app.settings.config_file, name, key):
@@ -82,8 +82,8 @@ for _subcommand in (_set, _show, _unset):
 
 def _name(app: App, model: str) -> str:
     """The name under which `run` looks for the model's defaults."""
-    from litertlm.services.acquire import installed_name
-    from litertlm.services.reference import BundleFile, resolve
+    from litertlm.services.acquire.acquire import installed_name
+    from litertlm.services.acquire.reference import BundleFile, resolve
 
     reference = resolve(model, store=app.store, cwd=app.settings.cwd)
     if isinstance(reference, BundleFile):

@@ -53,8 +53,8 @@ def command(
     compared with the checkpoint's. Then the model is asked two short questions; an answer that is
     empty or repeats itself is only warned of.
     """
-    from litertlm.services.acquire import acquire
-    from litertlm.services.sources import AcquireRequest
+    from litertlm.services.acquire.acquire import acquire
+    from litertlm.services.acquire.sources import AcquireRequest
     from litertlm.store import Store
 
     store = Store(app.settings.cwd / output_dir) if output_dir else app.store

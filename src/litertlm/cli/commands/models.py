@@ -10,7 +10,7 @@ from litertlm.cli.output import human_bytes, table
 @make_command("models")
 def command(app: App) -> None:
     """List the models that have a short name; `run` takes others of the same families too."""
-    from litertlm.services.catalog import CATALOG
+    from litertlm.services.acquire.catalog import CATALOG
 
     on_disk = {model.name for model in app.store.installed()}
     fields = [

@@ -29,8 +29,8 @@ def command(
     **values: Any,
 ) -> None:
     """Get MODEL ready to run: download it, and convert it if it needs to be."""
-    from litertlm.services.acquire import acquire
-    from litertlm.services.sources import AcquireRequest
+    from litertlm.services.acquire.acquire import acquire
+    from litertlm.services.acquire.sources import AcquireRequest
 
     request = AcquireRequest(
         model,

@@ -13,7 +13,7 @@ from litertlm.cli.output import human_bytes
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 def command(app: App, models: tuple[str, ...]) -> None:
     """Remove each MODEL from disk, with its checkpoint and the runtime's cache."""
-    from litertlm.services.acquire import remove_installed
+    from litertlm.services.acquire.acquire import remove_installed
 
     removed = []
     for text in models:

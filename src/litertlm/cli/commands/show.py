@@ -19,8 +19,8 @@ from litertlm.cli.output import human_bytes
 @click.option("--template", is_flag=True, help="Print the chat template that the runtime renders.")
 def command(app: App, model: str, template: bool) -> None:
     """Show what is known about MODEL, which is on disk: where it came from, how it is prompted."""
-    from litertlm.services.acquire import find_installed
-    from litertlm.services.catalog import lookup
+    from litertlm.services.acquire.acquire import find_installed
+    from litertlm.services.acquire.catalog import lookup
 
     installed = find_installed(model, store=app.store, settings=app.settings)
     if template:
@@ -35,8 +35,8 @@ def command(app: App, model: str, template: bool) -> None:
 
 
 def _print_template(app: App, bundle: Path) -> None:
-    from litertlm.bundle.inspect import read_bundle
-    from litertlm.bundle.prompting import CHAT_TEMPLATE_KEY
+    from litertlm.bundle.prompt_config import CHAT_TEMPLATE_KEY
+    from litertlm.bundle.reader import read_bundle
 
     facts = read_bundle(bundle)
     text = facts.prompts.template or ""

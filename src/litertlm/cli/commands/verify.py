@@ -46,7 +46,7 @@ def command(
     quality: the logits are those of the checkpoint in float32 (needs ai-edge-litert). behaviour:
     it answers and stops. Exit code 9 if a check fails.
     """
-    from litertlm.services.acquire import find_installed
+    from litertlm.services.acquire.acquire import find_installed
     from litertlm.services.verify import verify as service
 
     installed = find_installed(model, store=app.store, settings=app.settings)

@@ -13,11 +13,11 @@ from pathlib import Path
 from litertlm.cli.answers import stats_line
 from litertlm.cli.output import listing
 from litertlm.cli.repl.clipboard import copy_with_program, terminal_copy_sequence
-from litertlm.cli.repl.saved import read_conversation, write_conversation
+from litertlm.cli.repl.conversation_file import read_conversation, write_conversation
 from litertlm.cli.repl.state import Repl
 from litertlm.errors import UsageError
-from litertlm.services.attachments import kinds_taken, read_attachment
-from litertlm.services.config_options import OPTIONS, Value, find_option, parse_value
+from litertlm.services.chat.attachments import kinds_taken, read_attachment
+from litertlm.services.chat.config_options import OPTIONS, Value, find_option, parse_value
 
 
 class Next(Enum):

@@ -15,15 +15,15 @@ from litertlm.cli.answers import Shown, cut_off, interruptible, stats_line
 from litertlm.cli.app import App
 from litertlm.cli.errors import told
 from litertlm.cli.repl.terminal import echo, restored_terminal
-from litertlm.cli.running import RunRequest, loader, pieces_of
+from litertlm.cli.run_session import RunRequest, loader, pieces_of
 from litertlm.cli.signals import Interrupted, on_ctrl_c
 from litertlm.errors import LiteRtLmError
-from litertlm.services.attachments import kinds_of
+from litertlm.services.chat.attachments import kinds_of
 from litertlm.store import InstalledModel
 
 if TYPE_CHECKING:
     from litertlm.cli.repl.state import Repl
-    from litertlm.services.tool_calls import Call
+    from litertlm.services.chat.tool_calls import Call
 
 
 class _Closed(Interrupted):

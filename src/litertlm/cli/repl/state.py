@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Protocol
 from litertlm.cli.output import Output
 from litertlm.cli.signals import uninterrupted
 from litertlm.runtime.engine import Attachment
-from litertlm.services.attachments import check_kinds, kinds_of
-from litertlm.services.chat import Chat
-from litertlm.services.config_options import OPTIONS, Value
-from litertlm.services.run import LoadedModel, chat_options
+from litertlm.services.chat.attachments import check_kinds, kinds_of
+from litertlm.services.chat.chat import Chat
+from litertlm.services.chat.config_options import OPTIONS, Value
+from litertlm.services.chat.run import LoadedModel, chat_options
 
 if TYPE_CHECKING:
-    from litertlm.services.tools import Toolbox
+    from litertlm.services.chat.tools import Toolbox
 
 Values = dict[str, Value]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from litertlm.errors import EngineFailed
 from litertlm.runtime.bundle_info import read_bundle_info
-from litertlm.services.child.process import Child, ChildFailed, absolute
-from litertlm.services.hub_space import bundle_sizes, free_memory, in_words
-from litertlm.services.prompt import is_base_model
+from litertlm.services.acquire.space import bundle_sizes, free_memory, in_words
+from litertlm.services.chat.prompt import is_base_model
 from litertlm.services.verify.report import Check, Verdict, judged, not_checked
+from litertlm.services.worker.worker import Child, ChildFailed, absolute
 
 QUESTIONS = (
     "What is the capital of France?",

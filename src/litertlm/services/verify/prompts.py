@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
 
-from litertlm.bundle.conversations import Conversation, known_conversations
-from litertlm.bundle.inspect import BundleFacts
-from litertlm.bundle.prompting import Prompting
+from litertlm.bundle.probe_conversations import Conversation, known_conversations
+from litertlm.bundle.prompt_config import Prompting
+from litertlm.bundle.reader import BundleFacts
 from litertlm.checkpoint import Tokenizer
-from litertlm.services.child.process import Child, ChildFailed, absolute
 from litertlm.services.verify.report import Check, Verdict, judged, not_checked
 from litertlm.services.verify.stub import plain_sections, write_stub
+from litertlm.services.worker.worker import Child, ChildFailed, absolute
 
 _SHOWN = 3  # problems of one kind
 _SECONDS = 300.0  # more than the largest tokenizer takes on a slow machine
@@ -171,7 +171,7 @@ def _prompts(
 
 def _should(chat: Conversation, wanted: Prompting, now: datetime) -> str | None:
     """The prompt of the checkpoint's own template; None where it refuses the conversation."""
-    from litertlm.bundle.chat_template import TemplateError, render  # Jinja
+    from litertlm.bundle.hf_template import TemplateError, render  # Jinja
 
     assert wanted.original_template is not None
     try:

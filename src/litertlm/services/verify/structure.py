@@ -9,7 +9,7 @@ from pathlib import Path
 
 from litertlm.bundle import container
 from litertlm.bundle.container import Header, PlacedSection
-from litertlm.bundle.model_section import weight_ranges
+from litertlm.bundle.tflite_buffers import weight_ranges
 from litertlm.errors import DamagedBundle
 from litertlm.services.verify.report import Check, Verdict, judged
 from litertlm.store.files import file_sha256

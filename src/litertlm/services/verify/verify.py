@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from litertlm.bundle import container, metadata
-from litertlm.bundle.inspect import BundleFacts, read_bundle
-from litertlm.bundle.prompting import Prompting, prompting, system_items
+from litertlm.bundle.probe_texts import PROSE
+from litertlm.bundle.prompt_config import Prompting, prompting, system_items
+from litertlm.bundle.reader import BundleFacts, read_bundle
 from litertlm.bundle.rewrite import rewrite
-from litertlm.bundle.sample_texts import PROSE
 from litertlm.checkpoint import Checkpoint, open_checkpoint
 from litertlm.checkpoint.lora_config import is_adapter
 from litertlm.errors import ModelNotFound
 from litertlm.progress import Progress
 from litertlm.runtime.interpreter import interpreter_is_there
-from litertlm.services.catalog import CATALOG
+from litertlm.services.acquire.catalog import CATALOG
 from litertlm.services.verify.behaviour import check_behaviour
 from litertlm.services.verify.prompts import Reading, check_stored_prompts, reading
 from litertlm.services.verify.report import Check, Verdict, not_checked

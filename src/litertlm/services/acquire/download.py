@@ -15,10 +15,11 @@ from litertlm.checkpoint.folder import refuse_quantized
 from litertlm.checkpoint.lora_config import CONFIG_FILE, LoraConfig, is_adapter, read_lora_config
 from litertlm.errors import LiteRtLmError, ModelNotFound, NetworkError, UnsupportedModel
 from litertlm.progress import Progress
-from litertlm.services.catalog import suggestions
-from litertlm.services.fetch import FetchedBundle, FetchedCheckpoint
-from litertlm.services.hub_report import announce
-from litertlm.services.hub_space import (
+from litertlm.services.acquire.catalog import suggestions
+from litertlm.services.acquire.fetched import FetchedBundle, FetchedCheckpoint
+from litertlm.services.acquire.hub_report import announce
+from litertlm.services.acquire.reference import HubModel, not_an_adapter, nothing_to_convert
+from litertlm.services.acquire.space import (
     Sizes,
     bundle_sizes,
     check_disk,
@@ -26,8 +27,7 @@ from litertlm.services.hub_space import (
     checkpoint_sizes,
     gguf_sizes,
 )
-from litertlm.services.options import ConvertOptions
-from litertlm.services.reference import HubModel, not_an_adapter, nothing_to_convert
+from litertlm.services.convert.conversion_options import ConvertOptions
 from litertlm.settings import Settings
 from litertlm.store import Provenance, announce_provenance, timestamp
 from litertlm.store.files import file_sha256, write_whole

@@ -38,7 +38,7 @@ class ChildFailed(Exception):
 
 
 class Child:
-    """`python -m litertlm.services.child.<module>`, which ends with this process at the latest.
+    """`python -m litertlm.services.worker.<module>`, which ends with this process at the latest.
 
     It takes orders, one JSON object a line, and gives one JSON object as its answer.
 

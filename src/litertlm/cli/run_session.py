@@ -19,17 +19,17 @@ from litertlm.cli.answers import (
 from litertlm.cli.app import App
 from litertlm.cli.signals import Interrupted, ending_signals
 from litertlm.errors import UsageError
-from litertlm.services.attachments import kinds_of
-from litertlm.services.chat import Chat
-from litertlm.services.chat_stream import Piece
-from litertlm.services.config_options import Value
-from litertlm.services.run import LoadedModel, load_model
+from litertlm.services.chat.attachments import kinds_of
+from litertlm.services.chat.chat import Chat
+from litertlm.services.chat.config_options import Value
+from litertlm.services.chat.run import LoadedModel, load_model
+from litertlm.services.chat.stream import Piece
 from litertlm.store import InstalledModel
 
 if TYPE_CHECKING:
     from litertlm.runtime.engine import Attachment
-    from litertlm.services.tool_calls import Call
-    from litertlm.services.tools import Toolbox
+    from litertlm.services.chat.tool_calls import Call
+    from litertlm.services.chat.tools import Toolbox
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def pieces_of(
     """The answer to the messages as they are."""
     if toolbox is None:
         return chat.proceed()
-    from litertlm.services.tools import answer_with_tools
+    from litertlm.services.chat.tools import answer_with_tools
 
     return answer_with_tools(chat, toolbox, allow, running)
 

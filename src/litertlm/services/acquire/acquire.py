@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 from litertlm.errors import DamagedBundle, ModelNotFound, UsageError
 from litertlm.progress import Progress
-from litertlm.services.fetch import FetchedBundle, FetchedCheckpoint
-from litertlm.services.options import ConvertOptions, with_static_shapes
-from litertlm.services.reference import (
+from litertlm.services.acquire.fetched import FetchedBundle, FetchedCheckpoint
+from litertlm.services.acquire.reference import (
     BundleFile,
     CatalogPackage,
     HubModel,
@@ -27,7 +26,8 @@ from litertlm.services.reference import (
     size_from_name,
     size_in_words,
 )
-from litertlm.services.sources import AcquireRequest, Source, local_name, source_of
+from litertlm.services.acquire.sources import AcquireRequest, Source, local_name, source_of
+from litertlm.services.convert.conversion_options import ConvertOptions, with_static_shapes
 from litertlm.settings import Settings
 from litertlm.store import (
     BUNDLE_SUFFIX,
@@ -246,7 +246,7 @@ def _convert(
 ) -> tuple[Provenance, Report]:
     _set_up_process()  # before numpy is first imported, which is below
     from litertlm.checkpoint import open_checkpoint
-    from litertlm.services.convert import Conversion, convert, count_parameters
+    from litertlm.services.convert.convert import Conversion, convert, count_parameters
 
     base = fetched.base
     base_path = base.path if base else None

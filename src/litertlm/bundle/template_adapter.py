@@ -24,14 +24,14 @@ from typing import Any
 
 import jinja2
 
-from litertlm.bundle import chat_template as reference
-from litertlm.bundle import conversations as known
+from litertlm.bundle import hf_template as reference
+from litertlm.bundle import probe_conversations as known
 from litertlm.bundle.adapted_template import PLAIN_TEMPLATE, AdaptedTemplate
-from litertlm.bundle.conversations import Conversation
-from litertlm.bundle.engine_rules import Refused, compile_for_runtime, runtime_variables
-from litertlm.bundle.literals import text_literal
-from litertlm.bundle.minijinja import Printer, Untranslatable
+from litertlm.bundle.jinja_literals import text_literal
 from litertlm.bundle.minijinja_macros import PYTHON_JSON, PYTHON_TEXT
+from litertlm.bundle.minijinja_translator import Printer, Untranslatable
+from litertlm.bundle.probe_conversations import Conversation
+from litertlm.bundle.runtime_jinja import Refused, compile_for_runtime, runtime_variables
 from litertlm.bundle.special_tokens import template_variables
 
 _NORMALISE = """\

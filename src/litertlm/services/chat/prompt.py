@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from litertlm.runtime.bundle_info import BundleInfo
-from litertlm.services.catalog import lookup
-from litertlm.services.chat import Message, Render
+from litertlm.services.acquire.catalog import lookup
+from litertlm.services.chat.chat import Message, Render
 
 TEMPLATE_KEY = "chat_template"
 VARIABLES_KEY = "template_variables"
@@ -58,7 +58,7 @@ def template_render(info: BundleInfo) -> Render:
     source = template_source(info)
     if not source:
         return _affix_render(info.affixes)
-    from litertlm.bundle import chat_template as jinja
+    from litertlm.bundle import hf_template as jinja
 
     variables = json.loads(info.properties.get(VARIABLES_KEY, "{}"))
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from litertlm import __version__
 from litertlm.bundle import container, metadata
-from litertlm.bundle.prompting import Prompting, prompting, system_items
+from litertlm.bundle.prompt_config import Prompting, prompting, system_items
 from litertlm.bundle.rewrite import packed_tokenizer
 from litertlm.bundle.tokenizer import choose_tokenizer
 from litertlm.checkpoint import Checkpoint, open_checkpoint
@@ -32,7 +32,7 @@ from litertlm.graph import Dim
 from litertlm.graph.verify import verify
 from litertlm.progress import Progress
 from litertlm.quantize import RECIPES, Recipe, apply
-from litertlm.services.options import DEFAULT_CONTEXT, ConvertOptions
+from litertlm.services.convert.conversion_options import DEFAULT_CONTEXT, ConvertOptions
 from litertlm.services.verify.prompts import Reading, reading
 from litertlm.services.verify.report import Verdict
 from litertlm.store import REJECTED_SUFFIX

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from litertlm.errors import UsageError
-from litertlm.services.attachments import read_attachment
-from litertlm.services.chat import Chat, Message
-from litertlm.services.config_options import Value
+from litertlm.services.chat.attachments import read_attachment
+from litertlm.services.chat.chat import Chat, Message
+from litertlm.services.chat.config_options import Value
 
 
 def write_conversation(path: Path, model: str, options: Mapping[str, Value], chat: Chat) -> None:

@@ -12,17 +12,17 @@ from litertlm.errors import UsageError
 from litertlm.progress import Progress
 from litertlm.runtime.bundle_info import BundleInfo, read_bundle_info
 from litertlm.runtime.engine import Decoding, Engine, EngineOptions, Sampling
-from litertlm.services.attachments import check_kinds
-from litertlm.services.chat import Chat, ChatOptions, Render
-from litertlm.services.chat_stream import THINKING_MARKERS
-from litertlm.services.config_options import Value
-from litertlm.services.prompt import (
+from litertlm.services.chat.attachments import check_kinds
+from litertlm.services.chat.chat import Chat, ChatOptions, Render
+from litertlm.services.chat.config_options import Value
+from litertlm.services.chat.prompt import (
     base_model_notice,
     is_base_model,
     plain_render,
     template_render,
     template_source,
 )
+from litertlm.services.chat.stream import THINKING_MARKERS
 
 Values = Mapping[str, Value]
 LoadEngine = Callable[..., Engine]
@@ -117,7 +117,7 @@ def load_model(
         kinds=kinds,
     )
     if backend == "gpu":
-        from litertlm.services.gpu import gpu_or_cpu
+        from litertlm.services.chat.gpu import gpu_or_cpu
 
         options = gpu_or_cpu(bundle, info, options, progress)
     made: list[Render] = []
@@ -193,7 +193,7 @@ def _markers(info: BundleInfo, tools: Sequence[object]) -> dict[str, tuple[str, 
     elif info.thinking or any(mark in template for mark in THINKING_MARKERS):
         markers["thinking"] = THINKING_MARKERS
     if tools:
-        from litertlm.services.tool_calls import MARKERS
+        from litertlm.services.chat.tool_calls import MARKERS
 
         markers["tool"] = next((pair for pair in MARKERS if pair[0] in template), MARKERS[0])
     return markers

@@ -22,7 +22,7 @@ from typing import cast
 from jinja2 import nodes
 
 from litertlm.bundle import minijinja_methods as methods
-from litertlm.bundle.literals import text_literal
+from litertlm.bundle.jinja_literals import text_literal
 from litertlm.bundle.minijinja_loops import LeftFromElsewhere, without_loop_controls
 
 _BINARY: dict[type[nodes.BinExpr], str] = {

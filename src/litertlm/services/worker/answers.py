@@ -1,6 +1,6 @@
 """What a model answers, greedily.
 
-    python -m litertlm.services.child.answers FOLDER
+    python -m litertlm.services.worker.answers FOLDER
 
 The order: `{"bundle": path, "cache": path or null for none, "threads": count, "questions":
 [text, ...], "max_tokens": count, "seconds": number or null}`. The answer: `{"answers": [[token's
@@ -19,8 +19,8 @@ from litertlm.errors import LiteRtLmError
 from litertlm.runtime.bundle_info import read_bundle_info
 from litertlm.runtime.engine import Decoding, EngineOptions, Sampling
 from litertlm.runtime.litert import load_engine
-from litertlm.services.child.orders import Orders, obey
-from litertlm.services.prompt import template_render
+from litertlm.services.chat.prompt import template_render
+from litertlm.services.worker.serve import Orders, obey
 
 _GREEDY = Sampling(temperature=1.0, top_k=1, top_p=1.0, seed=0)
 

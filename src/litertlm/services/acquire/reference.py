@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from litertlm.errors import ModelNotFound, UnsupportedModel, UsageError
-from litertlm.services.catalog import CatalogEntry, lookup, suggestions
+from litertlm.services.acquire.catalog import CatalogEntry, lookup, suggestions
 from litertlm.store import BUNDLE_SUFFIX, LOCAL_ORG, ModelName, Store, parse_name
 
 _HUB_HOSTS = {"huggingface.co", "www.huggingface.co", "hf.co"}

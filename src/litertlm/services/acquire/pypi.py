@@ -15,8 +15,8 @@ from pathlib import Path
 
 from litertlm.errors import DamagedCheckpoint, NetworkError
 from litertlm.progress import Progress
-from litertlm.services.catalog import Package
-from litertlm.services.fetch import FetchedCheckpoint
+from litertlm.services.acquire.catalog import Package
+from litertlm.services.acquire.fetched import FetchedCheckpoint
 from litertlm.settings import Settings
 from litertlm.store.files import appearing, remove, temporary_path
 

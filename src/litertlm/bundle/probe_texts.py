@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from litertlm.bundle.conversations import TEXTS
+from litertlm.bundle.probe_conversations import TEXTS
 
 # First and last code points of blocks, one or more for each script and for symbols.
 BLOCKS = (

@@ -1,6 +1,6 @@
 """What the runtime makes of prompts and texts, and what the tokenizers library makes of them.
 
-    python -m litertlm.services.child.texts FOLDER
+    python -m litertlm.services.worker.texts FOLDER
 
 The first order, `{"tokenizer": path or null, "texts": count}`, comes before there is a bundle: a
 large tokenizer.json takes a second to load. The second is
@@ -21,11 +21,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from litertlm.bundle.conversations import known_conversations
-from litertlm.bundle.sample_texts import texts
+from litertlm.bundle.probe_conversations import known_conversations
+from litertlm.bundle.probe_texts import texts
 from litertlm.errors import EngineFailed
-from litertlm.runtime.texts import open_texts
-from litertlm.services.child.orders import Orders, obey
+from litertlm.runtime.render_tokenize import open_texts
+from litertlm.services.worker.serve import Orders, obey
 
 _SPECIAL = 50  # tokens that are mixed into the texts
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from litertlm.errors import LiteRtLmError
 from litertlm.runtime.engine import Attachment, Decoding, Engine, Session, prompt_too_long
-from litertlm.services.chat_stream import Piece, Splitter, StopFinder
+from litertlm.services.chat.stream import Piece, Splitter, StopFinder
 
 Message = dict[str, Any]
 

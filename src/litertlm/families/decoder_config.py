@@ -8,7 +8,7 @@ from typing import Any
 
 from litertlm.families import blocks
 from litertlm.families.blocks import CacheShape
-from litertlm.families.config import ConfigReader
+from litertlm.families.config_reader import ConfigReader
 from litertlm.families.rope import Rope
 
 FULL, SLIDING = "full_attention", "sliding_attention"

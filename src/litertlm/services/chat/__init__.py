@@ -1,0 +1,1 @@
+"""Ask a model, and keep the conversation."""

@@ -1,0 +1,1 @@
+"""Convert a checkpoint to a bundle."""
