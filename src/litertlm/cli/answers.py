@@ -16,7 +16,7 @@ from litertlm.services.chat.stream import Piece
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 
 
-class Shown:
+class AnswerPrinter:
     """Draws the pieces of answers.
 
     The answer goes to stdout; thinking is not the answer and goes to stderr, dimmed on a terminal.
@@ -28,7 +28,7 @@ class Shown:
 
     def __init__(self, output: Output, *, plain: bool, thinking: bool) -> None:
         self._output = output
-        size = output.answer_size()
+        size = output.stdout_terminal_size()
         self._on_terminal = size is not None
         self._size = None if plain else size
         self._thinking = thinking
@@ -45,7 +45,7 @@ class Shown:
         if piece.kind == "thinking" and not self._thinking:
             if not self._told:
                 self._told = True
-                self._output.passing("Thinking...")
+                self._output.transient("Thinking...")
             return
         if self._last and piece.kind != self._last:
             self._end_part()
@@ -53,11 +53,11 @@ class Shown:
             if self._size and self._aside is None:
                 self._aside = self._markdown(self._size, base="dim")
             text = self._aside.feed(piece.text) if self._aside else printable(piece.text)
-            self._output.aside(text)
+            self._output.write_stderr(text)
         else:
             if self._size and self._answer is None:
                 self._answer = self._markdown(self._size)
-            self._output.answer(self._drawn(piece.text))
+            self._output.write_stdout(self._drawn(piece.text))
         self._last = piece.kind
         self._ended_line = piece.text.endswith("\n")
 
@@ -79,11 +79,11 @@ class Shown:
         end = "" if self._ended_line else "\n"
         if self._last == "thinking":
             rest = self._aside.finish() if self._aside else ""
-            self._output.aside(rest + end + "\n")
+            self._output.write_stderr(rest + end + "\n")
             self._aside = None
         else:
             rest = self._answer.finish() if self._answer else ""
-            self._output.answer(rest + end)
+            self._output.write_stdout(rest + end)
             self._answer = None
 
 
@@ -126,7 +126,7 @@ def stats_line(answer: Answer) -> str:
     )
 
 
-def cut_off(answer: Answer) -> str:
+def truncation_notice(answer: Answer) -> str:
     """What to tell of an answer that did not come to its own end; empty if it did."""
     if answer.finish_reason == "context":
         return "The answer ends here because the context is full; --context makes it larger."

@@ -69,6 +69,12 @@ def current_app() -> App:
     return App(settings=settings, output=make_output(common))
 
 
+def help_without_command(context: click.Context) -> None:
+    """For a group that is run without a command: print its help on stdout."""
+    if context.invoked_subcommand is None:
+        current_app().output.write_stdout(context.get_help(), end="\n")
+
+
 def _option(name: str, text: str, **more: Any) -> click.Option:
     return click.Option(
         [name], help=text, expose_value=False, is_eager=True, callback=_remember, **more

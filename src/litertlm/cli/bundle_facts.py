@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 
-def described_bundle(path: Path) -> dict[str, Any]:
+def bundle_fields(path: Path) -> dict[str, Any]:
     """Fields for `show`, read from any `.litertlm` file.
 
     Raises:
@@ -45,7 +45,7 @@ def bundle_lines(fields: dict[str, Any]) -> list[str]:
     sampler = fields["sampler"]
     where = f" ({sampler['source']})" if sampler["source"] else ""
     greedy = sampler["type"] == "greedy" or sampler["top_k"] == 1
-    chosen = (
+    sampling = (
         "greedy"
         if greedy
         else f"temperature {sampler['temperature']:g}, top-k {sampler['top_k']}, "
@@ -57,7 +57,7 @@ def bundle_lines(fields: dict[str, Any]) -> list[str]:
         "template": template,
         "BOS": _tokens(fields["start_tokens"]) or "none is added",
         "stops at": _tokens(fields["stop_tokens"]) or "nothing",
-        "sampler": chosen + where,
+        "sampler": sampling + where,
         "can": ", ".join(name for name in ("thinking", "tools") if fields[name]) or None,
         "tokenizer": _TOKENIZERS.get(fields["tokenizer"], fields["tokenizer"]),
     }

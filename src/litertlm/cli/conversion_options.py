@@ -19,7 +19,7 @@ from litertlm.services.convert.conversion_options import (
 _DEFAULTS = ConvertOptions()
 
 
-class Lengths(click.ParamType[tuple[int, ...]]):
+class PrefillLengths(click.ParamType[tuple[int, ...]]):
     """Prefill lengths: `8,64,128`, ascending, each once."""
 
     name = "lengths"
@@ -43,7 +43,7 @@ class Lengths(click.ParamType[tuple[int, ...]]):
 
 
 def conversion_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options; `chosen` makes `ConvertOptions` of their values."""
+    """Add the options; `convert_options` makes `ConvertOptions` of their values."""
     lengths = ",".join(map(str, DEFAULT_PREFILL_LENGTHS))
     for option in reversed(
         [
@@ -70,7 +70,7 @@ def conversion_options(function: Callable[..., Any]) -> Callable[..., Any]:
             ),
             click.option(
                 "--prefill-seq-len",
-                type=Lengths(),
+                type=PrefillLengths(),
                 metavar="TOKENS,...",
                 help="Prefill lengths of static shapes, which this option implies.  "
                 f"[default: {lengths}]",
@@ -81,7 +81,7 @@ def conversion_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def chosen(
+def convert_options(
     quantize: str,
     kv_cache_max_len: int | None,
     shapes: str | None,

@@ -8,7 +8,7 @@ from litertlm.store import InstalledModel, ModelName, Store
 from litertlm.store.files import size_of
 
 
-def described(model: InstalledModel, store: Store) -> dict[str, Any]:
+def model_fields(model: InstalledModel, store: Store) -> dict[str, Any]:
     """The fields that every command uses for a model on disk."""
     sizes = store.sizes(model)
     provenance = model.provenance
@@ -33,7 +33,7 @@ def described(model: InstalledModel, store: Store) -> dict[str, Any]:
     }
 
 
-def described_checkpoint(name: ModelName, store: Store) -> dict[str, Any]:
+def checkpoint_fields(name: ModelName, store: Store) -> dict[str, Any]:
     """The same fields for a model of which only the checkpoint is on disk; `path` is null."""
     nbytes = size_of(store.checkpoint_dir(name))
     return {

@@ -75,8 +75,8 @@ def exit_code_of(error: errors.LiteRtLmError) -> int:
     return INTERNAL
 
 
-def guarded(action: Callable[[], None], output: Callable[[], Output]) -> int:
-    """Run `action` and return the process's exit code; whatever it raises is told on stderr.
+def run_guarded(action: Callable[[], None], output: Callable[[], Output]) -> int:
+    """Run `action` and return the process's exit code; print what it raises on stderr.
 
     Args:
         output: gives the `Output` with the options that are known by then.
@@ -91,20 +91,20 @@ def guarded(action: Callable[[], None], output: Callable[[], Output]) -> int:
         signals.ignore()
         # The prompt line may have been cut off between making a coroutine and awaiting it.
         warnings.simplefilter("ignore", RuntimeWarning)
-        _tell(output(), "Interrupted", "Interrupted.", INTERRUPTED)
+        _report(output(), "Interrupted", "Interrupted.", INTERRUPTED)
         return INTERRUPTED
     except click.UsageError as error:
         return _usage(error, output())
     except errors.LiteRtLmError as error:
         code = exit_code_of(error)
-        _trace(output(), error)
-        _tell(output(), type(error).__name__, error.what, code, error.why, error.hint)
+        _print_traceback(output(), error)
+        _report(output(), type(error).__name__, error.what, code, error.why, error.hint)
         return code
     except OSError as error:
         return _os_error(error, output())
     except MemoryError as error:
-        _trace(output(), error)
-        _tell(output(), "MemoryError", "Not enough memory.", NO_RESOURCES)
+        _print_traceback(output(), error)
+        _report(output(), "MemoryError", "Not enough memory.", NO_RESOURCES)
         return NO_RESOURCES
     except Exception as error:  # noqa: BLE001 - the last resort, and it hides nothing
         return _internal(error, output())
@@ -115,7 +115,7 @@ def _usage(error: click.UsageError, output: Output) -> int:
     command = error.ctx.command_path if error.ctx else "litert-lm-cli"
     message = error.format_message()
     hint = f"`{command} --help` shows the usage."
-    _tell(output, "UsageError", message, USAGE, hint=hint)
+    _report(output, "UsageError", message, USAGE, hint=hint)
     return USAGE
 
 
@@ -123,39 +123,39 @@ def _os_error(error: OSError, output: Output) -> int:
     code = _OS_ERRORS.get(error.errno or 0)
     if code is None:
         return _internal(error, output)
-    _trace(output, error)
+    _print_traceback(output, error)
     reason = os.strerror(error.errno or 0)
     where = f": {error.filename}" if error.filename else ""
-    _tell(output, type(error).__name__, f"{reason}{where}.", code)
+    _report(output, type(error).__name__, f"{reason}{where}.", code)
     return code
 
 
 def _internal(error: Exception, output: Output) -> int:
-    _trace(output, error)
+    _print_traceback(output, error)
     hint = "" if output.verbose else "Run again with --verbose for the traceback."
     what = f"Internal error: {type(error).__name__}: {error}"
-    _tell(output, "InternalError", what, INTERNAL, hint=hint)
+    _report(output, "InternalError", what, INTERNAL, hint=hint)
     return INTERNAL
 
 
-def _trace(output: Output, error: BaseException) -> None:
+def _print_traceback(output: Output, error: BaseException) -> None:
     if output.verbose:
         output.detail("".join(traceback.format_exception(error)).rstrip())
 
 
-def _tell(output: Output, kind: str, what: str, code: int, why: str = "", hint: str = "") -> None:
-    text = _in_words(what, why, hint)
+def _report(output: Output, kind: str, what: str, code: int, why: str = "", hint: str = "") -> None:
+    text = _format_error_text(what, why, hint)
     fields = {"type": kind, "exit_code": code, "message": what, "why": why, "hint": hint}
     with suppress(OSError):  # a closed terminal has nobody to tell
         output.error(text, fields)
 
 
-def told(error: errors.LiteRtLmError) -> str:
+def format_error(error: errors.LiteRtLmError) -> str:
     """An error in words, for a chat that goes on."""
-    return _in_words(error.what, error.why, error.hint)
+    return _format_error_text(error.what, error.why, error.hint)
 
 
-def _in_words(what: str, why: str, hint: str) -> str:
+def _format_error_text(what: str, why: str, hint: str) -> str:
     text = f"✗ {what}"
     if rest := [part for part in (why, hint) if part]:
         text += "\n\n" + "\n".join(rest)

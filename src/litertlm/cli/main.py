@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import click
 
 from litertlm import __version__
-from litertlm.cli.app import common_options
-from litertlm.cli.errors import guarded
+from litertlm.cli.app import common_options, help_without_command
+from litertlm.cli.errors import run_guarded
 from litertlm.cli.output import make_output
 
 PROGRAM = "litert-lm-cli"
@@ -58,16 +58,20 @@ class _LazyGroup(click.Group):
 
 @click.group(
     cls=_LazyGroup,
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="`litert-lm-cli COMMAND --help` explains a command.",
 )
 @click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """From a Hugging Face model name to a running on-device model.
 
     MODEL is a name on the Hub (org/name, or its address), a short name (`models` lists
     them), a checkpoint folder, a .gguf file or a .litertlm file.
     """
+    help_without_command(context)
 
 
 cli.params += common_options()
@@ -81,7 +85,7 @@ def main(argv: Sequence[str]) -> int:
         return shell_complete(cli, {}, PROGRAM, _COMPLETION_VARIABLE, instruction)
     # An error may come before the options are parsed, and wants to obey them all the same.
     flags = {name: f"--{name}" in argv for name in ("json", "quiet", "verbose")}
-    return guarded(lambda: _invoke(list(argv)), lambda: make_output(flags))
+    return run_guarded(lambda: _invoke(list(argv)), lambda: make_output(flags))
 
 
 def _invoke(argv: list[str]) -> None:

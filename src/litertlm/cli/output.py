@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TextIO
 
 _REDRAW_SECONDS = 0.1
-_NARROWEST = 24  # columns in which a text can be read
+_MIN_WIDTH = 24  # columns in which a text can be read
 _CLEAR_REST = "\x1b[K"
 _CLEAR_LINE = f"\r{_CLEAR_REST}"
 _RED, _GREEN, _YELLOW = "\x1b[31m", "\x1b[32m", "\x1b[33m"
@@ -68,22 +68,22 @@ class Output:
         self._dumb = environment.get("TERM") in {"dumb", ""}
         self.colours = not environment.get("NO_COLOR")
         smart = stderr.isatty() and not self._dumb
-        self._draws = smart and not quiet
+        self._animates = smart and not quiet
         self._colours = smart and self.colours
-        self._passing = smart  # what start.py wrote may be there; the cursor is before it
+        self._transient_shown = smart  # what start.py wrote may be there; the cursor is before it
 
     def data(self, value: Any, human: str) -> None:
         """The result of a command: `value` with `--json`, else `human`."""
-        self.answer(json.dumps(value, indent=2) if self.json_wanted else human, end="\n")
+        self.write_stdout(json.dumps(value, indent=2) if self.json_wanted else human, end="\n")
 
-    def answer(self, text: str, *, end: str = "") -> None:
+    def write_stdout(self, text: str, *, end: str = "") -> None:
         """A piece of an answer on stdout, at once.
 
         Raises:
             StdoutClosed: nobody reads it any more.
         """
         with self._lock:
-            self._make_room()
+            self._clear_transient_line()
             try:
                 self._stdout.write(text + end)
                 self._stdout.flush()
@@ -95,16 +95,16 @@ class Output:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self._stdout.fileno())
                 raise StdoutClosed from error
 
-    def answer_size(self) -> Callable[[], os.terminal_size] | None:
+    def stdout_terminal_size(self) -> Callable[[], os.terminal_size] | None:
         """The terminal that answers are read on, asked anew each time; None if there is none."""
         if not self._stdout_is_terminal or self._dumb:
             return None
         return shutil.get_terminal_size
 
-    def aside(self, text: str) -> None:
+    def write_stderr(self, text: str) -> None:
         """A piece of what is not the answer but belongs to it (thinking), on stderr, at once."""
         if not self.quiet:
-            self._make_room()
+            self._clear_transient_line()
             self._stderr.write(text)
             self._stderr.flush()
 
@@ -113,7 +113,7 @@ class Output:
         """Whether there is a terminal to ask on."""
         return sys.stdin.isatty() and self._stderr.isatty()
 
-    def confirmed(self, question: str) -> bool:
+    def confirm(self, question: str) -> bool:
         """Ask on the terminal; anything but yes is no."""
         self._stderr.write(question)
         self._stderr.flush()
@@ -129,31 +129,31 @@ class Output:
 
     def note(self, text: str) -> None:
         """What the user asked to be told in a chat: on stderr, also with `--quiet`."""
-        self._line(text)
+        self._write_line(text)
 
     def status(self, text: str) -> None:
         if not self.quiet:
-            self._line(text)
+            self._write_line(text)
 
-    def passing(self, text: str) -> None:
+    def transient(self, text: str) -> None:
         """What goes on at the moment, on a terminal; the next words take its place."""
-        if self._draws:
+        if self._animates:
             with self._lock:
-                self._make_room()
+                self._clear_transient_line()
                 self._stderr.write(f"{_DIM}{text[: self.width - 1]}{_PLAIN}\r")
                 self._stderr.flush()
-                self._passing = True
+                self._transient_shown = True
 
     def detail(self, text: str) -> None:
         if self.verbose and not self.quiet:
-            self._line(text)
+            self._write_line(text)
 
     def warn(self, text: str) -> None:
-        self._line(f"! {text}")
+        self._write_line(f"! {text}")
 
     def error(self, text: str, fields: Mapping[str, Any]) -> None:
         """What went wrong: `text`, or with `--json` one object `{"error": fields}`."""
-        self._line(json.dumps({"error": fields}) if self.json_wanted else text)
+        self._write_line(json.dumps({"error": fields}) if self.json_wanted else text)
 
     @contextlib.contextmanager
     def task(self, label: str, total_bytes: int) -> Iterator[Bar]:
@@ -168,31 +168,31 @@ class Output:
                 self._hide_bar()
                 self._bar = outer
 
-    def _line(self, text: str) -> None:
+    def _write_line(self, text: str) -> None:
         with self._lock:
-            self._make_room()
+            self._clear_transient_line()
             if self._colours and text[:1] in _COLOURS:
                 text = f"{_COLOURS[text[0]]}{text[0]}{_PLAIN}{text[1:]}"
             self._stderr.write(text + "\n")
             self._stderr.flush()
 
     def _draw(self, bar: Bar) -> None:
-        if not self._draws or bar is not self._bar:
+        if not self._animates or bar is not self._bar:
             return
         with self._lock:
             self._stderr.write(_CLEAR_LINE + bar.text(self.width - 1))
             self._stderr.flush()
 
-    def _make_room(self) -> None:
+    def _clear_transient_line(self) -> None:
         """Remove what is on the line that is written next."""
         self._hide_bar()
-        if self._passing:
-            self._passing = False
+        if self._transient_shown:
+            self._transient_shown = False
             self._stderr.write(_CLEAR_REST)
             self._stderr.flush()
 
     def _hide_bar(self) -> None:
-        if self._draws and self._bar is not None:
+        if self._animates and self._bar is not None:
             self._stderr.write(_CLEAR_LINE)
 
 
@@ -228,11 +228,11 @@ class Bar:
         """The line, at most `width` characters: label, bar, per cent, bytes, rate, time left."""
         seconds = self._clock() - self._started
         share = min(1.0, self._done / self._total) if self._total else 1.0
-        numbers = f"{share:4.0%}  {human_bytes(self._done)} of {human_bytes(self._total)}"
+        numbers = f"{share:4.0%}  {format_bytes(self._done)} of {format_bytes(self._total)}"
         if seconds > 0.5 and self._done:
             rate = self._done / seconds
             left = max(0.0, (self._total - self._done) / rate)
-            numbers += f"  {human_bytes(rate)}/s  {human_time(left)} left"
+            numbers += f"  {format_bytes(rate)}/s  {format_duration(left)} left"
         room = width - len(self._label) - len(numbers) - 4
         if room >= 8:
             cells = min(room, 30)
@@ -256,7 +256,7 @@ def make_output(options: Mapping[str, bool]) -> Output:
     )
 
 
-def human_bytes(count: float) -> str:
+def format_bytes(count: float) -> str:
     """`141.9 MB`: decimal units, as disks and downloads are sold."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 999.5 or unit == "GB":
@@ -265,7 +265,7 @@ def human_bytes(count: float) -> str:
     return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
 
 
-def human_time(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """`0:07`, `12:34`, `1:02:03`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -282,7 +282,7 @@ def listing(rows: list[list[str]], width: int) -> str:
     lines = []
     for *cells, text in rows:
         start = "".join(f"  {cell:{size}}" for cell, size in zip(cells, widths, strict=True)) + "  "
-        if room < _NARROWEST:
+        if room < _MIN_WIDTH:
             lines += [start, *("      " + line for line in textwrap.wrap(text, max(20, width - 6)))]
         else:
             wrapped = textwrap.wrap(text, room, break_long_words=False) or [""]

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from litertlm.cli.answers import (
-    Shown,
+    AnswerPrinter,
     answer_fields,
-    cut_off,
     interruptible,
     json_line,
     stats_line,
+    truncation_notice,
 )
 from litertlm.cli.app import App
-from litertlm.cli.signals import Interrupted, ending_signals
+from litertlm.cli.signals import Interrupted, ctrl_c_ends_program
 from litertlm.errors import UsageError
 from litertlm.services.chat.attachments import kinds_of
 from litertlm.services.chat.chat import Chat
@@ -98,14 +98,16 @@ def _values(installed: InstalledModel, request: RunRequest) -> dict[str, Any]:
     return values
 
 
-def loader(app: App, installed: InstalledModel, request: RunRequest) -> Callable[..., LoadedModel]:
-    """Loads the model with given option values."""
+def make_loader(
+    app: App, installed: InstalledModel, request: RunRequest
+) -> Callable[..., LoadedModel]:
+    """Return a function that loads the model with given option values."""
 
     def load(
         values: Mapping[str, Value],
         *,
         kinds: frozenset[str] = frozenset(),
-        meanwhile: Callable[[], None] = lambda: None,
+        while_loading: Callable[[], None] = lambda: None,
     ) -> LoadedModel:
         return load_model(
             installed.name,
@@ -115,13 +117,13 @@ def loader(app: App, installed: InstalledModel, request: RunRequest) -> Callable
             progress=app.output,
             raw=request.raw,
             kinds=kinds,
-            meanwhile=meanwhile,
+            while_loading=while_loading,
         )
 
     return load
 
 
-def pieces_of(
+def stream_pieces(
     chat: Chat,
     toolbox: Toolbox | None,
     allow: Callable[[Call], bool],
@@ -140,7 +142,7 @@ def answer_once(app: App, installed: InstalledModel, request: RunRequest, prompt
     output = app.output
     values, toolbox = _values(installed, request), request.toolbox
     began = time.perf_counter()
-    model = loader(app, installed, request)(values, kinds=kinds_of(request.attached))
+    model = make_loader(app, installed, request)(values, kinds=kinds_of(request.attached))
     load_s = time.perf_counter() - began
     chat = model.chat(values, tools=toolbox.schemas if toolbox else (), notice=output.warn)
     chat.say(prompt, request.attached)
@@ -149,20 +151,20 @@ def answer_once(app: App, installed: InstalledModel, request: RunRequest, prompt
     def allow(call: Call) -> bool:
         calls.append(call)
         if request.jsonl:
-            output.answer(json_line({"type": "tool_call", **call.fields}))
+            output.write_stdout(json_line({"type": "tool_call", **call.fields}))
         if not request.yes and output.can_ask:
             shown.end()
-            with ending_signals():
-                return output.confirmed(f"Call {call}? [y/N] ")
+            with ctrl_c_ends_program():
+                return output.confirm(f"Call {call}? [y/N] ")
         output.status(f"Calling {call}" if request.yes else f"Not calling {call} without --yes.")
         return request.yes
 
-    shown = Shown(output, plain=request.plain, thinking=not request.hide_thinking)
+    shown = AnswerPrinter(output, plain=request.plain, thinking=not request.hide_thinking)
     with interruptible(chat):
         try:
-            for piece in pieces_of(chat, toolbox, allow, ending_signals):
+            for piece in stream_pieces(chat, toolbox, allow, ctrl_c_ends_program):
                 if request.jsonl:
-                    output.answer(json_line({"type": piece.kind, "text": piece.text}))
+                    output.write_stdout(json_line({"type": piece.kind, "text": piece.text}))
                 elif not output.json_wanted:
                     shown.show(piece)
         finally:
@@ -171,25 +173,25 @@ def answer_once(app: App, installed: InstalledModel, request: RunRequest, prompt
     answer = chat.last
     assert answer is not None
     fields = answer_fields(
-        answer, model=installed.name, options=_options_in_force(model, chat, values), load_s=load_s
+        answer, model=installed.name, options=_effective_options(model, chat, values), load_s=load_s
     )
     if request.attached:
         fields["attached"] = [str(file.path) for file in request.attached]
     if toolbox is not None:
         fields["tool_calls"] = [call.fields for call in calls]
     if request.jsonl:
-        output.answer(json_line({"type": "done", **fields}))
+        output.write_stdout(json_line({"type": "done", **fields}))
     elif output.json_wanted:
         output.data(fields, "")
     if request.stats:
         output.note(stats_line(answer))
     if answer.finish_reason == "interrupted":
         raise Interrupted
-    if answer.finish_reason == "context" or (request.schema and cut_off(answer)):
-        output.warn(cut_off(answer))
+    if answer.finish_reason == "context" or (request.schema and truncation_notice(answer)):
+        output.warn(truncation_notice(answer))
 
 
-def _options_in_force(model: LoadedModel, chat: Chat, values: Mapping[str, Any]) -> dict[str, Any]:
+def _effective_options(model: LoadedModel, chat: Chat, values: Mapping[str, Any]) -> dict[str, Any]:
     sampling = chat.options.decoding.sampling
     return {
         **{name: value for name, value in values.items() if name != "schema"},

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_TERMINATING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -21,14 +21,14 @@ class Interrupted(KeyboardInterrupt):
 
 def install() -> None:
     """From now on the signals raise `Interrupted`; those that are ignored (nohup) stay so."""
-    for number in _ENDING:
+    for number in _TERMINATING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _raise)
 
 
 def ignore() -> None:
     """The program is ending: let it say so in peace."""
-    for number in _ENDING:
+    for number in _TERMINATING:
         signal.signal(number, signal.SIG_IGN)
 
 
@@ -42,12 +42,12 @@ def on_ctrl_c(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]
         signal.signal(signal.SIGINT, before)
 
 
-def uninterrupted() -> AbstractContextManager[None]:
+def ignore_ctrl_c() -> AbstractContextManager[None]:
     """Ctrl-C does nothing: what goes on here must come to its end."""
     return on_ctrl_c(lambda number, frame: None)
 
 
-def ending_signals() -> AbstractContextManager[None]:
+def ctrl_c_ends_program() -> AbstractContextManager[None]:
     """Ctrl-C ends the program, also where it would end an answer."""
     return on_ctrl_c(_raise)
 

@@ -10,15 +10,17 @@ import os
 import sys
 from collections.abc import Sequence
 
-_WORK = ("run", "convert", "pull")
-_NO_WORDS = ("--quiet", "--json", "--help", "-h", "--version")
+_SLOW_COMMANDS = ("run", "convert", "pull")
+_SILENT_OPTIONS = ("--quiet", "--json", "--help", "-h", "--version")
 
 
 def first_line(arguments: Sequence[str]) -> str:
     """What to show at once for the program's `arguments`; empty where other words come first."""
-    if not any(name in arguments for name in _WORK) or any(name in arguments for name in _NO_WORDS):
+    if not any(name in arguments for name in _SLOW_COMMANDS):
         return ""
-    model = arguments[1] if arguments[0] in _WORK and len(arguments) > 1 else ""
+    if any(name in arguments for name in _SILENT_OPTIONS):
+        return ""
+    model = arguments[1] if arguments[0] in _SLOW_COMMANDS and len(arguments) > 1 else ""
     if not model or model.startswith("-") or not model.isprintable():
         return "Starting..."
     return f"Looking for {model}..."
@@ -30,7 +32,7 @@ def show_first_line(arguments: Sequence[str]) -> None:
     The cursor goes back to the start of the line: `output.py` clears it for its first words.
     """
     line = first_line(arguments)
-    if line and _draws():
+    if line and _animates():
         columns = os.get_terminal_size(sys.stderr.fileno()).columns
         sys.stderr.write(f"{line[: max(0, columns - 1)]}\r")
         sys.stderr.flush()
@@ -38,11 +40,11 @@ def show_first_line(arguments: Sequence[str]) -> None:
 
 def interrupted() -> None:
     """Say so in its place: the program ends before it could say anything else."""
-    if _draws():
+    if _animates():
         sys.stderr.write("\r\x1b[K✗ Interrupted.\n")
         sys.stderr.flush()
 
 
-def _draws() -> bool:
+def _animates() -> bool:
     smart = os.environ.get("TERM") not in {"dumb", ""}
     return smart and sys.stderr is not None and sys.stderr.isatty()

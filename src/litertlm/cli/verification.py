@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 _MARKS = {"passed": "✓", "warned": "!", "failed": "✗", "not checked": "-"}
 
 
-def described_report(report: Report) -> dict[str, Any]:
+def report_fields(report: Report) -> dict[str, Any]:
     """The fields of `--json`."""
     return {
         "model": report.model,
         "path": str(report.bundle),
         "passed": report.passed,
-        "checks": [described_check(check) for check in report.checks],
+        "checks": [check_fields(check) for check in report.checks],
     }
 
 
-def described_check(check: Check) -> dict[str, Any]:
+def check_fields(check: Check) -> dict[str, Any]:
     """One of them."""
     return {
         "name": check.name,

@@ -80,13 +80,13 @@ def load_engine(
     info: BundleInfo,
     options: EngineOptions,
     *,
-    meanwhile: Callable[[], None] = lambda: None,
+    while_loading: Callable[[], None] = lambda: None,
 ) -> LiteRtEngine:
     """Load a bundle.
 
     Args:
         info: what `read_bundle_info` said.
-        meanwhile: work that needs no engine; it runs in this thread while native code loads the
+        while_loading: work that needs no engine; it runs in this thread while native code loads the
             bundle in another. It must not write to stderr, which is captured for that time.
 
     Raises:
@@ -106,7 +106,7 @@ def load_engine(
     with captured_stderr() as printed:
         thread = threading.Thread(target=load, name="load", daemon=True)
         thread.start()
-        meanwhile()
+        while_loading()
         thread.join()
     (native,) = result
     if isinstance(native, Exception):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from litertlm.cli.output import Output, human_bytes, human_time, listing, table
+from litertlm.cli.output import Output, format_bytes, format_duration, listing, table
 
 
 class Terminal(io.StringIO):
@@ -123,12 +123,12 @@ def test_data_is_human_or_json() -> None:
     ],
 )
 def test_human_bytes(count: int, text: str) -> None:
-    assert human_bytes(count) == text
+    assert format_bytes(count) == text
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(7.4, "0:07"), (754, "12:34"), (3723, "1:02:03")])
 def test_human_time(seconds: float, text: str) -> None:
-    assert human_time(seconds) == text
+    assert format_duration(seconds) == text
 
 
 def test_table_columns_line_up() -> None:

@@ -102,6 +102,14 @@ def test_every_command_has_help_and_the_overview_says_the_same(tmp_path: Path) -
         assert line.endswith(".")
 
 
+@pytest.mark.parametrize("group", [[], ["config"]])
+def test_a_group_without_a_command_prints_its_help(group: list[str], tmp_path: Path) -> None:
+    bare = run_program(*group, home=tmp_path)
+    assert bare == run_program(*group, "--help", home=tmp_path)
+    assert (bare.code, bare.err) == (0, "")
+    assert bare.out.startswith("Usage: litert-lm-cli ")
+
+
 def test_help_of_convert_shows_parameters_and_defaults(tmp_path: Path) -> None:
     text = " ".join(run_program("convert", "--help", home=tmp_path).out.split())
     for words in (

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from litertlm.cli.app import App
+from litertlm.cli.app import App, help_without_command
 from litertlm.cli.app import command as make_command
 from litertlm.errors import UsageError
 from litertlm.services.chat.config_options import OPTIONS, Value
@@ -15,12 +15,14 @@ from litertlm.services.chat.config_options import OPTIONS, Value
 _KEYS = "Keys: " + ", ".join(OPTIONS) + "."
 
 
-@click.group("config")
-def command() -> None:
+@click.group("config", invoke_without_command=True, subcommand_metavar="COMMAND [ARGS]...")
+@click.pass_context
+def command(context: click.Context) -> None:
     """Per-model defaults of `run`: below flags, above the bundle's own.
 
     They are kept in config.toml in the models folder.
     """
+    help_without_command(context)
 
 
 @make_command("set")

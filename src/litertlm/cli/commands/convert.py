@@ -9,10 +9,10 @@ import click
 
 from litertlm.cli.app import App
 from litertlm.cli.app import command as make_command
-from litertlm.cli.conversion_options import chosen, conversion_options
-from litertlm.cli.describe import described
+from litertlm.cli.conversion_options import conversion_options, convert_options
+from litertlm.cli.describe import model_fields
 from litertlm.cli.hub_options import hub_options
-from litertlm.cli.verification import described_check, described_report, failed_checks, report_lines
+from litertlm.cli.verification import check_fields, failed_checks, report_fields, report_lines
 from litertlm.errors import QualityCheckFailed
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def command(
     store = Store(app.settings.cwd / output_dir) if output_dir else app.store
     request = AcquireRequest(
         model,
-        options=chosen(**values),
+        options=convert_options(**values),
         reconvert=force,
         revision=revision,
         file=file,
@@ -81,12 +81,12 @@ def command(
     verified: dict[str, Any] = {}
     if verify:
         report = _verified(app, installed, store)
-        verified = {"verified": described_report(report)}
+        verified = {"verified": report_fields(report)}
         lines = report_lines(report)
     elif made and not no_check:
         checks.append(_answers(app, installed, cache=output_dir is None))
-    fields = described(installed, store)
-    fields["checks"] = [described_check(check) for check in checks]
+    fields = model_fields(installed, store)
+    fields["checks"] = [check_fields(check) for check in checks]
     fields.update(verified)
     if app.output.json_wanted or lines:
         app.output.data(fields, "\n".join(lines))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from litertlm.cli.app import App
 from litertlm.cli.app import command as make_command
-from litertlm.cli.describe import described, described_checkpoint
-from litertlm.cli.output import human_bytes, table
+from litertlm.cli.describe import checkpoint_fields, model_fields
+from litertlm.cli.output import format_bytes, table
 
 
 @make_command("list")
@@ -15,15 +15,15 @@ def command(app: App) -> None:
     SIZE is the bundle's; ON DISK adds the runtime's cache and the checkpoint. A model without a
     SIZE is a checkpoint alone, such as the base of an adapter.
     """
-    models = [described(model, app.store) for model in app.store.installed()]
-    models += [described_checkpoint(name, app.store) for name in app.store.checkpoints_alone()]
+    models = [model_fields(model, app.store) for model in app.store.installed()]
+    models += [checkpoint_fields(name, app.store) for name in app.store.checkpoints_alone()]
     models.sort(key=lambda model: str(model["model"]))
     rows = [["MODEL", "SIZE", "ON DISK", "RECIPE", "CREATED"]]
     rows += [
         [
             model["model"],
-            human_bytes(model["size_bytes"]) if model["path"] else "-",
-            human_bytes(model["total_bytes"]),
+            format_bytes(model["size_bytes"]) if model["path"] else "-",
+            format_bytes(model["total_bytes"]),
             model["recipe"] or "-",
             (model["created"] or "-")[:10],
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litertlm.cli.app import App
 from litertlm.cli.app import command as make_command
-from litertlm.cli.output import human_bytes, table
+from litertlm.cli.output import format_bytes, table
 
 
 @make_command("models")
@@ -33,8 +33,8 @@ def command(app: App) -> None:
             entry.alias,
             entry.model if entry.package is None else "from the package registry",
             entry.parameters,
-            human_bytes(entry.download_bytes),
-            human_bytes(entry.bundle_bytes),
+            format_bytes(entry.download_bytes),
+            format_bytes(entry.bundle_bytes),
             str(entry.context),
             entry.licence + (" (to accept on the Hub)" if entry.gated else ""),
             "yes" if entry.model in on_disk else "",

@@ -6,7 +6,7 @@ import click
 
 from litertlm.cli.app import App
 from litertlm.cli.app import command as make_command
-from litertlm.cli.output import human_bytes
+from litertlm.cli.output import format_bytes
 
 
 @make_command("prune")
@@ -25,9 +25,9 @@ def command(app: App, caches: bool, checkpoints: bool, dry_run: bool) -> None:
         freed += leftover.size_bytes
         app.output.status(
             f"{app.settings.shown(leftover.path)}: {leftover.reason}, "
-            f"{human_bytes(leftover.size_bytes)}"
+            f"{format_bytes(leftover.size_bytes)}"
         )
-    app.output.status(f"{'Would free' if dry_run else '✓ Freed'} {human_bytes(freed)}")
+    app.output.status(f"{'Would free' if dry_run else '✓ Freed'} {format_bytes(freed)}")
     if app.output.json_wanted:
         fields = [
             {"path": str(x.path), "size_bytes": x.size_bytes, "reason": x.reason} for x in leftovers

@@ -8,8 +8,8 @@ import click
 
 from litertlm.cli.app import App
 from litertlm.cli.app import command as make_command
-from litertlm.cli.conversion_options import chosen, conversion_options
-from litertlm.cli.describe import described
+from litertlm.cli.conversion_options import conversion_options, convert_options
+from litertlm.cli.describe import model_fields
 from litertlm.cli.hub_options import hub_options
 
 
@@ -34,7 +34,7 @@ def command(
 
     request = AcquireRequest(
         model,
-        options=chosen(**values),
+        options=convert_options(**values),
         reconvert=reconvert,
         revision=revision,
         file=file,
@@ -43,4 +43,4 @@ def command(
     )
     installed = acquire(request, store=app.store, settings=app.settings, progress=app.output)
     if app.output.json_wanted:
-        app.output.data(described(installed, app.store), "")
+        app.output.data(model_fields(installed, app.store), "")

@@ -6,7 +6,7 @@ import click
 
 from litertlm.cli.app import App
 from litertlm.cli.app import command as make_command
-from litertlm.cli.output import human_bytes
+from litertlm.cli.output import format_bytes
 
 
 @make_command("rm")
@@ -20,7 +20,7 @@ def command(app: App, models: tuple[str, ...]) -> None:
         name, freed = remove_installed(
             text, store=app.store, settings=app.settings, progress=app.output
         )
-        app.output.status(f"✓ Removed {name} ({human_bytes(freed)})")
+        app.output.status(f"✓ Removed {name} ({format_bytes(freed)})")
         removed.append({"model": str(name), "freed_bytes": freed})
     if app.output.json_wanted:
         app.output.data(removed, "")

@@ -13,7 +13,7 @@ import click
 
 from litertlm.cli.app import App
 from litertlm.cli.app import command as make_command
-from litertlm.cli.conversion_options import chosen, conversion_options
+from litertlm.cli.conversion_options import conversion_options, convert_options
 from litertlm.cli.hub_options import hub_options
 from litertlm.errors import UsageError
 from litertlm.services.chat.config_options import OPTIONS, Option, Value, parse_value
@@ -33,9 +33,9 @@ def _flag(option: Option) -> Callable[..., Any]:
 
     def parse(context: click.Context, parameter: click.Parameter, given: Any) -> Any:
         if option.kind == "texts":
-            parts = [parse_value(option, _whole_text(part)) for part in given]
+            parts = [parse_value(option, _replace_invalid_utf8(part)) for part in given]
             return tuple(text for part in parts for text in _texts(part))
-        return None if given is None else parse_value(option, _whole_text(given))
+        return None if given is None else parse_value(option, _replace_invalid_utf8(given))
 
     return click.option(
         name,
@@ -124,7 +124,7 @@ def command(
         toolbox=_toolbox(values.pop("tools_file")),
         defaults=read_config(app.settings.config_file),
         yes=values.pop("yes"),
-        attached=_attached(values.pop("attach")),
+        attached=_attachments(values.pop("attach")),
         hide_thinking=values.pop("hide_thinking"),
         raw=raw,
         # JSON is no markdown, and who wants the text as it is wants to see it so.
@@ -137,7 +137,7 @@ def command(
     installed = acquire(
         AcquireRequest(
             model,
-            options=chosen(**values),
+            options=convert_options(**values),
             reconvert=reconvert,
             revision=revision,
             file=file,
@@ -152,7 +152,7 @@ def command(
     if request.chats:
         chat(app, installed, request)
     else:
-        answer_once(app, installed, request, _whole_prompt(app, parts))
+        answer_once(app, installed, request, _full_prompt(app, parts))
 
 
 def _schema(path: Path | None, format_: str | None) -> str | None:
@@ -161,7 +161,7 @@ def _schema(path: Path | None, format_: str | None) -> str | None:
         return '{"type": "object"}' if format_ else None
     import json
 
-    text = _decoded(path.read_bytes(), str(path), warn=None)
+    text = _decode(path.read_bytes(), str(path), warn=None)
     try:
         schema = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -171,7 +171,7 @@ def _schema(path: Path | None, format_: str | None) -> str | None:
     return text
 
 
-def _attached(paths: tuple[Path, ...]) -> tuple[Attachment, ...]:
+def _attachments(paths: tuple[Path, ...]) -> tuple[Attachment, ...]:
     if not paths:
         return ()
     from litertlm.services.chat.attachments import read_attachment
@@ -191,15 +191,15 @@ def _prompt_parts(app: App, text: str | None, path: Path | None) -> list[str]:
     if text is not None and path is not None:
         raise UsageError("--prompt and --prompt-file exclude each other.")
     if path is not None:
-        text = _decoded(path.read_bytes(), str(path), warn=app.output.warn)
-    return [] if text is None else [_whole_text(text)]
+        text = _decode(path.read_bytes(), str(path), warn=app.output.warn)
+    return [] if text is None else [_replace_invalid_utf8(text)]
 
 
-def _whole_prompt(app: App, parts: list[str]) -> str:
+def _full_prompt(app: App, parts: list[str]) -> str:
     """The prompt, a blank line, and what is piped in."""
-    piped = _piped()
+    piped = _read_piped()
     if piped or not parts:
-        text = _decoded(piped, "The input", warn=app.output.warn).rstrip("\r\n")
+        text = _decode(piped, "The input", warn=app.output.warn).rstrip("\r\n")
         parts = [*parts, text]
     prompt = "\n\n".join(parts)
     if not prompt.strip():
@@ -211,19 +211,19 @@ def _stdin_is_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def _piped() -> bytes:
+def _read_piped() -> bytes:
     """What is piped in; nothing of a terminal, a null device or a closed input."""
     if sys.stdin is None or stat.S_ISCHR(os.fstat(sys.stdin.fileno()).st_mode):
         return b""
     return sys.stdin.buffer.read()
 
 
-def _whole_text(argument: str) -> str:
+def _replace_invalid_utf8(argument: str) -> str:
     """An argument that is text: bytes that are not UTF-8 arrive as lone surrogates."""
     return argument.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _decoded(data: bytes, where: str, *, warn: Callable[[str], None] | None) -> str:
+def _decode(data: bytes, where: str, *, warn: Callable[[str], None] | None) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

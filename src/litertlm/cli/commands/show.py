@@ -9,9 +9,9 @@ import click
 
 from litertlm.cli.app import App
 from litertlm.cli.app import command as make_command
-from litertlm.cli.bundle_facts import bundle_lines, described_bundle
-from litertlm.cli.describe import described
-from litertlm.cli.output import human_bytes
+from litertlm.cli.bundle_facts import bundle_fields, bundle_lines
+from litertlm.cli.describe import model_fields
+from litertlm.cli.output import format_bytes
 
 
 @make_command("show")
@@ -27,8 +27,8 @@ def command(app: App, model: str, template: bool) -> None:
         _print_template(app, installed.bundle)
         return
     known = lookup(installed.name)
-    fields = {**described(installed, app.store), "licence": known.licence if known else None}
-    facts = described_bundle(installed.bundle)
+    fields = {**model_fields(installed, app.store), "licence": known.licence if known else None}
+    facts = bundle_fields(installed.bundle)
     lines = [*_lines(fields), *bundle_lines(facts)]
     # What is written down about the conversion counts more than what the bundle says.
     app.output.data({**facts, **fields}, "\n".join(lines))
@@ -50,7 +50,7 @@ def _lines(fields: dict[str, Any]) -> list[str]:
         if value in (None, {}):
             continue
         if name.endswith("_bytes"):
-            name, value = name.removesuffix("_bytes"), human_bytes(value)
+            name, value = name.removesuffix("_bytes"), format_bytes(value)
         if isinstance(value, dict):
             value = ", ".join(f"{k} {v}" for k, v in value.items() if v is not None)
         lines.append(f"{name:<12}{value}")

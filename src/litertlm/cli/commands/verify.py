@@ -8,7 +8,7 @@ import click
 
 from litertlm.cli.app import App
 from litertlm.cli.app import command as make_command
-from litertlm.cli.verification import described_report, failed_checks, report_lines
+from litertlm.cli.verification import failed_checks, report_fields, report_lines
 from litertlm.errors import QualityCheckFailed
 
 _PARTS = ("structure", "prompts", "quality", "behaviour")
@@ -56,7 +56,7 @@ def command(
         repaired = service.repair(installed, source, progress=app.output)
         installed = find_installed(model, store=app.store, settings=app.settings)
     report = service.verify(installed, source, parts=only, threads=threads, progress=app.output)
-    fields = {"repaired": repaired, **described_report(report)}
+    fields = {"repaired": repaired, **report_fields(report)}
     lines = [*(f"repaired: {line}" for line in repaired), *report_lines(report)]
     app.output.data(fields, "\n".join(lines))
     if not report.passed:

@@ -18,8 +18,8 @@ _COLOURS = {
     "Operator.Word": "35",
     "Comment": "2",
 }
-# What a line means may depend on all lines before it; more are not looked at.
-_MOST_BEFORE = 20_000
+# How a line is coloured may depend on the lines before it; only this many characters are lexed.
+_MAX_CONTEXT_CHARS = 20_000
 
 
 class Colours:
@@ -54,7 +54,7 @@ class Colours:
                 colour = _colour(str(kind))
                 out += f"\x1b[{colour}m{own}{RESET}" if colour else own
                 shown += own
-        self._before = (code + "\n")[-_MOST_BEFORE:]
+        self._before = (code + "\n")[-_MAX_CONTEXT_CHARS:]
         # Lexers may clean what they read; a line is never changed for its colours.
         return out if shown == text else text
 

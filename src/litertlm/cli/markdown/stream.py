@@ -32,7 +32,7 @@ _SGR = {
 _WITHOUT_COLOURS = {**_SGR, "heading": "1", "code": "1"}
 _BLOCK_MARKER = re.compile(r"(?P<heading>#{1,6}) |(?P<bullet>[-*+]) |(?P<quote>>) ?")
 _MAYBE_BLOCK_MARKER = re.compile(r"#{1,6}|[-*+]|>|`{1,2}|~{1,2}")
-# Shown as it comes: the number of an item looks the same before it is known to be one.
+# Printed at once: the number of a list item looks the same as any other number.
 _NUMBER = re.compile(r"\d{1,3}[.)] ")
 _MAYBE_NUMBER = re.compile(r"\d{1,3}[.)]?")
 _FENCE = re.compile(r"(```+|~~~+)")
@@ -59,7 +59,7 @@ class MarkdownStream:
         self._width = self._width_now()
         self._base = base
         self._colours = colours
-        self._held = ""
+        self._pending = ""
         self._styles: list[str] = []
         self._shown_styles: list[str] = []
         self._line_start = True
@@ -73,22 +73,22 @@ class MarkdownStream:
         self._code_line = ""
         self._code_size = size()
         self._table: Table | None = None
-        self._head: str | None = None
+        self._number_prefix: str | None = None
         self._before = ""
 
     def feed(self, text: str) -> str:
         """Take the next markdown; return what the terminal is to be sent now."""
-        self._held += printable(text)
+        self._pending += printable(text)
         self._width = self._width_now()
         out: list[str] = []
-        while self._held and self._step(out, final=False):
+        while self._pending and self._step(out, final=False):
             pass
         return "".join(out)
 
     def finish(self) -> str:
         """Return what was held back, and leave the terminal's style as it was."""
         out: list[str] = []
-        while self._held and self._step(out, final=True):
+        while self._pending and self._step(out, final=True):
             pass
         self._styles, self._base = [], ""
         self._restyle(out)
@@ -103,7 +103,7 @@ class MarkdownStream:
         return self._inline(out, final=final)
 
     def _begin_line(self, out: list[str], *, final: bool) -> bool:
-        line, newline, _ = self._held.partition("\n")
+        line, newline, _ = self._pending.partition("\n")
         complete = bool(newline) or final
         spaces = len(line) - len(line.lstrip(" "))
         rest = line[spaces:]
@@ -133,30 +133,30 @@ class MarkdownStream:
             return True
         if complete and _RULE.fullmatch(rest):
             self._styles = ["dim"]
-            self._put(out, "─" * min(self._width, 40))
+            self._write(out, "─" * min(self._width, 40))
             self._styles = []
-            self._held = self._held[len(line) :]
+            self._pending = self._pending[len(line) :]
             self._line_start = False
             return True
-        self._held = self._held[spaces:]
-        self._put(out, self._indent)
+        self._pending = self._pending[spaces:]
+        self._write(out, self._indent)
         marker = _BLOCK_MARKER.match(rest)
         if marker:
-            self._held = self._held[marker.end() :]
+            self._pending = self._pending[marker.end() :]
             self._block_marker(out, marker)
         self._line_start = False
         self._before = ""
-        self._head = None if marker else ""
+        self._number_prefix = None if marker else ""
         return True
 
     def _table_line(self, out: list[str], line: str, *, final: bool) -> bool | None:
         """A line that begins with `|`: of a table, or None where it is of none."""
-        _, newline, after = self._held.partition("\n")
+        _, newline, after = self._pending.partition("\n")
         if not newline and not final:
             return False
         if self._table is not None:
             out.append(self._table.add([self._cell(cell) for cell in cells_of(line)]) + newline)
-            self._held = after
+            self._pending = after
             return True
         below, below_newline, later = after.partition("\n")
         if not below_newline and not final and may_be_delimiter(below):
@@ -174,7 +174,7 @@ class MarkdownStream:
             return None
         self._table = table
         out.append(table.begin() + below_newline)
-        self._held = later
+        self._pending = later
         return True
 
     def _cell(self, text: str, *styles: str) -> str:
@@ -184,8 +184,8 @@ class MarkdownStream:
         lines = []
         for line in text.split("\n"):
             out: list[str] = []
-            inner._line_start, inner._styles, inner._held = False, list(styles), line
-            while inner._held and inner._step(out, final=True):
+            inner._line_start, inner._styles, inner._pending = False, list(styles), line
+            while inner._pending and inner._step(out, final=True):
                 pass
             inner._styles = []
             inner._restyle(out)
@@ -201,24 +201,24 @@ class MarkdownStream:
             shown = "│ "
         else:
             shown = "• "
-        self._put(out, shown)
+        self._write(out, shown)
         self._indent += "│ " if marker["quote"] else " " * len(shown)
 
     def _end_fence(self, out: list[str], line: str) -> None:
         self._fence, self._code = "", None
         self._styles = ["dim"]
-        self._put(out, line)
+        self._write(out, line)
         self._styles = []
-        self._held = self._held[len(line) :]
+        self._pending = self._pending[len(line) :]
         self._line_start = False
 
     def _verbatim(self, out: list[str]) -> bool:
         """Inside a fence: no markup, no wrapping; a line that is complete gets its colours."""
-        line, newline, rest = self._held.partition("\n")
+        line, newline, rest = self._pending.partition("\n")
         if not self._code_line:
             self._code_size = self._size()
         begun, self._code_line = self._code_line, self._code_line + line
-        self._held = rest
+        self._pending = rest
         if newline and self._code is not None and self._can_be_drawn_again():
             self._restyle(out)
             coloured = self._code.line(self._code_line)
@@ -253,10 +253,10 @@ class MarkdownStream:
             return None
 
     def _inline(self, out: list[str], *, final: bool) -> bool:
-        text = self._held
+        text = self._pending
         char = text[0]
         if char == "\n":
-            self._held = text[1:]
+            self._pending = text[1:]
             self._styles = []
             self._flush_word()
             self._newline(out)
@@ -273,48 +273,48 @@ class MarkdownStream:
                 return False
             following = text[1:2]
             if char == "\\" and following and not following.isalnum() and following != "\n":
-                self._put(out, following)
-                self._held = text[2:]
+                self._write(out, following)
+                self._pending = text[2:]
                 return True
             if char != "\\" and following == char:
                 return self._emphasis(out, "bold", char * 2, final=final)
             if char != "\\":
                 return self._emphasis(out, "italic", char, final=final)
-        self._put(out, char)
-        self._held = text[1:]
-        if self._head is not None:
+        self._write(out, char)
+        self._pending = text[1:]
+        if self._number_prefix is not None:
             self._after_number(char)
         return True
 
     def _after_number(self, char: str) -> None:
         """Lines below the first one of a numbered item begin where its text does."""
-        assert self._head is not None
-        self._head += char
-        if _NUMBER.fullmatch(self._head):
-            self._indent += " " * len(self._head)
-        if not _MAYBE_NUMBER.fullmatch(self._head):
-            self._head = None
+        assert self._number_prefix is not None
+        self._number_prefix += char
+        if _NUMBER.fullmatch(self._number_prefix):
+            self._indent += " " * len(self._number_prefix)
+        if not _MAYBE_NUMBER.fullmatch(self._number_prefix):
+            self._number_prefix = None
 
     def _link(self, out: list[str], link: re.Match[str]) -> bool:
         """The text of a link, and its address after it."""
-        rest, before = self._held[link.end() :], list(self._styles)
+        rest, before = self._pending[link.end() :], list(self._styles)
         text, address = link["text"], link["address"]
         if text and text != address:
             self._styles = [*before, "link"]
-            self._held = text
-            while self._held and self._step(out, final=True):
+            self._pending = text
+            while self._pending and self._step(out, final=True):
                 pass
             self._styles = [*before, "dim"]
-            self._put(out, f" ({address})" if address else "")
+            self._write(out, f" ({address})" if address else "")
         else:
             self._styles = [*before, "link"]
-            self._put(out, address)
-        self._styles, self._held = before, rest
+            self._write(out, address)
+        self._styles, self._pending = before, rest
         return True
 
     def _emphasis(self, out: list[str], style: str, marker: str, *, final: bool) -> bool:
         """Markers count where they touch a word: `2 * 3` and `snake_case` are not emphasis."""
-        after = self._held[len(marker) : len(marker) + 1]
+        after = self._pending[len(marker) : len(marker) + 1]
         if not after and not final:
             return False
         inside_word = self._before.isalnum() and after.isalnum()
@@ -322,8 +322,8 @@ class MarkdownStream:
         opening = style not in self._styles and after not in ("", " ", "\n", marker[0])
         if (closing or opening) and not (marker[0] == "_" and inside_word):
             return self._toggle(out, style, marker)
-        self._put(out, marker)
-        self._held = self._held[len(marker) :]
+        self._write(out, marker)
+        self._pending = self._pending[len(marker) :]
         return True
 
     def _toggle(self, out: list[str], style: str, marker: str) -> bool:
@@ -331,10 +331,10 @@ class MarkdownStream:
             self._styles = [name for name in self._styles if name != style]
         else:
             self._styles = [*self._styles, style]
-        self._held = self._held[len(marker) :]
+        self._pending = self._pending[len(marker) :]
         return True
 
-    def _put(self, out: list[str], text: str) -> None:
+    def _write(self, out: list[str], text: str) -> None:
         """Show plain text in the current style, wrapped between words."""
         for char in text:
             self._before = char

@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 from litertlm.cli.markdown.styled import columns, wrap
 
-_NARROWEST = 3
-_BETWEEN = " │ "
+_MIN_WIDTH = 3
+_SEPARATOR = " │ "
 _DELIMITER = re.compile(r" *\|? *:?-+:? *(?:\| *:?-+:? *)*\|? *")
 _MAYBE_DELIMITER = re.compile(r"[ |:-]*")
 
@@ -61,17 +61,17 @@ class Table:
         self._aligned = [_alignment(cell) for cell in cells_of(delimiter)]
         self._rows = [heading]
         self._indent = indent
-        self._room = width - len(indent)
+        self._available = width - len(indent)
         self._size_now = size
         self._size = size()
         self._frozen = False
         self._drawn = 0
-        self._widths = self._fitting()
+        self._widths = self._fit_widths()
 
     @property
     def fits(self) -> bool:
         """Whether there is room for a table at all."""
-        return self._room >= (_NARROWEST + len(_BETWEEN)) * len(self._rows[0])
+        return self._available >= (_MIN_WIDTH + len(_SEPARATOR)) * len(self._rows[0])
 
     def begin(self) -> str:
         """The heading's lines."""
@@ -80,7 +80,7 @@ class Table:
     def add(self, row: list[str]) -> str:
         """What draws the next row (without the last newline; the cursor is below the table)."""
         self._rows.append(row)
-        widths = self._widths if self._frozen else self._fitting()
+        widths = self._widths if self._frozen else self._fit_widths()
         if widths == self._widths:
             return self._lines([row])
         if self._drawn >= self._size.lines or self._size_now() != self._size:
@@ -90,19 +90,19 @@ class Table:
         above, self._drawn = self._drawn, 0
         return f"\x1b[{above}A\x1b[J{self._lines(self._rows)}"
 
-    def _fitting(self) -> list[int]:
+    def _fit_widths(self) -> list[int]:
         """Widths of the columns: what their cells need, or the widest of them cut."""
         count = max(len(row) for row in self._rows)
-        if self._room < (_NARROWEST + len(_BETWEEN)) * count:
+        if self._available < (_MIN_WIDTH + len(_SEPARATOR)) * count:
             count = len(self._rows[0])
-        wanted = [_NARROWEST] * count
+        wanted = [_MIN_WIDTH] * count
         for row in self._rows:
             for index, cell in enumerate(_merged(row, count)):
                 lines = [columns(line) for line in cell.split("\n")]
                 wanted[index] = max(wanted[index], *lines)
-        room = self._room - len(_BETWEEN) * (count - 1)
+        room = self._available - len(_SEPARATOR) * (count - 1)
         widest = min(max(wanted), room)
-        while widest > _NARROWEST and sum(min(width, widest) for width in wanted) > room:
+        while widest > _MIN_WIDTH and sum(min(width, widest) for width in wanted) > room:
             widest -= 1
         return [min(width, widest) for width in wanted]
 
@@ -115,7 +115,7 @@ class Table:
             ]
             for number in range(max(map(len, cells))):
                 parts = [cell[number] if number < len(cell) else "" for cell in cells]
-                lines.append(_BETWEEN.join(map(self._padded, range(len(parts)), parts)).rstrip())
+                lines.append(_SEPARATOR.join(map(self._padded, range(len(parts)), parts)).rstrip())
             if row is self._rows[0]:
                 lines.append("─┼─".join("─" * width for width in self._widths))
         self._drawn += len(lines)

@@ -101,7 +101,7 @@ def _help(repl: Repl, argument: str) -> Next:
     return Next.PROMPT
 
 
-def _bye(repl: Repl, argument: str) -> Next:
+def _quit(repl: Repl, argument: str) -> Next:
     return Next.QUIT
 
 
@@ -166,7 +166,7 @@ def _stats(repl: Repl, argument: str) -> Next:
 def _regenerate(repl: Repl, argument: str) -> Next:
     if not repl.chat.rewind():
         raise UsageError("There is no answer to make again.")
-    repl.draw_options()
+    repl.refresh_options()
     return Next.ANSWER
 
 
@@ -212,7 +212,7 @@ def _copy(repl: Repl, argument: str) -> Next:
         raise UsageError("There is no answer to copy.")
     program = copy_with_program(answer.text, os.environ)
     if program is None:
-        repl.output.aside(terminal_copy_sequence(answer.text))
+        repl.output.write_stderr(terminal_copy_sequence(answer.text))
     way = program or "the terminal"
     repl.output.note(f"Copied {len(answer.text):,} characters ({way}).")
     return Next.PROMPT
@@ -325,7 +325,7 @@ COMMANDS = {
     command.name: command
     for command in (
         Command("help", "[COMMAND]", "What can be done here.", _help, _complete_commands),
-        Command("bye", "", "Leave.", _bye),
+        Command("bye", "", "Leave.", _quit),
         Command("clear", "", "Forget the conversation; the system message stays.", _clear),
         Command("system", "[TEXT|none]", "Set, remove or show the system message.", _system),
         Command(

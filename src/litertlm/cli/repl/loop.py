@@ -11,11 +11,11 @@ from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from litertlm.cli.answers import Shown, cut_off, interruptible, stats_line
+from litertlm.cli.answers import AnswerPrinter, interruptible, stats_line, truncation_notice
 from litertlm.cli.app import App
-from litertlm.cli.errors import told
-from litertlm.cli.repl.terminal import echo, restored_terminal
-from litertlm.cli.run_session import RunRequest, loader, pieces_of
+from litertlm.cli.errors import format_error
+from litertlm.cli.repl.terminal import echo, restore_terminal
+from litertlm.cli.run_session import RunRequest, make_loader, stream_pieces
 from litertlm.cli.signals import Interrupted, on_ctrl_c
 from litertlm.errors import LiteRtLmError
 from litertlm.services.chat.attachments import kinds_of
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from litertlm.services.chat.tool_calls import Call
 
 
-class _Closed(Interrupted):
-    """The process was told to end; Ctrl-C does not do that to a chat."""
+class _Terminated(Interrupted):
+    """SIGTERM or SIGHUP arrived; in a chat, Ctrl-C does not end the program."""
 
 
 def chat_on_terminal(
@@ -40,14 +40,14 @@ def chat_on_terminal(
     output = app.output
     output.status(f"Loading {installed.name}...")
 
-    def meanwhile() -> None:
-        # prompt_toolkit takes a while to import; the engine loads in native code meanwhile.
+    def while_loading() -> None:
+        # prompt_toolkit takes a while to import; the engine loads in native code at the same time.
         import_module("litertlm.cli.repl.prompt")
 
-    load = loader(app, installed, request)
+    load = make_loader(app, installed, request)
     kinds = kinds_of(request.attached)
     tools = request.toolbox.schemas if request.toolbox else ()
-    model = load(values, kinds=kinds, meanwhile=meanwhile)
+    model = load(values, kinds=kinds, while_loading=while_loading)
     from litertlm.cli.repl.commands import Next, run_command
     from litertlm.cli.repl.prompt import PromptLine
     from litertlm.cli.repl.state import Repl
@@ -69,7 +69,7 @@ def chat_on_terminal(
         stats=request.stats,
     )
     history = app.settings.history_file if request.history else None
-    with restored_terminal(), _ended_by_signals():
+    with restore_terminal(), _terminating_signals():
         line = PromptLine(history, to_stderr=not os.isatty(sys.stdout.fileno()))
         output.note("Enter your prompt:  (/help lists the commands)")
         while True:
@@ -77,7 +77,7 @@ def chat_on_terminal(
                 text = line.ask(_prompt_text(repl), default=repl.take_prefill())
             except EOFError:
                 return
-            except _Closed:
+            except _Terminated:
                 raise
             except KeyboardInterrupt:
                 output.note("Ctrl-D or /bye leaves; Ctrl-C stops an answer.")
@@ -94,8 +94,8 @@ def chat_on_terminal(
                 if following is Next.ANSWER:
                     _answer(repl)
             except LiteRtLmError as error:
-                output.note(told(error))
-            except _Closed:
+                output.note(format_error(error))
+            except _Terminated:
                 raise
             except KeyboardInterrupt:
                 output.note("Interrupted.")
@@ -110,7 +110,7 @@ def _prompt_text(repl: Repl) -> str:
 def _answer(repl: Repl) -> None:
     output, chat = repl.output, repl.chat
     asked = chat.messages[-1]
-    shown = Shown(
+    shown = AnswerPrinter(
         output,
         plain=repl.plain,
         thinking=not repl.hide_thinking,
@@ -123,14 +123,14 @@ def _answer(repl: Repl) -> None:
             return True
         with echo(True), _ctrl_c_raises():
             try:
-                return output.confirmed(f"Call {call}? [y/N] ")
+                return output.confirm(f"Call {call}? [y/N] ")
             except KeyboardInterrupt:
                 output.note("")
                 return False
 
     with echo(False), interruptible(chat):
         try:
-            for piece in pieces_of(chat, repl.toolbox, allow, _ctrl_c_raises):
+            for piece in stream_pieces(chat, repl.toolbox, allow, _ctrl_c_raises):
                 shown.show(piece)
         finally:
             shown.end()
@@ -142,7 +142,7 @@ def _answer(repl: Repl) -> None:
         if all(message is not asked for message in chat.messages):
             # Stopped before there was an answer: as the text is in the history, for another try.
             repl.attached[:] = asked.get("attachments", ())
-    elif ended := cut_off(answer):
+    elif ended := truncation_notice(answer):
         output.note(ended)
     if repl.stats:
         output.note(stats_line(answer))
@@ -153,9 +153,9 @@ def _ctrl_c_raises() -> AbstractContextManager[None]:
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
+def _terminating_signals() -> Iterator[None]:
     def close(number: int, frame: FrameType | None) -> NoReturn:
-        raise _Closed
+        raise _Terminated
 
     before = {number: signal.signal(number, close) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:

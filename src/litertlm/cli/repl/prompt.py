@@ -20,8 +20,8 @@ from litertlm.cli.repl.commands import COMMANDS
 
 BLOCK = '"""'
 # A longer paste would make every key slow, so one word stands for it in the line.
-_LONG_PASTE = 2000
-_LONGEST_IN_HISTORY = 20_000
+_LONG_PASTE_CHARS = 2000
+_MAX_HISTORY_CHARS = 20_000
 
 
 class PromptLine:
@@ -99,7 +99,7 @@ class PromptLine:
         @keys.add(Keys.BracketedPaste)
         def _(event: KeyPressEvent) -> None:
             text = event.data.replace("\r\n", "\n").replace("\r", "\n")
-            if len(text) > _LONG_PASTE:
+            if len(text) > _LONG_PASTE_CHARS:
                 lines = text.count("\n") + 1
                 label = (
                     f"[paste {len(self._pastes) + 1}: {len(text):,} characters, {lines:,} lines]"
@@ -124,14 +124,14 @@ class _CommandCompleter(Completer):
             offered = command.complete(argument) if command else ()
             written = argument
         else:
-            offered = (f"{key} " if key_takes(key) else key for key in COMMANDS)
+            offered = (f"{key} " if takes_argument(key) else key for key in COMMANDS)
             offered = (key for key in offered if key.startswith(name))
             written = name
         for choice in offered:
             yield Completion(choice, start_position=-len(written), display=choice.split("/")[-1])
 
 
-def key_takes(name: str) -> bool:
+def takes_argument(name: str) -> bool:
     """Whether a command takes an argument."""
     return bool(COMMANDS[name].arguments)
 
@@ -139,10 +139,10 @@ def key_takes(name: str) -> bool:
 def _history(path: Path | None, expanded: Callable[[str], str]) -> History:
     """Earlier messages: in the file where it can be written, else of this chat only."""
 
-    class Kept(FileHistory):
+    class LimitedHistory(FileHistory):
         def append_string(self, string: str) -> None:
             text = expanded(string)
-            if len(text) <= _LONGEST_IN_HISTORY:
+            if len(text) <= _MAX_HISTORY_CHARS:
                 super().append_string(text)
 
     if path is None:
@@ -153,4 +153,4 @@ def _history(path: Path | None, expanded: Callable[[str], str]) -> History:
         path.touch(mode=0o600)
     except OSError:
         return InMemoryHistory()
-    return Kept(str(path))
+    return LimitedHistory(str(path))

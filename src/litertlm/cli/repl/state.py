@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from litertlm.cli.output import Output
-from litertlm.cli.signals import uninterrupted
+from litertlm.cli.signals import ignore_ctrl_c
 from litertlm.runtime.engine import Attachment
 from litertlm.services.chat.attachments import check_kinds, kinds_of
 from litertlm.services.chat.chat import Chat
@@ -102,9 +102,9 @@ class Repl:
             self.chat.system = str(value) if value else None
         if name == "think" and value is not None and not self.model.can_switch_thinking:
             self.output.warn(f"{self.model.name} has no switch for thinking.")
-        self.draw_options()
+        self.refresh_options()
 
-    def draw_options(self) -> None:
+    def refresh_options(self) -> None:
         """Make the chat's options anew: without a seed of the user's, with another seed."""
         tools = self.chat.options.tools
         self.chat.options = chat_options(self.model.info, self.values, tools=tools)
@@ -113,7 +113,7 @@ class Repl:
         """Load the model again; the messages stay."""
         self.output.status("Loading the model again...")
         # Between two models there is none to go on with.
-        with uninterrupted():
+        with ignore_ctrl_c():
             self._reload(values, kinds)
 
     def _reload(self, values: Values, kinds: frozenset[str]) -> None:

@@ -10,11 +10,11 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 # Bracketed paste off, cursor shown, style plain.
-_SANE = "\x1b[?2004l\x1b[?25h\x1b[0m"
+_RESET_MODES = "\x1b[?2004l\x1b[?25h\x1b[0m"
 
 
 @contextmanager
-def restored_terminal() -> Iterator[None]:
+def restore_terminal() -> Iterator[None]:
     """Give the terminal back as it was, also when a signal ends the chat in the middle of input."""
     try:
         import termios
@@ -27,7 +27,7 @@ def restored_terminal() -> Iterator[None]:
         yield
     except BaseException:
         with suppress(OSError):
-            os.write(number, _SANE.encode())
+            os.write(number, _RESET_MODES.encode())
         raise
     finally:
         # The terminal may be gone, which is why we are here.

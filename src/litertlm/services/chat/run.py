@@ -82,7 +82,7 @@ def load_model(
     progress: Progress,
     raw: bool = False,
     kinds: frozenset[str] = frozenset(),
-    meanwhile: Callable[[], None] = lambda: None,
+    while_loading: Callable[[], None] = lambda: None,
     load_engine: LoadEngine | None = None,
 ) -> LoadedModel:
     """Load a bundle.
@@ -92,7 +92,7 @@ def load_model(
         values: of these, `context`, `threads` and `backend` count here.
         raw: texts go to the model as they are, without a template.
         kinds: of attachments that messages may have.
-        meanwhile: other work to do while the engine loads; it must not write to stderr.
+        while_loading: other work to do while the engine loads; it must not write to stderr.
         load_engine: `runtime.litert.load_engine`, or a test's.
 
     Raises:
@@ -124,9 +124,9 @@ def load_model(
 
     def prepare() -> None:
         made.append(plain_render if raw else template_render(info))
-        meanwhile()
+        while_loading()
 
-    engine = load_engine(bundle, info, options, meanwhile=prepare)
+    engine = load_engine(bundle, info, options, while_loading=prepare)
     return LoadedModel(name=name, bundle=bundle, info=info, engine=engine, render=made[0])
 
 
