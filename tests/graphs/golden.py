@@ -53,7 +53,7 @@ def weight_hashes(recipe: str = "dynamic_int8") -> str:
         bundle = Path(folder) / "model.litertlm"
         options = ConvertOptions(recipe=recipe, kv_cache_max_len=64)
         convert(source, bundle, options, progress=Recorder())
-        layout = plan_conversion(source, options).layout
+        layout = plan_conversion(source, options).layouts[0]
         data = bundle.read_bytes()
     start = len(data) - layout.nbytes
     lines = []

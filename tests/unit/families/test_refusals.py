@@ -166,7 +166,7 @@ def test_model_of_fewer_positions_than_the_default_cache(shapes: str, tmp_path: 
 def test_what_transformers_writes_beside_the_ropes_of_one_type_of_layer(tmp_path: Path) -> None:
     write_checkpoint(MODELS["gemma3_text-types-softcap"], tmp_path)
     options = ConvertOptions(kv_cache_max_len=64)
-    plain = plan_conversion(tmp_path, options).layout.flatbuffer
+    plain = plan_conversion(tmp_path, options).layouts[0].flatbuffer
     beside = {"rope_parameters/rope_type": "default", "rope_parameters/rope_theta": None}
     change_config(tmp_path, beside)
-    assert plan_conversion(tmp_path, options).layout.flatbuffer == plain
+    assert plan_conversion(tmp_path, options).layouts[0].flatbuffer == plain

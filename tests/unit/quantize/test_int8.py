@@ -74,7 +74,7 @@ def test_bundle_holds_what_the_definition_gives(name: str, tmp_path: Path) -> No
     source = write_checkpoint(MODELS[name], tmp_path / "checkpoint")  # BF16, F32 and F16
     options = ConvertOptions(kv_cache_max_len=64)
     convert(source, tmp_path / "model.litertlm", options, progress=Recorder())
-    layout = plan_conversion(source, options).layout
+    layout = plan_conversion(source, options).layouts[0]
     bundle = (tmp_path / "model.litertlm").read_bytes()
     start = len(bundle) - layout.nbytes
     matrices = [weight for weight in layout.weights if weight.encoding.name == "int8"]

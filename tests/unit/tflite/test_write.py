@@ -23,7 +23,7 @@ write_module = importlib.import_module("litertlm.tflite.write")
 
 def layout_of(folder: Path, recipe: str) -> Layout:
     source = write_checkpoint(MODELS["qwen3-gqa-tied"], folder / "checkpoint")
-    return plan_conversion(source, ConvertOptions(recipe=recipe, kv_cache_max_len=64)).layout
+    return plan_conversion(source, ConvertOptions(recipe=recipe, kv_cache_max_len=64)).layouts[0]
 
 
 def written(layout: Layout, path: Path) -> tuple[bytes, list[tuple[int, bytes]]]:

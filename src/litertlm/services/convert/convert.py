@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,10 +27,12 @@ from litertlm.errors import (
 )
 from litertlm.families import Family, build, identify
 from litertlm.families.blocks import Signature
-from litertlm.graph import Dim
+from litertlm.graph import Dim, Model
 from litertlm.graph.verify import verify
 from litertlm.progress import Progress
 from litertlm.quantize import RECIPES, Recipe, apply
+from litertlm.services import bundle_file
+from litertlm.services.bundle_file import BundleLayout, Section, tflite_section
 from litertlm.services.convert.conversion_options import DEFAULT_CONTEXT, ConvertOptions
 from litertlm.services.verify.prompts import Reading, reading
 from litertlm.services.verify.report import Verdict
@@ -39,7 +40,6 @@ from litertlm.store import REJECTED_SUFFIX
 from litertlm.store.files import Settling, appearing, settling
 from litertlm.tflite import Layout
 from litertlm.tflite import plan as plan_tflite
-from litertlm.tflite import write as write_tflite
 
 if TYPE_CHECKING:
     from litertlm.services.verify.verify import Report
@@ -84,21 +84,17 @@ class Plan:
     family: Family
     options: ConvertOptions
     prompting: Prompting
-    layout: Layout
-    sections: tuple[container.PlacedSection, ...]
-    payloads: tuple[bytes | None, ...]
-    system: dict[str, str]
+    bundle: BundleLayout
 
     @property
     def nbytes(self) -> int:
         """Size of the bundle."""
-        return self.sections[-1].end
+        return self.bundle.nbytes
 
     @property
-    def stored(self) -> dict[str, bytes]:
-        """The sections whose contents are known, by kind."""
-        parts = zip(self.sections, self.payloads, strict=True)
-        return {section.kind: data for section, data in parts if data is not None}
+    def layouts(self) -> tuple[Layout, ...]:
+        """The planned TFLite files, in file order."""
+        return self.bundle.layouts
 
 
 def convert(
@@ -132,7 +128,7 @@ def convert(
     # Started before all else: a large tokenizer takes as long to load as the rest to plan.
     with reading(checkpoint.tokenizer, _TEXTS) as runtime:
         plan = plan_bundle(checkpoint, options)
-        runtime.begin(plan.stored, plan.prompting)
+        runtime.begin(plan.bundle.stored, plan.prompting)
         return _converted(plan, target, runtime, progress, started, appears)
 
 
@@ -200,17 +196,31 @@ def plan_bundle(checkpoint: Checkpoint, options: ConvertOptions) -> Plan:
     with ThreadPoolExecutor(1) as pool:
         # zlib runs beside Python, which builds the graph meanwhile.
         packing = pool.submit(packed_tokenizer, tokenizer.kind, tokenizer.data)
-        model = build(checkpoint, family, signatures(options))
+        models = {bundle_file.PREFILL_DECODE: build(checkpoint, family, signatures(options))}
+        layouts = plan_models(models, recipe, cache_length=options.kv_cache_max_len)
+        packed = packing.result()
+    return _plan_bundle(checkpoint, family, options, packed, layouts)
+
+
+def plan_models(
+    models: Mapping[str, Model], recipe: Recipe, *, cache_length: int
+) -> dict[str, Layout]:
+    """Quantize, check and lay out the models of a bundle, by the runtime's `model_type`.
+
+    Raises:
+        GraphError: a graph breaks a rule of `graph.verify` (a bug of a family).
+    """
+    layouts = {}
+    for model_type, model in models.items():
         encoding_of = apply(model, recipe)
         verify(model)
-        layout = plan_tflite(
+        layouts[model_type] = plan_tflite(
             model,
             encoding_of,
-            cache_length=options.kv_cache_max_len,
+            cache_length=cache_length,
             description=f"litert-lm-cli {__version__}",
         )
-        packed = packing.result()
-    return _plan_bundle(checkpoint, family, options, packed, layout)
+    return layouts
 
 
 def fitted(options: ConvertOptions, longest: int) -> ConvertOptions:
@@ -284,26 +294,21 @@ def _plan_bundle(
     family: Family,
     options: ConvertOptions,
     tokenizer: tuple[str, bytes],
-    layout: Layout,
+    layouts: Mapping[str, Layout],
 ) -> Plan:
     prompts = prompting(checkpoint)
-    tokenizer_kind, tokenizer_data = tokenizer
     static = options.shapes == "static"
     executor = metadata.executor_metadata(
         len(family.config.caches),
         cache_length=options.kv_cache_max_len if static else None,
         longest=family.config.max_context,
     )
-    contents: list[tuple[str, bytes | None, int, dict[str, str]]] = [
-        (
-            container.LLM_METADATA,
-            metadata.llm_metadata(prompts, max_num_tokens=options.kv_cache_max_len),
-            0,
-            {},
-        ),
-        (container.EXECUTOR_METADATA, executor, 0, {}),
-        (tokenizer_kind, tokenizer_data, 0, {}),
-        (container.TFLITE_MODEL, None, layout.nbytes, {"model_type": "tf_lite_prefill_decode"}),
+    llm = metadata.llm_metadata(prompts, max_num_tokens=options.kv_cache_max_len)
+    sections = [
+        Section(container.LLM_METADATA, llm),
+        Section(container.EXECUTOR_METADATA, executor),
+        Section(*tokenizer),
+        *(tflite_section(model_type, layout) for model_type, layout in layouts.items()),
     ]
     system = {
         "uuid": str(uuid.UUID(int=0)),
@@ -315,19 +320,12 @@ def _plan_bundle(
         "family": family.name,
     }
     system.update(system_items(prompts))
-    sections = [
-        container.Section(kind, nbytes if data is None else len(data), items)
-        for kind, data, nbytes, items in contents
-    ]
     return Plan(
         checkpoint=checkpoint,
         family=family,
         options=options,
         prompting=prompts,
-        layout=layout,
-        sections=container.place(sections, system),
-        payloads=tuple(data for _, data, _, _ in contents),
-        system=system,
+        bundle=bundle_file.place(sections, system),
     )
 
 
@@ -376,20 +374,10 @@ def _versions() -> dict[str, str]:
 def _write(plan: Plan, path: Path, file: Settling, progress: Progress) -> None:
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
     try:
-        os.ftruncate(fd, plan.nbytes)
-        model_offset = 0
-        for section, payload in zip(plan.sections, plan.payloads, strict=True):
-            if payload is None:
-                model_offset = section.begin
-            else:
-                os.pwrite(fd, payload, section.begin)
-        system = {**plan.system, "uuid": _uuid(plan)}
-        os.pwrite(fd, container.encode_header(plan.sections, system), 0)
-        with progress.task("Converting", sum(_weight_sizes(plan.layout))) as task:
-            write_tflite(
+        with progress.task("Converting", plan.bundle.weights_nbytes) as task:
+            bundle_file.write(
                 fd,
-                model_offset,
-                plan.layout,
+                plan.bundle,
                 threads=os.cpu_count() or 1,
                 advance=task.advance,
                 final=file.final,
@@ -397,21 +385,3 @@ def _write(plan: Plan, path: Path, file: Settling, progress: Progress) -> None:
     finally:
         os.close(fd)
     file.whole()
-
-
-def _weight_sizes(layout: Layout) -> Sequence[int]:
-    return [w.encoding.nbytes(w.constant.shape) for w in layout.weights]
-
-
-def _uuid(plan: Plan) -> str:
-    """A name for the contents: from the metadata, the graph, and the first and the last row of
-    every weight. It stands at the file's beginning, which is final before the rest is written."""
-    digest = hashlib.sha256()
-    for payload in plan.payloads:
-        digest.update(payload or b"")
-    digest.update(plan.layout.flatbuffer)
-    for weight in plan.layout.weights:
-        rows = weight.constant.shape[0]
-        for row in sorted({0, rows - 1}):
-            digest.update(weight.constant.rows(row, row + 1).tobytes())
-    return str(uuid.UUID(bytes=digest.digest()[:16], version=4))

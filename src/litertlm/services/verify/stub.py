@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litertlm.bundle import container, metadata
-from litertlm.bundle.container import Section
 from litertlm.bundle.rewrite import packed_tokenizer
 from litertlm.checkpoint import Checkpoint, Tokenizer
 from litertlm.families import build, identify
 from litertlm.families.blocks import Signature
 from litertlm.graph import Dim
 from litertlm.quantize import RECIPES, apply
+from litertlm.services import bundle_file
+from litertlm.services.bundle_file import Section, tflite_section
 from litertlm.tflite import Layout
 from litertlm.tflite import plan as plan_tflite
-from litertlm.tflite import write as write_tflite
 
 _CONTEXT = 32  # tokens; nothing is ever prefilled
 _CONFIG = {
@@ -106,7 +106,7 @@ def write_stub(sections: Mapping[str, bytes], target: Path) -> None:
     contents[container.EXECUTOR_METADATA] = metadata.executor_metadata(
         1, cache_length=None, longest=_CONTEXT
     )
-    write_bundle(target, contents, {"tf_lite_prefill_decode": layout})
+    write_bundle(target, contents, {bundle_file.PREFILL_DECODE: layout})
 
 
 def write_bundle(target: Path, contents: Mapping[str, bytes], models: Mapping[str, Layout]) -> None:
@@ -116,17 +116,10 @@ def write_bundle(target: Path, contents: Mapping[str, bytes], models: Mapping[st
         contents: of the sections that are not models, by kind.
         models: by the runtime's `model_type`.
     """
-    parts = [Section(kind, len(data)) for kind, data in contents.items()]
-    for name, layout in models.items():
-        parts.append(Section(container.TFLITE_MODEL, layout.nbytes, {"model_type": name}))
-    placed = container.place(parts, {})
+    sections = [Section(kind, data) for kind, data in contents.items()]
+    sections += [tflite_section(model_type, layout) for model_type, layout in models.items()]
     fd = os.open(target, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        os.ftruncate(fd, placed[-1].end)
-        os.pwrite(fd, container.encode_header(placed, {}), 0)
-        for section, data in zip(placed, contents.values(), strict=False):
-            os.pwrite(fd, data, section.begin)
-        for section, layout in zip(placed[len(contents) :], models.values(), strict=True):
-            write_tflite(fd, section.begin, layout, threads=1, advance=lambda nbytes: None)
+        bundle_file.write(fd, bundle_file.place(sections, {}), threads=1)
     finally:
         os.close(fd)
