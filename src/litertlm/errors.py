@@ -7,22 +7,23 @@
     │   └── GatedModel        the licence has not been accepted
     ├── NetworkError          no route, timeouts, 5xx; or offline and not cached
     ├── NotEnoughResources    disk or memory
-    ├── UnsupportedModel      a model we know we cannot convert or run right
+    ├── UnsupportedModel      a model that cannot be converted or run correctly
     ├── ConversionFailed      the conversion did not end in a bundle
     │   └── DamagedCheckpoint the checkpoint's files contradict themselves
-    ├── QualityCheckFailed    `verify` said no
-    ├── DamagedBundle         a .litertlm file that is not whole
+    ├── QualityCheckFailed    a check of `verify` failed
+    ├── DamagedBundle         a .litertlm file that is incomplete or damaged
     └── EngineFailed          the runtime did not load or run a good bundle
 
 Every error says what happened (`what`), why (`why`) and what to do next (`hint`); the last two
-may be empty. Only cli/errors.py maps types to exit codes and prints them.
+may be empty. `str(error)` is `what` and `why`. Only cli/errors.py maps types to exit codes and
+prints them.
 """
 
 from __future__ import annotations
 
 
 class LiteRtLmError(Exception):
-    """Base of all errors that a user can cause or cure.
+    """Base of all errors that a user can cause or fix.
 
     Args:
         what: one sentence, what happened, naming the model, file, key or tensor.
@@ -35,6 +36,10 @@ class LiteRtLmError(Exception):
         self.what = what
         self.why = why
         self.hint = hint
+
+    def __str__(self) -> str:
+        """`what` and `why`, for tracebacks, logs and tests; the hint is for the terminal only."""
+        return f"{self.what}\n{self.why}" if self.why else self.what
 
 
 class UsageError(LiteRtLmError):
@@ -62,7 +67,7 @@ class NotEnoughResources(LiteRtLmError):
 
 
 class UnsupportedModel(LiteRtLmError):
-    """A model that cannot be converted or run right; the config key is named."""
+    """A model that cannot be converted or run correctly; the config key is named."""
 
 
 class ConversionFailed(LiteRtLmError):
@@ -74,11 +79,11 @@ class DamagedCheckpoint(ConversionFailed):
 
 
 class QualityCheckFailed(LiteRtLmError):
-    """A verification did not pass."""
+    """A check of a bundle failed."""
 
 
 class DamagedBundle(LiteRtLmError):
-    """A `.litertlm` file that is not whole or not one."""
+    """A `.litertlm` file that is incomplete, damaged, or another kind of file."""
 
 
 class EngineFailed(LiteRtLmError):

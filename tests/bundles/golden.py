@@ -15,7 +15,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from litertlm.services.convert.convert import ConvertOptions, _write, plan_conversion
+from litertlm.services.convert.convert import ConvertOptions, plan_conversion, write_plan
 from litertlm.store.files import settling
 from recorder import Recorder
 from tiny import MODELS, write_checkpoint
@@ -87,7 +87,7 @@ def convert_and_hash(
         target = Path(folder) / "model.litertlm"
         target.touch()
         with settling(target) as file:
-            _write(plan_conversion(source, options, base=base), target, file, Recorder())
+            write_plan(plan_conversion(source, options, base=base), target, file, Recorder())
         return hashlib.sha256(target.read_bytes()).hexdigest()
 
 

@@ -157,9 +157,15 @@ def _scale_shape(weight: Placed) -> tuple[int, ...]:
 
 
 def pwrite_all(fd: int, data: bytes | NDArray[Any], offset: int) -> None:
-    """os.pwrite until everything is written."""
+    """Write all of `data` at `offset`: os.pwrite may write less than it is asked to.
+
+    Raises:
+        OSError: the disk is full, or accepts nothing more.
+    """
     view = memoryview(data if isinstance(data, bytes) else np.ascontiguousarray(data).data)
     view = view.cast("B")
     while view:
         done = os.pwrite(fd, view, offset)
+        if not done:
+            raise OSError(f"nothing could be written at offset {offset:,}")
         view, offset = view[done:], offset + done

@@ -150,7 +150,7 @@ def _converted(
         _check_disk(target, plan.nbytes)
         with appearing(target) as temporary:
             with settling(temporary) as file:
-                _write(plan, temporary, file, progress)
+                write_plan(plan, temporary, file, progress)
                 report = _checked(temporary, target, plan, runtime, progress)
                 versions = _versions()
                 sha256 = file.sha256()
@@ -371,7 +371,16 @@ def _versions() -> dict[str, str]:
     return {"litert-lm-cli": __version__, "litert-lm-builder": version("litert-lm-builder")}
 
 
-def _write(plan: Plan, path: Path, file: Settling, progress: Progress) -> None:
+def write_plan(plan: Plan, path: Path, file: Settling, progress: Progress) -> None:
+    """Write the bundle that `plan` describes to `path`, without any check.
+
+    Args:
+        file: `settling(path)`, which hashes the file while it is written.
+
+    Raises:
+        ConversionFailed: a weight cannot be encoded.
+        OSError: the disk is full, or the checkpoint cannot be read.
+    """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
     try:
         with progress.task("Converting", plan.bundle.weights_nbytes) as task:
