@@ -1,4 +1,4 @@
-"""`python -m litertlm`, and the installed program."""
+"""Entry point of `python -m litertlm` and of the installed program."""
 
 import gc
 import os
@@ -9,13 +9,13 @@ from typing import NoReturn
 from litertlm.cli import signals
 from litertlm.cli.startup_line import interrupted, show_first_line
 
-# Graphs and vocabularies are a hundred thousand objects and no garbage. With Python's threshold of
-# 700 the collector would look at them again and again.
+# Graphs and vocabularies are hundreds of thousands of objects that live to the end. With Python's
+# threshold of 700, the garbage collector would scan them again and again.
 _COLLECT_AFTER = 100_000
 
 
 def run() -> NoReturn:
-    """Run the program, and leave with its exit code."""
+    """Run the program and exit with its exit code."""
     gc.set_threshold(_COLLECT_AFTER)
     _open_closed_streams()
     try:
@@ -24,12 +24,12 @@ def run() -> NoReturn:
         from litertlm.cli.main import main
 
         code = main(sys.argv[1:])
-    except KeyboardInterrupt:  # while the above is imported, or when all is done
+    except KeyboardInterrupt:  # during the imports, or after `main` has returned
         interrupted()
         code = 130
     signals.ignore()
-    # Everything is written and every lock given back. Python would take up to a tenth of a second
-    # to free, piece by piece, what the operating system frees at once.
+    # All files are written and all locks released. Python would take up to 0.1 s to free objects
+    # one by one that the operating system frees at once.
     with suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()
@@ -37,7 +37,7 @@ def run() -> NoReturn:
 
 
 def _open_closed_streams() -> None:
-    """A stream that was closed (`>&-`) is None, and the next file would get its number."""
+    """Open streams that were closed (`>&-`): the next file would get their descriptor."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115

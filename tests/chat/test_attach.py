@@ -155,7 +155,7 @@ def test_a_chat_about_images_and_sound(start: Start, expected: Ask) -> None:
     # Short answers: a long one of a random model has other tokens when its text is read again.
     terminal = start("--max-tokens", "2")
     shown = terminal.say("/attach red.png")
-    assert "red.png (0.1 kB) goes with the next message." in shown
+    assert "Attached red.png (0.1 kB) to the next message." in shown
     assert terminal.cursor_line.startswith("[1 file] >")
     asked: list[tuple[list[bytes], str]] = []
     for files in ([png(RED)], [], [tone(), png(BLUE)]):
@@ -175,7 +175,7 @@ def test_files_are_listed_and_taken_back(start: Start, expected: Ask) -> None:
     terminal.say("/attach blue.png")
     assert terminal.cursor_line.startswith("[2 files] >")
     assert re.search(r"^red\.png\n/.*/?blue\.png$", unwrapped(terminal.say("/attach")), re.M)
-    assert "Nothing is attached." in terminal.say("/attach none")
+    assert "No attachments." in terminal.say("/attach none")
     assert expected(([], QUESTION)).strip() in terminal.say(QUESTION)
 
 
@@ -221,7 +221,7 @@ def test_tab_completes_the_file(start: Start) -> None:
     terminal.send("/attach bl\t")
     terminal.wait_for("/attach blue.png")
     terminal.send("\r")
-    terminal.wait_for("blue.png (0.1 kB) goes with the next message.")
+    terminal.wait_for("Attached blue.png (0.1 kB) to the next message.")
 
 
 @pytest.mark.parametrize(
@@ -229,11 +229,11 @@ def test_tab_completes_the_file(start: Start) -> None:
     [
         ("missing.png", None, "There is no file"),
         ("folder", None, "is a folder."),
-        ("empty.png", b"", "It is empty. Images are sent as PNG, JPEG, BMP or GIF, sound as WAV,"),
-        ("text.png", b"hello", "It does not begin as an image or sound does."),
+        ("empty.png", b"", "It is empty. Supported are PNG, JPEG, BMP, GIF, WAV,"),
+        ("text.png", b"hello", "It is not a known image or audio format."),
         ("a.webp", b"RIFF\0\0\0\0WEBPVP8 ", "It is a WebP image."),
         ("a.ogg", b"OggS", "It is an Ogg file."),
-        ("large.png", png(RED) + bytes(33_000_000), "It has 33.0 MB; 32 MB is the most."),
+        ("large.png", png(RED) + bytes(33_000_000), "It has 33.0 MB; the maximum is 32 MB."),
     ],
 )
 def test_what_cannot_be_attached_is_refused(
@@ -269,7 +269,7 @@ def test_a_message_that_is_stopped_before_its_answer_gives_its_files_back(
     ("data", "words"),
     [
         (png(RED)[:60], "The attached image cannot be decoded."),
-        (b"RIFF\0\0\0\0WAVE", "The attached sound cannot be decoded."),
+        (b"RIFF\0\0\0\0WAVE", "The attached audio cannot be decoded."),
     ],
 )
 def test_a_damaged_file_is_told_and_the_chat_goes_on(
@@ -305,22 +305,22 @@ def test_the_oldest_images_are_left_out_when_the_context_is_full(start: Start) -
 def test_raw_has_no_place_for_attachments(start: Start, home: Path) -> None:
     ended = ask(home, "--raw", "--attach", "red.png")
     assert (ended.code, ended.out) == (2, "")
-    assert "--raw has no place for --attach." in ended.err
-    assert "--raw has no place for attachments." in start("--raw").say("/attach red.png")
+    assert "--raw does not support --attach." in ended.err
+    assert "--raw does not support attachments." in start("--raw").say("/attach red.png")
 
 
 def test_a_model_that_reads_text_only_is_not_loaded(demo_home: Path) -> None:
     (demo_home / "red.png").write_bytes(png(RED))
     ended = run_program("run", "demo", "--prompt", "Hi", "--attach", "red.png", home=demo_home)
     assert (ended.code, ended.out) == (7, "")
-    assert "reads text only: nothing can be attached." in ended.err
+    assert "does not support images or audio." in ended.err
 
 
 @pytest.mark.parametrize(
     ("kind", "wrong", "words"),
     [
-        ("image", "tone.wav", "takes images, but no sound."),
-        ("audio", "red.png", "takes sound, but no images."),
+        ("image", "tone.wav", "does not support audio."),
+        ("audio", "red.png", "does not support images."),
     ],
 )
 def test_a_model_that_takes_one_kind_only(home: Path, kind: str, wrong: str, words: str) -> None:

@@ -380,14 +380,14 @@ def test_functions_are_called_with_yes_only(home: Path, demo_bundle: Path) -> No
     assert "noon" in called.out
     assert "tool_call" not in called.out
     refused = run_program(*ask, "--tools", "tools.py", "--json", home=home)
-    assert "Not calling clock(city='Rome') without --yes." in refused.err
+    assert "Not calling clock(city='Rome'): --yes is not set." in refused.err
     call = {"name": "clock", "arguments": {"city": "Rome"}}
     assert json.loads(refused.out)["tool_calls"][0] == call
 
 
 def test_json_that_was_cut_off_is_told(home: Path) -> None:
     ended = ask(home, "--prompt", GERMANY, "--format", "json", "--max-tokens", "2")
-    assert "ends here after 2 tokens" in ended.err
+    assert "cut off after 2 tokens" in ended.err
 
 
 def test_too_little_memory_is_an_error_of_its_own(home: Path) -> None:

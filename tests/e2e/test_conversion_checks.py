@@ -136,7 +136,7 @@ def test_where_the_runtime_does_not_work_the_conversion_says_so_and_goes_on(
     assert ended.code == 0, ended.err
     prompts, answers = warnings(ended.err)
     assert prompts.startswith("! Not all prompts and token ids could be compared.")
-    assert answers.startswith("! Its answers were not checked:")
+    assert answers.startswith("! The answers were not checked:")
     assert "wrong ELF class" in prompts
     assert "wrong ELF class" in answers
     assert (tmp_path / "models/local/tiny/tiny.litertlm").exists()

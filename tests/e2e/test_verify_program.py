@@ -58,7 +58,7 @@ def test_a_changed_file_fails_with_code_9(home: Path) -> None:
     assert "✗ structure" in ended.out
     assert "sha256" in ended.out
     assert "- prompts" in ended.out
-    assert "did not pass: structure" in ended.err
+    assert "failed these checks: structure" in ended.err
 
 
 def test_wrong_prompts_are_found_and_repaired(home: Path) -> None:

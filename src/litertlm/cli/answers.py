@@ -1,4 +1,4 @@
-"""Show answers: as they come, as one JSON object, or as lines of JSON."""
+"""Print answers: streamed as text, as one JSON object, or as JSON lines."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 
 
 class AnswerPrinter:
-    """Draws the pieces of answers.
+    """Prints the pieces of an answer as they arrive.
 
-    The answer goes to stdout; thinking is not the answer and goes to stderr, dimmed on a terminal.
+    The answer goes to stdout; thinking goes to stderr, dimmed on a terminal.
 
     Args:
-        plain: markdown stays as it is written; without a terminal it does anyway.
-        thinking: whether thinking is shown.
+        plain: print Markdown source; always so when stdout is not a terminal.
+        thinking: whether to show thinking.
     """
 
     def __init__(self, output: Output, *, plain: bool, thinking: bool) -> None:
@@ -32,70 +32,74 @@ class AnswerPrinter:
         self._on_terminal = size is not None
         self._size = None if plain else size
         self._thinking = thinking
-        self._answer: MarkdownStream | None = None
-        self._aside: MarkdownStream | None = None
+        self._answer_stream: MarkdownStream | None = None
+        self._thinking_stream: MarkdownStream | None = None
         self._last = ""
-        self._ended_line = True
-        self._told = False
+        self._at_line_start = True
+        self._thinking_announced = False
 
     def show(self, piece: Piece) -> None:
-        """Show a piece at once."""
+        """Print one piece."""
         if piece.kind == "tool":
             return
         if piece.kind == "thinking" and not self._thinking:
-            if not self._told:
-                self._told = True
+            if not self._thinking_announced:
+                self._thinking_announced = True
                 self._output.transient("Thinking...")
             return
         if self._last and piece.kind != self._last:
             self._end_part()
         if piece.kind == "thinking":
-            if self._size and self._aside is None:
-                self._aside = self._markdown(self._size, base="dim")
-            text = self._aside.feed(piece.text) if self._aside else printable(piece.text)
+            if self._size and self._thinking_stream is None:
+                self._thinking_stream = self._markdown(self._size, base="dim")
+            text = (
+                self._thinking_stream.feed(piece.text)
+                if self._thinking_stream
+                else printable(piece.text)
+            )
             self._output.write_stderr(text)
         else:
-            if self._size and self._answer is None:
-                self._answer = self._markdown(self._size)
-            self._output.write_stdout(self._drawn(piece.text))
+            if self._size and self._answer_stream is None:
+                self._answer_stream = self._markdown(self._size)
+            self._output.write_stdout(self._rendered(piece.text))
         self._last = piece.kind
-        self._ended_line = piece.text.endswith("\n")
+        self._at_line_start = piece.text.endswith("\n")
 
     def _markdown(self, size: Size, base: str = "") -> MarkdownStream:
         return MarkdownStream(size, base=base, colours=self._output.colours)
 
-    def _drawn(self, text: str) -> str:
-        if self._answer is not None:
-            return self._answer.feed(text)
+    def _rendered(self, text: str) -> str:
+        if self._answer_stream is not None:
+            return self._answer_stream.feed(text)
         return printable(text) if self._on_terminal else text
 
     def end(self) -> None:
-        """End the answer's last line."""
+        """Finish the last line of the answer."""
         if self._last:
             self._end_part()
         self._last = ""
 
     def _end_part(self) -> None:
-        end = "" if self._ended_line else "\n"
+        end = "" if self._at_line_start else "\n"
         if self._last == "thinking":
-            rest = self._aside.finish() if self._aside else ""
+            rest = self._thinking_stream.finish() if self._thinking_stream else ""
             self._output.write_stderr(rest + end + "\n")
-            self._aside = None
+            self._thinking_stream = None
         else:
-            rest = self._answer.finish() if self._answer else ""
+            rest = self._answer_stream.finish() if self._answer_stream else ""
             self._output.write_stdout(rest + end)
-            self._answer = None
+            self._answer_stream = None
 
 
 def interruptible(chat: Chat) -> AbstractContextManager[None]:
-    """Ctrl-C ends the running answer and keeps what was said, instead of ending the program."""
+    """Inside the context, Ctrl-C stops the answer, which is kept, and not the program."""
     return on_ctrl_c(lambda number, frame: chat.cancel())
 
 
 def answer_fields(
     answer: Answer, *, model: str, options: Mapping[str, Any], load_s: float
 ) -> dict[str, Any]:
-    """The object of `--json`."""
+    """The fields of an answer in `--json`."""
     return {
         "model": model,
         "text": answer.text,
@@ -116,22 +120,22 @@ def answer_fields(
 
 
 def stats_line(answer: Answer) -> str:
-    """The numbers of an answer in one line."""
+    """Statistics of an answer in one line."""
     reused = f" ({answer.reused_tokens:,} from the cache)" if answer.reused_tokens else ""
     return (
         f"prompt {answer.prompt_tokens:,} tokens{reused}, "
         f"answer {answer.answer_tokens:,} tokens, "
-        f"first after {answer.first_token_s:.2f} s, "
+        f"time to first token {answer.first_token_s:.2f} s, "
         f"{answer.tokens_per_second:.1f} tokens/s, {answer.finish_reason}"
     )
 
 
 def truncation_notice(answer: Answer) -> str:
-    """What to tell of an answer that did not come to its own end; empty if it did."""
+    """A message for an answer that was cut off; empty if the model ended it itself."""
     if answer.finish_reason == "context":
-        return "The answer ends here because the context is full; --context makes it larger."
+        return "Answer cut off: the context is full. Use a larger --context."
     if answer.finish_reason == "max_tokens":
-        return f"The answer ends here after {answer.answer_tokens:,} tokens (max_tokens)."
+        return f"Answer cut off after {answer.answer_tokens:,} tokens (max_tokens)."
     return ""
 
 

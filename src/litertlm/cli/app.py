@@ -1,4 +1,4 @@
-"""What every command shares: the common options, and what they lead to."""
+"""What all commands share: the common options, the settings and the output."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class App:
-    """What a command works with."""
+    """Settings and output of the running command."""
 
     settings: Settings
     output: Output
@@ -35,12 +35,12 @@ class App:
 def common_options() -> list[click.Parameter]:
     """`--json`, `--quiet`, `--verbose` and `--models-dir`; before or after the command."""
     return [
-        _option("--json", "Print data, and errors, as JSON.", is_flag=True),
-        _option("--quiet", "No status and no progress; only answers and errors.", is_flag=True),
-        _option("--verbose", "Details, and tracebacks of errors.", is_flag=True),
+        _option("--json", "Print data and errors as JSON.", is_flag=True),
+        _option("--quiet", "Hide status messages and progress bars.", is_flag=True),
+        _option("--verbose", "Show details, and tracebacks of errors.", is_flag=True),
         _option(
             "--models-dir",
-            "Folder of the models.",
+            "Models folder.  [env var: LITERT_LM_MODELS]",
             type=click.Path(file_okay=False),
             metavar="FOLDER",
         ),
@@ -48,7 +48,7 @@ def common_options() -> list[click.Parameter]:
 
 
 def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
-    """Make a command of a function that takes an `App` first."""
+    """Turn a function whose first parameter is the `App` into a command."""
 
     def decorate(function: Callable[..., None]) -> click.Command:
         @functools.wraps(function)

@@ -1,4 +1,4 @@
-"""What a bundle says about prompts, as data and as lines."""
+"""What a bundle's metadata says about prompts: as data and as text."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 def bundle_fields(path: Path) -> dict[str, Any]:
-    """Fields for `show`, read from any `.litertlm` file.
+    """Fields for `show`, read from a `.litertlm` file.
 
     Raises:
-        DamagedBundle: the file is not one.
+        DamagedBundle: the file is not a valid bundle.
     """
     from litertlm.bundle.prompt_config import (
         SAMPLER_SOURCE_KEY,
@@ -41,7 +41,7 @@ def bundle_fields(path: Path) -> dict[str, Any]:
 
 
 def bundle_lines(fields: dict[str, Any]) -> list[str]:
-    """The same for people."""
+    """The same as lines of text."""
     sampler = fields["sampler"]
     where = f" ({sampler['source']})" if sampler["source"] else ""
     greedy = sampler["type"] == "greedy" or sampler["top_k"] == 1
@@ -53,12 +53,12 @@ def bundle_lines(fields: dict[str, Any]) -> list[str]:
     )
     template = _TEMPLATES.get(fields["template"], fields["template"])
     lines = {
-        "context": f"{fields['context']:,} tokens by default" if fields["context"] else None,
+        "context": f"{fields['context']:,} tokens (default)" if fields["context"] else None,
         "template": template,
-        "BOS": _tokens(fields["start_tokens"]) or "none is added",
-        "stops at": _tokens(fields["stop_tokens"]) or "nothing",
+        "BOS": _tokens(fields["start_tokens"]) or "none",
+        "stop tokens": _tokens(fields["stop_tokens"]) or "none",
         "sampler": sampling + where,
-        "can": ", ".join(name for name in ("thinking", "tools") if fields[name]) or None,
+        "supports": ", ".join(name for name in ("thinking", "tools") if fields[name]) or None,
         "tokenizer": _TOKENIZERS.get(fields["tokenizer"], fields["tokenizer"]),
     }
     shown = [f"{name:<12}{value}" for name, value in lines.items() if value is not None]
@@ -68,11 +68,11 @@ def bundle_lines(fields: dict[str, Any]) -> list[str]:
 
 
 _TEMPLATES = {
-    "original": "the checkpoint's own",
-    "adapted": "adapted for the runtime, the same prompts as the checkpoint's own",
-    "fallback": "the family's plain one, for the checkpoint's own cannot be adapted",
-    "none": "none; texts are passed on (a base model)",
-    "unknown": "as the bundle has it",
+    "original": "original",
+    "adapted": "adapted for the runtime (same prompts as the original)",
+    "fallback": "generic template of the family (the original cannot be adapted)",
+    "none": "none (base model)",
+    "unknown": "from the bundle",
     None: "none",
 }
 _TOKENIZERS = {"huggingface": "tokenizer.json", "sentencepiece": "SentencePiece"}

@@ -1,4 +1,4 @@
-"""The options of commands that may convert, and their checks."""
+"""The options of commands that may convert, and their validation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DEFAULTS = ConvertOptions()
 
 
 class PrefillLengths(click.ParamType[tuple[int, ...]]):
-    """Prefill lengths: `8,64,128`, ascending, each once."""
+    """Prefill lengths such as `8,64,128`: ascending, without duplicates."""
 
     name = "lengths"
 
@@ -32,18 +32,18 @@ class PrefillLengths(click.ParamType[tuple[int, ...]]):
         try:
             lengths = tuple(int(part) for part in str(value).split(","))
         except ValueError:
-            self.fail(f"{value!r} is not a list of whole numbers, such as 8,64,128.", param, ctx)
+            self.fail(f"{value!r} is not a list of integers such as 8,64,128.", param, ctx)
         if min(lengths) < 1:
-            self.fail(f"{value}: a length is at least 1.", param, ctx)
+            self.fail(f"{value}: lengths must be at least 1.", param, ctx)
         if len(set(lengths)) < len(lengths):
-            self.fail(f"{value}: a length occurs twice.", param, ctx)
+            self.fail(f"{value}: duplicate length.", param, ctx)
         if list(lengths) != sorted(lengths):
-            self.fail(f"{value}: the lengths must ascend.", param, ctx)
+            self.fail(f"{value}: lengths must be in ascending order.", param, ctx)
         return lengths
 
 
 def conversion_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options; `convert_options` makes `ConvertOptions` of their values."""
+    """Add the options; `convert_options` turns their values into `ConvertOptions`."""
     lengths = ",".join(map(str, DEFAULT_PREFILL_LENGTHS))
     for option in reversed(
         [
@@ -52,27 +52,27 @@ def conversion_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 type=click.Choice(RECIPE_NAMES),
                 default=_DEFAULTS.recipe,
                 show_default=True,
-                help="How the weights are stored.",
+                help="Quantization recipe.",
             ),
             click.option(
                 "--kv-cache-max-len",
                 type=click.IntRange(min=1),
                 metavar="TOKENS",
-                help="Context: prompt and answers. With dynamic shapes `run --context` may exceed "
-                f"it.  [default: {_DEFAULTS.kv_cache_max_len}, or what the model has]",
+                help="Context length of the bundle. With dynamic shapes, `run --context` may "
+                f"exceed it.  [default: {_DEFAULTS.kv_cache_max_len}, or the model's maximum]",
             ),
             click.option(
                 "--shapes",
                 type=click.Choice(["dynamic", "static"]),
                 help="dynamic: any prompt length without padding; static: one signature per "
-                "prefill length and a fixed cache.  [default: dynamic]  For "
-                f"{' and '.join(STATIC_RECIPES)} static, in which they run several times faster.",
+                "prefill length and a KV cache of fixed size.  [default: dynamic]  "
+                f"{' and '.join(STATIC_RECIPES)} default to static, which is several times faster.",
             ),
             click.option(
                 "--prefill-seq-len",
                 type=PrefillLengths(),
                 metavar="TOKENS,...",
-                help="Prefill lengths of static shapes, which this option implies.  "
+                help="Prefill lengths of static shapes; implies --shapes static.  "
                 f"[default: {lengths}]",
             ),
         ]
@@ -87,13 +87,13 @@ def convert_options(
     shapes: str | None,
     prefill_seq_len: tuple[int, ...] | None,
 ) -> ConvertOptions:
-    """The options that these values mean.
+    """The `ConvertOptions` of these option values.
 
     Raises:
-        click.UsageError: they cannot work together.
+        click.UsageError: the values contradict each other.
     """
     if prefill_seq_len and shapes == "dynamic":
-        raise click.UsageError("--prefill-seq-len needs static shapes.")
+        raise click.UsageError("--prefill-seq-len requires --shapes static.")
     if shapes is None and quantize in STATIC_RECIPES:
         shapes = "static"
     options = replace(_DEFAULTS, recipe=quantize)

@@ -9,7 +9,7 @@ from litertlm.store.files import size_of
 
 
 def model_fields(model: InstalledModel, store: Store) -> dict[str, Any]:
-    """The fields that every command uses for a model on disk."""
+    """The fields of a model on disk, the same in every command."""
     sizes = store.sizes(model)
     provenance = model.provenance
     return {
@@ -34,7 +34,7 @@ def model_fields(model: InstalledModel, store: Store) -> dict[str, Any]:
 
 
 def checkpoint_fields(name: ModelName, store: Store) -> dict[str, Any]:
-    """The same fields for a model of which only the checkpoint is on disk; `path` is null."""
+    """The same fields for a checkpoint on disk that has no bundle; `path` is null."""
     nbytes = size_of(store.checkpoint_dir(name))
     return {
         "model": str(name),

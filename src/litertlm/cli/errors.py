@@ -1,8 +1,8 @@
-"""The one place where exceptions end: type -> exit code and words.
+"""The one place that handles exceptions: type -> exit code and message.
 
 | code | meaning |
 |---|---|
-| 0 | done |
+| 0 | success |
 | 1 | internal error, or the runtime failed |
 | 2 | usage |
 | 3 | model not found |
@@ -53,7 +53,7 @@ EXIT_CODES: dict[type[errors.LiteRtLmError], int] = {
     errors.EngineFailed: INTERNAL,
 }
 
-# Faults of the user's machine that can come from any file operation.
+# Errors of the user's machine that any file operation can raise.
 _OS_ERRORS = {
     errno.ENOSPC: NO_RESOURCES,
     errno.EDQUOT: NO_RESOURCES,
@@ -79,7 +79,7 @@ def run_guarded(action: Callable[[], None], output: Callable[[], Output]) -> int
     """Run `action` and return the process's exit code; print what it raises on stderr.
 
     Args:
-        output: gives the `Output` with the options that are known by then.
+        output: makes the `Output`, with the options that are known when an error occurs.
     """
     try:
         action()
@@ -89,7 +89,7 @@ def run_guarded(action: Callable[[], None], output: Callable[[], Output]) -> int
         return error.exit_code
     except KeyboardInterrupt:
         signals.ignore()
-        # The prompt line may have been cut off between making a coroutine and awaiting it.
+        # The prompt may have been interrupted between creating a coroutine and awaiting it.
         warnings.simplefilter("ignore", RuntimeWarning)
         _report(output(), "Interrupted", "Interrupted.", INTERRUPTED)
         return INTERRUPTED
@@ -106,7 +106,7 @@ def run_guarded(action: Callable[[], None], output: Callable[[], Output]) -> int
         _print_traceback(output(), error)
         _report(output(), "MemoryError", "Not enough memory.", NO_RESOURCES)
         return NO_RESOURCES
-    except Exception as error:  # noqa: BLE001 - the last resort, and it hides nothing
+    except Exception as error:  # noqa: BLE001 - last resort; prints the error
         return _internal(error, output())
     return OK
 
@@ -114,7 +114,7 @@ def run_guarded(action: Callable[[], None], output: Callable[[], Output]) -> int
 def _usage(error: click.UsageError, output: Output) -> int:
     command = error.ctx.command_path if error.ctx else "litert-lm-cli"
     message = error.format_message()
-    hint = f"`{command} --help` shows the usage."
+    hint = f"Run `{command} --help` for usage."
     _report(output, "UsageError", message, USAGE, hint=hint)
     return USAGE
 
@@ -146,12 +146,12 @@ def _print_traceback(output: Output, error: BaseException) -> None:
 def _report(output: Output, kind: str, what: str, code: int, why: str = "", hint: str = "") -> None:
     text = _format_error_text(what, why, hint)
     fields = {"type": kind, "exit_code": code, "message": what, "why": why, "hint": hint}
-    with suppress(OSError):  # a closed terminal has nobody to tell
+    with suppress(OSError):  # the terminal may be closed
         output.error(text, fields)
 
 
 def format_error(error: errors.LiteRtLmError) -> str:
-    """An error in words, for a chat that goes on."""
+    """The message of an error, for a chat that continues after it."""
     return _format_error_text(error.what, error.why, error.hint)
 
 

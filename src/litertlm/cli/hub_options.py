@@ -15,23 +15,23 @@ def hub_options(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--revision",
                 metavar="REVISION",
-                help="Branch, tag or commit on the Hub.  [default: the newest]",
+                help="Branch, tag or commit on the Hub.  [default: main]",
             ),
             click.option(
                 "--file",
                 metavar="NAME",
-                help="The .litertlm or .gguf file to use, where a repository has several.",
+                help="The .litertlm or .gguf file to use if a repository has several.",
             ),
             click.option(
                 "--base",
                 metavar="MODEL",
-                help="What a LoRA adapter is merged into.  [default: what the adapter names]",
+                help="Base model of a LoRA adapter.  [default: as named by the adapter]",
             ),
             click.option(
                 "--keep-checkpoint/--no-keep-checkpoint",
                 default=True,
                 show_default=True,
-                help="Leave the downloaded checkpoint on disk after the conversion.",
+                help="Keep the downloaded checkpoint after the conversion.",
             ),
         ]
     ):

@@ -1,4 +1,4 @@
-"""The program: options before the command, lazily imported commands, signals."""
+"""The program: global options, and commands that are imported lazily."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from litertlm.cli.output import make_output
 PROGRAM = "litert-lm-cli"
 _COMPLETION_VARIABLE = "_LITERT_LM_CLI_COMPLETE"
 
-# Command -> its line in --help. Each lives in commands/<name>.py, imported when it runs.
+# Command -> its line in --help. Each is in commands/<name>.py, imported when it runs.
 COMMANDS = {
-    "run": "Chat with a model, or get one answer; gets and converts the model if needed.",
+    "run": "Chat with a model; downloads and converts it first if needed.",
     "convert": "Convert a checkpoint to a .litertlm bundle.",
-    "pull": "Get a model ready to run, without running it.",
-    "list": "List the models on disk.",
-    "show": "Show what is known about a model on disk.",
-    "verify": "Check how close a bundle is to its checkpoint.",
+    "pull": "Download a model, and convert it if needed, without running it.",
+    "list": "List models on disk.",
+    "show": "Show information about a model on disk.",
+    "verify": "Compare a bundle with its checkpoint.",
     "rm": "Remove models from disk.",
-    "prune": "Remove unfinished files, and caches or checkpoints on demand.",
-    "models": "List the models that have a short name.",
-    "config": "Set, show and remove per-model defaults of run.",
+    "prune": "Remove unfinished files; optionally caches and checkpoints.",
+    "models": "List available models (short names).",
+    "config": "Manage per-model default options of run.",
 }
 
 
@@ -61,15 +61,17 @@ class _LazyGroup(click.Group):
     invoke_without_command=True,
     subcommand_metavar="COMMAND [ARGS]...",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="`litert-lm-cli COMMAND --help` explains a command.",
+    epilog="Use `litert-lm-cli COMMAND --help` for the options of a command.",
 )
 @click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """From a Hugging Face model name to a running on-device model.
+    """Download, convert and run Hugging Face models on this machine.
 
-    MODEL is a name on the Hub (org/name, or its address), a short name (`models` lists
-    them), a checkpoint folder, a .gguf file or a .litertlm file.
+    MODEL is a Hugging Face repository (org/name or its URL, optionally with @revision), a short
+    name (see `models`), a checkpoint folder, a .gguf file or a .litertlm file.
+
+    To start: litert-lm-cli run demo
     """
     help_without_command(context)
 
@@ -83,7 +85,7 @@ def main(argv: Sequence[str]) -> int:
         from click.shell_completion import shell_complete
 
         return shell_complete(cli, {}, PROGRAM, _COMPLETION_VARIABLE, instruction)
-    # An error may come before the options are parsed, and wants to obey them all the same.
+    # An error may occur before the options are parsed, and must be printed as they ask.
     flags = {name: f"--{name}" in argv for name in ("json", "quiet", "verbose")}
     return run_guarded(lambda: _invoke(list(argv)), lambda: make_output(flags))
 

@@ -1,7 +1,7 @@
 """The only module that prints.
 
-Answers and data go to stdout, everything else to stderr. A command says once what it has, and
-gets human text, JSON or nothing, as the user asked.
+Answers and data go to stdout, everything else to stderr. Commands pass their data once; it is
+printed as text, as JSON or not at all, depending on the options.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TextIO
 
 _REDRAW_SECONDS = 0.1
-_MIN_WIDTH = 24  # columns in which a text can be read
+_MIN_TEXT_WIDTH = 24  # columns; below it, text goes on a line of its own
 _CLEAR_REST = "\x1b[K"
 _CLEAR_LINE = f"\r{_CLEAR_REST}"
 _RED, _GREEN, _YELLOW = "\x1b[31m", "\x1b[32m", "\x1b[33m"
@@ -27,22 +27,22 @@ _COLOURS = {"✗": _RED, "✓": _GREEN, "!": _YELLOW}
 
 
 class StdoutClosed(Exception):
-    """Who read stdout went away (`| head -1`, a closed terminal); nobody is left to write for."""
+    """The reader of stdout is gone (`| head -1`, a closed terminal)."""
 
 
 class Output:
-    """Where a command's words go. Implements `progress.Progress`.
+    """Writes a command's answers, data and messages. Implements `progress.Progress`.
 
     Args:
         stdout, stderr: the streams.
-        environment: `NO_COLOR` and `TERM` count.
-        json_wanted: `--json`: data is one JSON value.
-        quiet: `--quiet`: no status and no bars; answers, warnings and errors stay.
-        verbose: `--verbose`: details too.
-        clock: seconds, for rates.
+        environment: `NO_COLOR` and `TERM` are read.
+        json_wanted: `--json`: data and errors are printed as JSON.
+        quiet: `--quiet`: no status and no progress bars; answers, warnings and errors only.
+        verbose: `--verbose`: prints details.
+        clock: time in seconds, for transfer rates.
 
     Attributes:
-        colours: whether the user wants any (`NO_COLOR`), on a terminal.
+        colours: whether colours may be used on a terminal (`NO_COLOR` is not set).
     """
 
     def __init__(
@@ -70,17 +70,17 @@ class Output:
         smart = stderr.isatty() and not self._dumb
         self._animates = smart and not quiet
         self._colours = smart and self.colours
-        self._transient_shown = smart  # what start.py wrote may be there; the cursor is before it
+        self._transient_shown = smart  # startup_line.py may have printed a line
 
     def data(self, value: Any, human: str) -> None:
-        """The result of a command: `value` with `--json`, else `human`."""
+        """Print the result of a command: `value` with `--json`, else the text `human`."""
         self.write_stdout(json.dumps(value, indent=2) if self.json_wanted else human, end="\n")
 
     def write_stdout(self, text: str, *, end: str = "") -> None:
-        """A piece of an answer on stdout, at once.
+        """Write part of an answer to stdout and flush.
 
         Raises:
-            StdoutClosed: nobody reads it any more.
+            StdoutClosed: the reader is gone.
         """
         with self._lock:
             self._clear_transient_line()
@@ -96,13 +96,13 @@ class Output:
                 raise StdoutClosed from error
 
     def stdout_terminal_size(self) -> Callable[[], os.terminal_size] | None:
-        """The terminal that answers are read on, asked anew each time; None if there is none."""
+        """A function that returns stdout's current size; None if stdout is not a terminal."""
         if not self._stdout_is_terminal or self._dumb:
             return None
         return shutil.get_terminal_size
 
     def write_stderr(self, text: str) -> None:
-        """A piece of what is not the answer but belongs to it (thinking), on stderr, at once."""
+        """Write text that accompanies an answer (thinking) to stderr and flush."""
         if not self.quiet:
             self._clear_transient_line()
             self._stderr.write(text)
@@ -110,25 +110,25 @@ class Output:
 
     @property
     def can_ask(self) -> bool:
-        """Whether there is a terminal to ask on."""
+        """Whether the user can be asked: stdin and stderr are a terminal."""
         return sys.stdin.isatty() and self._stderr.isatty()
 
     def confirm(self, question: str) -> bool:
-        """Ask on the terminal; anything but yes is no."""
+        """Ask on the terminal; anything but `y` or `yes` is no."""
         self._stderr.write(question)
         self._stderr.flush()
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     @property
     def width(self) -> int:
-        """Columns for what is written to stderr."""
+        """Width of stderr in columns."""
         with contextlib.suppress(OSError):
             if columns := os.get_terminal_size(self._stderr.fileno()).columns:
                 return columns
         return shutil.get_terminal_size().columns
 
     def note(self, text: str) -> None:
-        """What the user asked to be told in a chat: on stderr, also with `--quiet`."""
+        """Print something the user asked for in a chat: on stderr, also with `--quiet`."""
         self._write_line(text)
 
     def status(self, text: str) -> None:
@@ -136,7 +136,7 @@ class Output:
             self._write_line(text)
 
     def transient(self, text: str) -> None:
-        """What goes on at the moment, on a terminal; the next words take its place."""
+        """Print the current activity on a terminal; the next output overwrites it."""
         if self._animates:
             with self._lock:
                 self._clear_transient_line()
@@ -152,7 +152,7 @@ class Output:
         self._write_line(f"! {text}")
 
     def error(self, text: str, fields: Mapping[str, Any]) -> None:
-        """What went wrong: `text`, or with `--json` one object `{"error": fields}`."""
+        """Print an error: `text`, or with `--json` one object `{"error": fields}`."""
         self._write_line(json.dumps({"error": fields}) if self.json_wanted else text)
 
     @contextlib.contextmanager
@@ -184,7 +184,7 @@ class Output:
             self._stderr.flush()
 
     def _clear_transient_line(self) -> None:
-        """Remove what is on the line that is written next."""
+        """Clear a progress bar or transient text from the current line."""
         self._hide_bar()
         if self._transient_shown:
             self._transient_shown = False
@@ -197,7 +197,7 @@ class Output:
 
 
 class Bar:
-    """A running piece of work, measured in bytes, that can be drawn as one line."""
+    """Progress of a task, measured in bytes, that can be drawn as one line."""
 
     def __init__(
         self,
@@ -225,7 +225,7 @@ class Bar:
             self._draw(self)
 
     def text(self, width: int) -> str:
-        """The line, at most `width` characters: label, bar, per cent, bytes, rate, time left."""
+        """The line, at most `width` characters: label, bar, percent, bytes, rate, time left."""
         seconds = self._clock() - self._started
         share = min(1.0, self._done / self._total) if self._total else 1.0
         numbers = f"{share:4.0%}  {format_bytes(self._done)} of {format_bytes(self._total)}"
@@ -242,9 +242,9 @@ class Bar:
 
 
 def make_output(options: Mapping[str, bool]) -> Output:
-    """An `Output` on the process's own streams; `options` are `json`, `quiet`, `verbose`."""
+    """An `Output` on stdout and stderr; `options` are `json`, `quiet`, `verbose`."""
     for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show a character gets a stand-in, not an exception.
+        # A terminal that cannot show a character gets a replacement, not an exception.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     return Output(
         sys.stdout,
@@ -257,7 +257,7 @@ def make_output(options: Mapping[str, bool]) -> Output:
 
 
 def format_bytes(count: float) -> str:
-    """`141.9 MB`: decimal units, as disks and downloads are sold."""
+    """`141.9 MB`, in decimal units."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 999.5 or unit == "GB":
             break
@@ -273,7 +273,7 @@ def format_duration(seconds: float) -> str:
 
 
 def listing(rows: list[list[str]], width: int) -> str:
-    """`rows` in columns, of which the last is wrapped between words to `width` columns."""
+    """Format `rows` in columns; the last one is wrapped at word boundaries to `width`."""
     import textwrap
 
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
@@ -282,7 +282,7 @@ def listing(rows: list[list[str]], width: int) -> str:
     lines = []
     for *cells, text in rows:
         start = "".join(f"  {cell:{size}}" for cell, size in zip(cells, widths, strict=True)) + "  "
-        if room < _MIN_WIDTH:
+        if room < _MIN_TEXT_WIDTH:
             lines += [start, *("      " + line for line in textwrap.wrap(text, max(20, width - 6)))]
         else:
             wrapped = textwrap.wrap(text, room, break_long_words=False) or [""]
@@ -291,7 +291,7 @@ def listing(rows: list[list[str]], width: int) -> str:
 
 
 def table(rows: list[list[str]], right: frozenset[int] = frozenset()) -> str:
-    """`rows` (the first one is the heading) in columns; those in `right` flush right."""
+    """Format `rows` (the first is the header) in columns; those in `right` are right-aligned."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for row in rows:

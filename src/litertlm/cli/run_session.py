@@ -1,4 +1,4 @@
-"""What `run` does once the model is on disk: one answer, or a chat."""
+"""What `run` does when the model is on disk: one answer, or a chat."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What the user asked `run` for.
+    """The options of one `run` command.
 
     Attributes:
         values: options by name, as in `config_options.OPTIONS`.
-        chats: whether to chat on the terminal; else there is one prompt to answer.
+        chats: whether to chat on the terminal; else one prompt is answered.
         schema: JSON Schema that answers must match, as text, or None.
         toolbox: functions that the model may call, or None.
-        defaults: of the options, by model (`config set`).
-        yes: call them without asking.
-        attached: goes with the prompt, or with the first message of a chat.
+        defaults: default options by model (`config set`).
+        yes: call functions without asking.
+        attached: images and audio for the prompt, or for the first message of a chat.
         hide_thinking, raw, plain, stats, jsonl: the flags.
-        history: whether what is typed is kept.
+        history: whether messages are saved in the history file.
     """
 
     values: Mapping[str, Value]
@@ -63,35 +63,37 @@ class RunRequest:
     history: bool
 
     def check(self, json_wanted: bool) -> None:
-        """Refuse what cannot work, before anything is fetched.
+        """Check combinations of options before anything is downloaded.
 
         Raises:
             UsageError: options contradict each other.
         """
         if self.chats and (json_wanted or self.jsonl):
-            raise UsageError("--json and --jsonl are for one answer.", hint="Give a --prompt.")
+            raise UsageError(
+                "--json and --jsonl need a prompt.", hint="Use --prompt or pipe one in."
+            )
         if json_wanted and self.jsonl:
-            raise UsageError("--json and --jsonl exclude each other.")
+            raise UsageError("--json and --jsonl are mutually exclusive.")
         if self.raw and (self.values.get("system") or self.toolbox):
-            raise UsageError("--raw has no place for --system or --tools.")
+            raise UsageError("--raw does not support --system or --tools.")
         if self.raw and self.attached:
             raise UsageError(
-                "--raw has no place for --attach.",
-                why="The model's template says where attachments go.",
+                "--raw does not support --attach.",
+                why="Without a chat template their position in the prompt is unknown.",
             )
         if self.toolbox and self.schema:
-            raise UsageError("--tools and --schema or --format exclude each other.")
+            raise UsageError("--tools and --schema or --format are mutually exclusive.")
 
 
 def chat(app: App, installed: InstalledModel, request: RunRequest) -> None:
-    """Chat on the terminal until the user leaves."""
+    """Chat on the terminal until the user exits."""
     from litertlm.cli.repl.loop import chat_on_terminal
 
     chat_on_terminal(app, installed, request, _values(installed, request))
 
 
 def _values(installed: InstalledModel, request: RunRequest) -> dict[str, Any]:
-    """Option values, defaults below flags."""
+    """Option values; flags take precedence over defaults."""
     values: dict[str, Any] = {**request.defaults.get(installed.name, {}), **request.values}
     if request.schema is not None:
         values["schema"] = request.schema
@@ -129,7 +131,7 @@ def stream_pieces(
     allow: Callable[[Call], bool],
     running: Callable[[], AbstractContextManager[None]],
 ) -> Iterator[Piece]:
-    """The answer to the messages as they are."""
+    """Generate the answer to the chat's messages."""
     if toolbox is None:
         return chat.proceed()
     from litertlm.services.chat.tools import answer_with_tools
@@ -156,7 +158,9 @@ def answer_once(app: App, installed: InstalledModel, request: RunRequest, prompt
             shown.end()
             with ctrl_c_ends_program():
                 return output.confirm(f"Call {call}? [y/N] ")
-        output.status(f"Calling {call}" if request.yes else f"Not calling {call} without --yes.")
+        output.status(
+            f"Calling {call}" if request.yes else f"Not calling {call}: --yes is not set."
+        )
         return request.yes
 
     shown = AnswerPrinter(output, plain=request.plain, thinking=not request.hide_thinking)
@@ -168,7 +172,7 @@ def answer_once(app: App, installed: InstalledModel, request: RunRequest, prompt
                 elif not output.json_wanted:
                     shown.show(piece)
         finally:
-            # Also where a signal ends the program: a terminal is not left in bold.
+            # Also when a signal ends the program: resets the terminal's style.
             shown.end()
     answer = chat.last
     assert answer is not None

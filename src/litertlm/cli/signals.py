@@ -1,4 +1,4 @@
-"""Signals that end the program, as one exception."""
+"""SIGINT, SIGTERM and SIGHUP as one exception."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ _TERMINATING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C, SIGTERM or SIGHUP.
 
-    A class of its own: a bare KeyboardInterrupt that passes through `exec` of a string (every
-    dataclass does that) makes CPython end by SIGINT even when it was caught.
+    A subclass, because a bare KeyboardInterrupt that propagates through `exec` of a string (every
+    dataclass definition is one) makes CPython exit by SIGINT even if it was caught.
     """
 
 
 def install() -> None:
-    """From now on the signals raise `Interrupted`; those that are ignored (nohup) stay so."""
+    """Make the signals raise `Interrupted`, except those that are ignored (nohup)."""
     for number in _TERMINATING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _raise)
 
 
 def ignore() -> None:
-    """The program is ending: let it say so in peace."""
+    """Ignore further signals while the program exits."""
     for number in _TERMINATING:
         signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
 def on_ctrl_c(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
-    """Ctrl-C does what `handler` does, for a while."""
+    """Handle Ctrl-C with `handler` inside the context."""
     before = signal.signal(signal.SIGINT, handler)
     try:
         yield
@@ -43,12 +43,12 @@ def on_ctrl_c(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]
 
 
 def ignore_ctrl_c() -> AbstractContextManager[None]:
-    """Ctrl-C does nothing: what goes on here must come to its end."""
+    """Ignore Ctrl-C inside the context, for work that must not stop halfway."""
     return on_ctrl_c(lambda number, frame: None)
 
 
 def ctrl_c_ends_program() -> AbstractContextManager[None]:
-    """Ctrl-C ends the program, also where it would end an answer."""
+    """Let Ctrl-C end the program, where it would otherwise only stop the answer."""
     return on_ctrl_c(_raise)
 
 

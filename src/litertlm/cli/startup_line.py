@@ -1,7 +1,7 @@
-"""The first sign of life on a terminal, before anything that takes time is imported.
+"""Print a first line on a terminal before anything slow is imported.
 
-Imports are most of the time until the program can say something of its own. This module needs only
-what Python has loaded by itself.
+Imports take most of the time until the program can print its first status. This module imports only
+what Python itself has loaded at startup.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _SILENT_OPTIONS = ("--quiet", "--json", "--help", "-h", "--version")
 
 
 def first_line(arguments: Sequence[str]) -> str:
-    """What to show at once for the program's `arguments`; empty where other words come first."""
+    """The first line for the program's `arguments`; empty if none is to be printed."""
     if not any(name in arguments for name in _SLOW_COMMANDS):
         return ""
     if any(name in arguments for name in _SILENT_OPTIONS):
@@ -27,9 +27,9 @@ def first_line(arguments: Sequence[str]) -> str:
 
 
 def show_first_line(arguments: Sequence[str]) -> None:
-    """Show it on stderr, if that is a terminal.
+    """Print the first line on stderr, if that is a terminal.
 
-    The cursor goes back to the start of the line: `output.py` clears it for its first words.
+    The cursor returns to the start of the line, so that `output.py` overwrites it.
     """
     line = first_line(arguments)
     if line and _animates():
@@ -39,7 +39,7 @@ def show_first_line(arguments: Sequence[str]) -> None:
 
 
 def interrupted() -> None:
-    """Say so in its place: the program ends before it could say anything else."""
+    """Replace the first line by `✗ Interrupted.`; for use before `output.py` is imported."""
     if _animates():
         sys.stderr.write("\r\x1b[K✗ Interrupted.\n")
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""A verification as data and as lines."""
+"""A verification report: as data and as text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def report_fields(report: Report) -> dict[str, Any]:
 
 
 def check_fields(check: Check) -> dict[str, Any]:
-    """One of them."""
+    """The fields of one check."""
     return {
         "name": check.name,
         "verdict": check.verdict.value,

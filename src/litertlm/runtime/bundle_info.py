@@ -41,7 +41,7 @@ _MODEL_TYPES = {
     12: "minicpm5",
     13: "minicpmv4",
 }
-_HINT = "Delete the file and run again, or download it anew."
+_HINT = "Delete the file and run again, or download it again."
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ _TOO_LONG = re.compile(r"token ids are too long\..*?: (\d+) >= (\d+)")
 # What it says of a file that it cannot decode, and what that file is.
 _UNDECODED = {
     r"Failed to decode image\. Reason: (.+)": "image",
-    r"Failed to initialize miniaudio decoder, (.+)": "sound",
+    r"Failed to initialize miniaudio decoder, (.+)": "audio",
 }
 _LINKING = threading.Lock()
 # What the runtime takes where neither the bundle nor the user says anything.

@@ -214,7 +214,7 @@ def test_calls_without_end_are_ended_and_that_is_told(toolbox: Toolbox) -> None:
     list(answer_with_tools(chat, toolbox, lambda call: True))
     assert 0 < len(chat.messages) < 50
     assert len(told) == 1
-    assert "8 times" in told[0]
+    assert "8 tool rounds" in told[0]
 
 
 @pytest.mark.parametrize(

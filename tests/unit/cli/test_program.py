@@ -137,12 +137,15 @@ def test_version(tmp_path: Path) -> None:
         (["show"], "✗ Missing argument 'MODEL'."),
         (["convert", "demo", "--kv-cache-max-len", "0"], "'--kv-cache-max-len'"),
         (["convert", "demo", "--quantize", "int3"], "'int3' is not"),
-        (["convert", "demo", "--prefill-seq-len", "64,8"], "must ascend"),
-        (["convert", "demo", "--prefill-seq-len", "8,8"], "occurs twice"),
+        (["convert", "demo", "--prefill-seq-len", "64,8"], "ascending order"),
+        (["convert", "demo", "--prefill-seq-len", "8,8"], "duplicate length"),
         (["convert", "demo", "--prefill-seq-len", "0,8"], "at least 1"),
-        (["convert", "demo", "--prefill-seq-len", "a"], "whole numbers"),
+        (["convert", "demo", "--prefill-seq-len", "a"], "list of integers"),
         (["convert", "demo", "--prefill-seq-len", "2048"], "does not fit a KV cache of 1280"),
-        (["convert", "demo", "--prefill-seq-len", "8", "--shapes", "dynamic"], "static shapes"),
+        (
+            ["convert", "demo", "--prefill-seq-len", "8", "--shapes", "dynamic"],
+            "requires --shapes static",
+        ),
         (["run", "a/b/c"], "Not a model name: 'a/b/c'"),
         (["run", ""], "Not a model name: ''"),
     ],
@@ -210,7 +213,7 @@ def test_list_and_show(tmp_path: Path) -> None:
     assert (fields["recipe"], fields["commit"]) == ("dynamic_int8", "c0ffee")
     text = run_program("show", "gemma-3-270m", home=tmp_path).out
     assert "commit      c0ffee\n" in text
-    assert "stops at    1, 106\n" in text
+    assert "stop tokens 1, 106\n" in text
     assert "BOS         2\n" in text
     assert "sampler     temperature 1, top-k 64, top-p 0.95 (family)\n" in text
     template = run_program("show", "gemma-3-270m", "--template", home=tmp_path).out

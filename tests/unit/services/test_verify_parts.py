@@ -82,7 +82,7 @@ def test_a_changed_weight_is_noticed_by_its_hash(made: tuple[Path, Path], tmp_pa
     other = changed(bundle, tmp_path / "x.litertlm", bundle.stat().st_size - 100, b"\x7f" * 8)
     found = check_structure(other, sha256=file_sha256(bundle), size_bytes=bundle.stat().st_size)
     assert found.verdict is Verdict.FAILED
-    assert "sha256" in found.problems[0]
+    assert "SHA-256" in found.problems[0]
 
 
 @pytest.mark.parametrize("keep", [10, 40, 20_000, 60_000])

@@ -18,9 +18,10 @@ _KEYS = "Keys: " + ", ".join(OPTIONS) + "."
 @click.group("config", invoke_without_command=True, subcommand_metavar="COMMAND [ARGS]...")
 @click.pass_context
 def command(context: click.Context) -> None:
-    """Per-model defaults of `run`: below flags, above the bundle's own.
+    """Manage per-model default options of `run`.
 
-    They are kept in config.toml in the models folder.
+    Flags override these defaults, and these override the bundle's own. They are stored in
+    config.toml in the models folder.
     """
     help_without_command(context)
 
@@ -30,7 +31,7 @@ def command(context: click.Context) -> None:
 @click.argument("key")
 @click.argument("values", nargs=-1, required=True, metavar="VALUE...")
 def _set(app: App, model: str, key: str, values: tuple[str, ...]) -> None:
-    """Set MODEL's default of KEY; several values for `stop`."""
+    """Set the default of KEY for MODEL. `stop` takes several values."""
     from litertlm.services.chat.config import set_default
 
     name = _name(app, model)
@@ -43,7 +44,7 @@ def _set(app: App, model: str, key: str, values: tuple[str, ...]) -> None:
 @make_command("show")
 @click.argument("model", required=False)
 def _show(app: App, model: str | None) -> None:
-    """Show MODEL's defaults, or those of all models."""
+    """Show the defaults of MODEL, or of all models."""
     from litertlm.services.chat.config import read_config
 
     config = read_config(app.settings.config_file)
@@ -68,12 +69,12 @@ def _show(app: App, model: str | None) -> None:
 @click.argument("model")
 @click.argument("key", required=False)
 def _unset(app: App, model: str, key: str | None) -> None:
-    """Remove MODEL's default of KEY, or all of its defaults."""
+    """Remove the default of KEY for MODEL, or all defaults of MODEL."""
     from litertlm.services.chat.config import unset_default
 
     name = _name(app, model)
     if not unset_default(app.settings.config_file, name, key):
-        raise UsageError(f"{name} has no default of {key}." if key else f"{name} has no defaults.")
+        raise UsageError(f"{name} has no default for {key}." if key else f"{name} has no defaults.")
     app.output.status(f"✓ Removed {name}: {key or 'all defaults'}")
 
 
@@ -83,7 +84,7 @@ for _subcommand in (_set, _show, _unset):
 
 
 def _name(app: App, model: str) -> str:
-    """The name under which `run` looks for the model's defaults."""
+    """The name under which `run` looks up the model's defaults."""
     from litertlm.services.acquire.acquire import installed_name
     from litertlm.services.acquire.reference import BundleFile, resolve
 

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     "--output-dir",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Where ORG/NAME/NAME.litertlm is put.  [default: the models folder]",
+    help="Write to FOLDER/ORG/NAME/NAME.litertlm.  [default: models folder]",
 )
-@click.option("--force", is_flag=True, help="Convert although a bundle is there.")
-@click.option("--verify", is_flag=True, help="Then check the bundle as `verify` does.")
-@click.option("--no-check", is_flag=True, help="Do not ask the model two short questions then.")
+@click.option("--force", is_flag=True, help="Convert again if the bundle exists.")
+@click.option("--verify", is_flag=True, help="Run all checks of `verify` on the new bundle.")
+@click.option("--no-check", is_flag=True, help="Skip the test questions after the conversion.")
 def command(
     app: App,
     model: str,
@@ -49,9 +49,8 @@ def command(
 ) -> None:
     """Convert MODEL's checkpoint to a .litertlm bundle.
 
-    Before the bundle gets its name, its structure is checked, and its prompts and token ids are
-    compared with the checkpoint's. Then the model is asked two short questions; an answer that is
-    empty or repeats itself is only warned of.
+    The bundle's structure, prompts and token ids are checked against the checkpoint before it is
+    saved. Then the model answers two short questions; an empty or repetitive answer is a warning.
     """
     from litertlm.services.acquire.acquire import acquire
     from litertlm.services.acquire.sources import AcquireRequest
@@ -93,37 +92,41 @@ def command(
 
 
 def _answers(app: App, installed: InstalledModel, *, cache: bool) -> Check:
-    """Two short answers of a new bundle; what looks wrong is warned of.
+    """Ask a new bundle two short questions; warn about bad answers.
 
     Args:
-        cache: whether the runtime may keep its packed weights, with which the next start is fast.
+        cache: whether the runtime may cache its packed weights, which makes the next start fast.
     """
     from litertlm.services.verify.behaviour import check_behaviour_briefly
     from litertlm.services.verify.report import Verdict
 
-    app.output.status("Asking it two short questions...")
+    app.output.status("Asking the model two test questions...")
     check = check_behaviour_briefly(installed.bundle, installed.cache_dir if cache else None)
     model = installed.name if cache else app.settings.shown(installed.bundle)
     command = f"litert-lm-cli verify {model}"
     if check.verdict is Verdict.WARNED:
-        told = " ".join(check.problems)
-        app.output.warn(f"{told} An untrained model does that. If this one is trained: {command}")
+        problems = " ".join(check.problems)
+        app.output.warn(
+            f"{problems} This is normal for an untrained model. If yours is trained, run: {command}"
+        )
     elif check.verdict is Verdict.NOT_CHECKED:
-        app.output.warn(f"Its answers were not checked: {check.summary} To check them: {command}")
+        app.output.warn(
+            f"The answers were not checked: {check.summary} To check them, run: {command}"
+        )
     return check
 
 
 def _verified(app: App, installed: InstalledModel, store: Store) -> Report:
-    """All checks; a bundle that fails one is not left where `run` finds it."""
+    """Run all checks; a bundle that fails one is renamed, so that `run` does not use it."""
     from litertlm.services.verify import verify as service
 
     source = service.checkpoint_of(installed, store)
     report = service.verify(installed, source, progress=app.output)
     if not report.passed:
-        aside = service.set_aside(installed)
+        kept = service.set_aside(installed)
         raise QualityCheckFailed(
-            f"{report.model} did not pass: {', '.join(failed_checks(report))}.",
+            f"{report.model} failed these checks: {', '.join(failed_checks(report))}.",
             why="\n".join(report_lines(report)),
-            hint=f"The bundle was kept as {aside}.",
+            hint=f"The bundle was kept as {kept}.",
         )
     return report

@@ -10,10 +10,10 @@ from litertlm.cli.output import format_bytes, table
 
 @make_command("list")
 def command(app: App) -> None:
-    """List the models on disk.
+    """List models on disk.
 
-    SIZE is the bundle's; ON DISK adds the runtime's cache and the checkpoint. A model without a
-    SIZE is a checkpoint alone, such as the base of an adapter.
+    SIZE is the size of the bundle. ON DISK also counts the runtime's cache and the checkpoint. A
+    model without a SIZE is a checkpoint without a bundle, such as the base model of an adapter.
     """
     models = [model_fields(model, app.store) for model in app.store.installed()]
     models += [checkpoint_fields(name, app.store) for name in app.store.checkpoints_alone()]

@@ -9,7 +9,7 @@ from litertlm.cli.output import format_bytes, table
 
 @make_command("models")
 def command(app: App) -> None:
-    """List the models that have a short name; `run` takes others of the same families too."""
+    """List available models. `run` also takes other models of the same families."""
     from litertlm.services.acquire.catalog import CATALOG
 
     on_disk = {model.name for model in app.store.installed()}
@@ -36,7 +36,7 @@ def command(app: App) -> None:
             format_bytes(entry.download_bytes),
             format_bytes(entry.bundle_bytes),
             str(entry.context),
-            entry.licence + (" (to accept on the Hub)" if entry.gated else ""),
+            entry.licence + (" (accept on the Hub)" if entry.gated else ""),
             "yes" if entry.model in on_disk else "",
         ]
         for entry in CATALOG

@@ -10,13 +10,13 @@ from litertlm.cli.output import format_bytes
 
 
 @make_command("prune")
-@click.option("--caches", is_flag=True, help="The runtime's caches too; it makes them again.")
-@click.option("--checkpoints", is_flag=True, help="Downloaded checkpoints too.")
-@click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
+@click.option(
+    "--caches", is_flag=True, help="Also remove the runtime's caches (rebuilt when needed)."
+)
+@click.option("--checkpoints", is_flag=True, help="Also remove downloaded checkpoints.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed, without removing it.")
 def command(app: App, caches: bool, checkpoints: bool, dry_run: bool) -> None:
-    """Remove what interrupted runs left behind and bundles that failed their checks; caches and
-    checkpoints on demand.
-    """
+    """Remove unfinished files of interrupted commands, and bundles that failed their checks."""
     leftovers = app.store.leftovers(caches=caches, checkpoints=checkpoints)
     freed = 0
     for leftover in leftovers:

@@ -15,7 +15,7 @@ from litertlm.cli.hub_options import hub_options
 
 @make_command("pull")
 @click.argument("model")
-@click.option("--reconvert", is_flag=True, help="Make the bundle anew.")
+@click.option("--reconvert", is_flag=True, help="Convert again if the bundle exists.")
 @conversion_options
 @hub_options
 def command(
@@ -28,7 +28,7 @@ def command(
     keep_checkpoint: bool,
     **values: Any,
 ) -> None:
-    """Get MODEL ready to run: download it, and convert it if it needs to be."""
+    """Download MODEL, and convert it if needed, without running it."""
     from litertlm.services.acquire.acquire import acquire
     from litertlm.services.acquire.sources import AcquireRequest
 

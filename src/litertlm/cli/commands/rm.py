@@ -12,7 +12,7 @@ from litertlm.cli.output import format_bytes
 @make_command("rm")
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 def command(app: App, models: tuple[str, ...]) -> None:
-    """Remove each MODEL from disk, with its checkpoint and the runtime's cache."""
+    """Remove models from disk, with their checkpoints and caches."""
     from litertlm.services.acquire.acquire import remove_installed
 
     removed = []

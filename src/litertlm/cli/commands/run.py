@@ -26,7 +26,7 @@ _METAVARS = {"number": "NUMBER", "integer": "N", "text": "TEXT", "texts": "TEXT"
 
 
 def _flag(option: Option) -> Callable[..., Any]:
-    """The flag of an option that `config set` and `/set` know too."""
+    """The flag of an option, which `config set` and `/set` take too."""
     name = "--" + option.name.replace("_", "-")
     if option.kind == "switch":
         return click.option(f"{name}/--no-{name[2:]}", default=None, help=option.help)
@@ -42,7 +42,7 @@ def _flag(option: Option) -> Callable[..., Any]:
         metavar="|".join(option.choices) or _METAVARS[option.kind],
         multiple=option.kind == "texts",
         callback=parse,
-        help=option.help + (" May be given several times." if option.kind == "texts" else ""),
+        help=option.help + (" Can be repeated." if option.kind == "texts" else ""),
     )
 
 
@@ -51,34 +51,46 @@ def _texts(value: Value) -> tuple[str, ...]:
 
 
 def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a chat or an answer."""
+    """Add the options of a chat or of one answer."""
     file = click.Path(exists=True, dir_okay=False, path_type=Path)
     for option in reversed(
         [
-            click.option("--prompt", metavar="TEXT", help="Answer this and exit."),
-            click.option("--prompt-file", type=file, help="Answer what is in the file and exit."),
+            click.option("--prompt", metavar="TEXT", help="Answer this prompt and exit."),
+            click.option(
+                "--prompt-file", type=file, help="Answer the prompt in this file and exit."
+            ),
             click.option(
                 "--attach",
                 type=file,
                 multiple=True,
-                help="Send an image or sound with the prompt, to a model that takes it. "
-                "May be given several times.",
+                help="Image or audio file for the prompt, if the model supports it. "
+                "Can be repeated.",
             ),
             *(_flag(option) for option in OPTIONS.values()),
-            click.option("--hide-thinking", is_flag=True, help="Do not show the thinking."),
+            click.option("--hide-thinking", is_flag=True, help="Hide the thinking."),
             click.option(
-                "--format", "format_", type=click.Choice(["json"]), help="Answer in JSON."
+                "--format",
+                "format_",
+                type=click.Choice(["json"]),
+                help="Answer with a JSON object.",
             ),
-            click.option("--schema", type=file, help="Answer in JSON of this JSON Schema."),
             click.option(
-                "--tools", "tools_file", type=file, help="Python file: functions to be called."
+                "--schema", type=file, help="Answer with JSON that matches this JSON Schema."
             ),
-            click.option("--yes", is_flag=True, help="Call tools without asking."),
-            click.option("--raw", is_flag=True, help="No chat template: the text as it is."),
-            click.option("--plain", is_flag=True, help="Show markdown as it is written."),
-            click.option("--stats", is_flag=True, help="Numbers after each answer."),
-            click.option("--jsonl", is_flag=True, help="Answer as lines of JSON, as it comes."),
-            click.option("--no-history", is_flag=True, help="Do not keep what is typed."),
+            click.option(
+                "--tools",
+                "tools_file",
+                type=file,
+                help="Python file with functions that the model may call.",
+            ),
+            click.option("--yes", is_flag=True, help="Call functions without asking."),
+            click.option("--raw", is_flag=True, help="Send the prompt without a chat template."),
+            click.option("--plain", is_flag=True, help="Do not render Markdown."),
+            click.option("--stats", is_flag=True, help="Print statistics after each answer."),
+            click.option("--jsonl", is_flag=True, help="Stream the answer as JSON lines."),
+            click.option(
+                "--no-history", is_flag=True, help="Do not read or write the history of messages."
+            ),
         ]
     ):
         function = option(function)
@@ -88,7 +100,7 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @make_command("run")
 @click.argument("model")
 @run_options
-@click.option("--reconvert", is_flag=True, help="Make the bundle anew.")
+@click.option("--reconvert", is_flag=True, help="Convert again if the bundle exists.")
 @conversion_options
 @hub_options
 def command(
@@ -101,9 +113,9 @@ def command(
     keep_checkpoint: bool,
     **values: Any,
 ) -> None:
-    """Chat with MODEL, or get one answer with --prompt or piped input.
+    """Chat with MODEL, or answer one prompt (--prompt or piped input) and exit.
 
-    A model that is not on disk is downloaded, and converted if it needs to be.
+    If the model is not on disk, it is downloaded, and converted if needed.
     """
     from litertlm.runtime.litert import preload
 
@@ -127,7 +139,7 @@ def command(
         attached=_attachments(values.pop("attach")),
         hide_thinking=values.pop("hide_thinking"),
         raw=raw,
-        # JSON is no markdown, and who wants the text as it is wants to see it so.
+        # JSON and raw text are not Markdown.
         plain=values.pop("plain") or raw or schema is not None,
         stats=values.pop("stats"),
         jsonl=values.pop("jsonl"),
@@ -156,7 +168,7 @@ def command(
 
 
 def _schema(path: Path | None, format_: str | None) -> str | None:
-    """The JSON Schema as text; any object where only JSON is wanted."""
+    """The JSON Schema as text; with only `--format json`, one that allows any object."""
     if path is None:
         return '{"type": "object"}' if format_ else None
     import json
@@ -189,21 +201,21 @@ def _toolbox(path: Path | None) -> Toolbox | None:
 
 def _prompt_parts(app: App, text: str | None, path: Path | None) -> list[str]:
     if text is not None and path is not None:
-        raise UsageError("--prompt and --prompt-file exclude each other.")
+        raise UsageError("--prompt and --prompt-file are mutually exclusive.")
     if path is not None:
         text = _decode(path.read_bytes(), str(path), warn=app.output.warn)
     return [] if text is None else [_replace_invalid_utf8(text)]
 
 
 def _full_prompt(app: App, parts: list[str]) -> str:
-    """The prompt, a blank line, and what is piped in."""
+    """The prompt, a blank line, and the piped input."""
     piped = _read_piped()
     if piped or not parts:
         text = _decode(piped, "The input", warn=app.output.warn).rstrip("\r\n")
         parts = [*parts, text]
     prompt = "\n\n".join(parts)
     if not prompt.strip():
-        raise UsageError("The prompt is empty.", hint="Give a --prompt, or pipe one in.")
+        raise UsageError("The prompt is empty.", hint="Use --prompt or pipe one in.")
     return prompt
 
 
@@ -212,14 +224,14 @@ def _stdin_is_terminal() -> bool:
 
 
 def _read_piped() -> bytes:
-    """What is piped in; nothing of a terminal, a null device or a closed input."""
+    """The piped input; empty for a terminal, /dev/null or a closed stdin."""
     if sys.stdin is None or stat.S_ISCHR(os.fstat(sys.stdin.fileno()).st_mode):
         return b""
     return sys.stdin.buffer.read()
 
 
 def _replace_invalid_utf8(argument: str) -> str:
-    """An argument that is text: bytes that are not UTF-8 arrive as lone surrogates."""
+    """Replace bytes that are not UTF-8, which arrive in an argument as lone surrogates."""
     return argument.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
@@ -230,5 +242,7 @@ def _decode(data: bytes, where: str, *, warn: Callable[[str], None] | None) -> s
         why = f"Byte {error.start:,} is {data[error.start]:#04x}."
         if warn is None:
             raise UsageError(f"{where} is not UTF-8.", why=why) from error
-        warn(f"{where} is not UTF-8: {why} What cannot be read becomes \N{REPLACEMENT CHARACTER}.")
+        warn(
+            f"{where} is not UTF-8: {why} Invalid bytes are replaced by \N{REPLACEMENT CHARACTER}."
+        )
         return data.decode("utf-8", "replace")

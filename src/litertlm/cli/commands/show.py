@@ -16,9 +16,9 @@ from litertlm.cli.output import format_bytes
 
 @make_command("show")
 @click.argument("model")
-@click.option("--template", is_flag=True, help="Print the chat template that the runtime renders.")
+@click.option("--template", is_flag=True, help="Print the chat template.")
 def command(app: App, model: str, template: bool) -> None:
-    """Show what is known about MODEL, which is on disk: where it came from, how it is prompted."""
+    """Show information about a MODEL on disk: origin, sizes, template, stop tokens, sampler."""
     from litertlm.services.acquire.acquire import find_installed
     from litertlm.services.acquire.catalog import lookup
 
@@ -30,7 +30,7 @@ def command(app: App, model: str, template: bool) -> None:
     fields = {**model_fields(installed, app.store), "licence": known.licence if known else None}
     facts = bundle_fields(installed.bundle)
     lines = [*_lines(fields), *bundle_lines(facts)]
-    # What is written down about the conversion counts more than what the bundle says.
+    # The recorded provenance takes precedence over the bundle's own metadata.
     app.output.data({**facts, **fields}, "\n".join(lines))
 
 

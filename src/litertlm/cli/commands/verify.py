@@ -20,17 +20,17 @@ _PARTS = ("structure", "prompts", "quality", "behaviour")
     "--only",
     type=click.Choice(_PARTS),
     multiple=True,
-    help="Check this only; may be given several times.",
+    help="Run only this check. Can be repeated.",
 )
 @click.option(
     "--checkpoint",
     type=click.Path(exists=True, path_type=Path),
     metavar="PATH",
-    help="The checkpoint that MODEL was made from.  [default: the one on disk]",
+    help="The checkpoint of MODEL.  [default: the one on disk]",
 )
-@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads.")
+@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Number of CPU threads.")
 @click.option(
-    "--repair", is_flag=True, help="First rewrite template, stop tokens, BOS and sampler."
+    "--repair", is_flag=True, help="Rewrite chat template, stop tokens, BOS and sampler first."
 )
 def command(
     app: App,
@@ -40,11 +40,15 @@ def command(
     threads: int | None,
     repair: bool,
 ) -> None:
-    """Check how close MODEL's bundle is to its checkpoint.
+    """Compare MODEL's bundle with its checkpoint.
 
-    structure: the file is whole. prompts: prompts and token ids are those of transformers.
-    quality: the logits are those of the checkpoint in float32 (needs ai-edge-litert). behaviour:
-    it answers and stops. Exit code 9 if a check fails.
+    \b
+    structure  the file is complete
+    prompts    prompts and token ids match transformers
+    quality    logits match the checkpoint in float32 (needs ai-edge-litert)
+    behaviour  the model answers and stops
+
+    The exit code is 9 if a check fails.
     """
     from litertlm.services.acquire.acquire import find_installed
     from litertlm.services.verify import verify as service
@@ -61,7 +65,7 @@ def command(
     app.output.data(fields, "\n".join(lines))
     if not report.passed:
         raise QualityCheckFailed(
-            f"{report.model} did not pass: {', '.join(failed_checks(report))}.",
-            hint="`verify --repair` rewrites prompts and stop tokens; `run --reconvert` "
+            f"{report.model} failed these checks: {', '.join(failed_checks(report))}.",
+            hint="`verify --repair` rewrites template and stop tokens; `run --reconvert` "
             "converts again.",
         )

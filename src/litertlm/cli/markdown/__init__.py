@@ -1,4 +1,4 @@
-"""Draw markdown on a terminal while it is still being written."""
+"""Render streamed Markdown on a terminal."""
 
 from litertlm.cli.markdown.stream import MarkdownStream, Size
 from litertlm.cli.markdown.styled import printable

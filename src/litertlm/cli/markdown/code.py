@@ -1,10 +1,10 @@
-"""Colours of code, line by line."""
+"""Syntax highlighting, line by line."""
 
 from __future__ import annotations
 
 from litertlm.cli.markdown.styled import RESET
 
-# Of a token's type the first that is known counts: Name.Function.Magic, Name.Function, Name.
+# Looked up from the most specific token type: Name.Function.Magic, Name.Function, Name.
 _COLOURS = {
     "Keyword": "35",
     "Name.Function": "34",
@@ -23,17 +23,17 @@ _MAX_CONTEXT_CHARS = 20_000
 
 
 class Colours:
-    """Colours the lines of one block of code, each once.
+    """Highlights the lines of one code block.
 
     Args:
-        language: as it stands after the fence.
+        language: the info string of the fence.
 
     Raises:
-        LookupError: it is not known.
+        LookupError: unknown language.
     """
 
     def __init__(self, language: str) -> None:
-        # 20 ms, and more for some languages: only once there is code.
+        # Takes 20 ms or more, so only when there is code.
         from pygments.lexers import get_lexer_by_name
         from pygments.util import ClassNotFound
 
@@ -44,7 +44,7 @@ class Colours:
         self._before = ""
 
     def line(self, text: str) -> str:
-        """A line (without its newline) with colours."""
+        """Highlight a line (without its newline)."""
         code = self._before + text
         shown, out, place = "", "", -len(self._before)
         for kind, part in self._lexer.get_tokens(code):
@@ -55,7 +55,7 @@ class Colours:
                 out += f"\x1b[{colour}m{own}{RESET}" if colour else own
                 shown += own
         self._before = (code + "\n")[-_MAX_CONTEXT_CHARS:]
-        # Lexers may clean what they read; a line is never changed for its colours.
+        # Some lexers normalize their input; then the line is returned unchanged.
         return out if shown == text else text
 
 

@@ -1,4 +1,4 @@
-"""Text with terminal styles in it: how wide it is, and how it is cut into lines."""
+"""Width and wrapping of text that contains terminal styles."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ _SGR = re.compile("\x1b\\[[0-9;]*m")
 
 
 def printable(text: str) -> str:
-    """`text` without control characters but newlines, so that a model cannot steer a terminal."""
+    """Remove control characters except newlines, so that a model cannot control the terminal."""
     return _CONTROL.sub("", text.replace("\t", "    "))
 
 
 def char_columns(char: str) -> int:
-    """Columns that a character takes: marks none, East Asian wide ones and most emoji two."""
+    """Width of a character in columns: 0 for combining marks, 2 for East Asian wide and emoji."""
     if char.isascii():
         return 1
-    from wcwidth import wcwidth  # 20 ms, for which plain English need not wait
+    from wcwidth import wcwidth  # takes 20 ms, not needed for ASCII
 
     return max(0, wcwidth(char))
 
 
 def columns(text: str) -> int:
-    """Columns that a text with styles takes, sequences of several characters (emoji) included."""
+    """Width of a text with styles in columns; emoji sequences count as one."""
     plain = _SGR.sub("", text)
     if plain.isascii():
         return len(plain)
@@ -34,9 +34,9 @@ def columns(text: str) -> int:
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """`text` in lines of at most `width` columns, broken between words; at least one line.
+    """Wrap `text` at word boundaries into lines of at most `width` columns; at least one line.
 
-    Every line begins and ends without a style.
+    Styles are closed at the end of each line and reopened on the next.
     """
     lines: list[str] = []
     line = word = style = ""

@@ -1,4 +1,4 @@
-"""Put text on the clipboard."""
+"""Copy text to the clipboard."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SECONDS = 5
 
 
 def copy_with_program(text: str, environment: Mapping[str, str]) -> str | None:
-    """Give `text` to the desktop's clipboard program; its name, or None where there is none."""
+    """Copy with the desktop's clipboard program; returns its name, or None if there is none."""
     for variable, command in _PROGRAMS:
         if environment.get(variable) and shutil.which(command[0]):
             try:
@@ -36,5 +36,5 @@ def copy_with_program(text: str, environment: Mapping[str, str]) -> str | None:
 
 
 def terminal_copy_sequence(text: str) -> str:
-    """What asks the terminal itself to copy (OSC 52, xterm's control sequences); also over ssh."""
+    """The escape sequence OSC 52 (xterm), with which a terminal copies `text`, also over ssh."""
     return f"\x1b]52;c;{base64.b64encode(text.encode()).decode()}\x07"

@@ -1,4 +1,4 @@
-"""The slash commands of a chat: one table, from which /help, completion and docs/chat.md come."""
+"""The slash commands of a chat: one table, used by /help, completion and docs/chat.md."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from litertlm.services.chat.config_options import OPTIONS, Value, find_option, p
 
 
 class Next(Enum):
-    """What follows a command."""
+    """What the chat does after a command."""
 
     PROMPT = "prompt"
     ANSWER = "answer"
@@ -34,10 +34,10 @@ class Command:
 
     Attributes:
         name: without the slash.
-        arguments: as in the usage line.
-        help: one line.
-        run: does it.
-        complete: what Tab offers for the text after the command's name.
+        arguments: for the usage line.
+        help: one line of help.
+        run: executes the command.
+        complete: completions of the text after the command's name.
     """
 
     name: str
@@ -48,15 +48,15 @@ class Command:
 
     @property
     def usage(self) -> str:
-        """As in /help."""
+        """The usage line of /help."""
         return f"/{self.name} {self.arguments}".rstrip()
 
 
 def run_command(repl: Repl, line: str) -> Next:
-    """Run the command line `line`, which begins with a slash.
+    """Run the command `line`, which begins with a slash.
 
     Raises:
-        UsageError: there is no such command, or its argument is wrong.
+        UsageError: unknown command, or invalid argument.
     """
     name, _, argument = line[1:].partition(" ")
     command = COMMANDS.get(name.lower())
@@ -64,29 +64,29 @@ def run_command(repl: Repl, line: str) -> Next:
         near = get_close_matches(name.lower(), COMMANDS, n=1, cutoff=0.4)
         hint = f"Did you mean /{near[0]}? " if near else ""
         raise UsageError(
-            f"There is no command /{name}.",
-            hint=f"{hint}/help lists all; // at the start sends a slash to the model.",
+            f"Unknown command: /{name}.",
+            hint=f"{hint}/help lists all commands; // at the start sends a slash to the model.",
         )
     return command.run(repl, argument.strip())
 
 
 def help_text(width: int) -> str:
-    """What /help shows, in `width` columns."""
+    """The text of /help, `width` columns wide."""
     commands = listing([[command.usage, command.help] for command in COMMANDS.values()], width)
     keys = listing([[key, text] for key, text in KEYS], width)
     return f"Commands:\n{commands}\n\nKeys:\n{keys}"
 
 
 KEYS = (
-    ("Enter", "Send."),
-    ("Ctrl-J, Alt-Enter", 'New line. Text that begins with """ goes on to the next """.'),
-    ("Up, Down, Ctrl-R", "Earlier messages; Ctrl-R searches them."),
+    ("Enter", "Send the message."),
+    ("Ctrl-J, Alt-Enter", 'New line. Text between """ and """ may have several lines.'),
+    ("Up, Down, Ctrl-R", "Previous messages; Ctrl-R searches them."),
     ("Tab", "Complete a command or its argument."),
-    ("Ctrl-C", "Stop an answer (what was said stays); on the prompt, empty the line."),
-    ("Ctrl-D", "Leave, on an empty line."),
-    ("Ctrl-G", "Write in $EDITOR."),
+    ("Ctrl-C", "Stop the answer (the text so far is kept); at the prompt, clear the line."),
+    ("Ctrl-D", "Exit (on an empty line)."),
+    ("Ctrl-G", "Edit the message in $EDITOR."),
     ("Ctrl-L", "Clear the screen."),
-    ("Ctrl-Z", "Back to the shell; its `fg` goes on here."),
+    ("Ctrl-Z", "Suspend; `fg` in the shell continues."),
 )
 
 
@@ -94,7 +94,7 @@ def _help(repl: Repl, argument: str) -> Next:
     if argument:
         command = COMMANDS.get(argument.lstrip("/").lower())
         if command is None:
-            raise UsageError(f"There is no command {argument}.", hint="/help lists all.")
+            raise UsageError(f"Unknown command: {argument}.", hint="/help lists all commands.")
         repl.output.note(f"{command.usage}\n  {command.help}")
     else:
         repl.output.note(help_text(repl.output.width))
@@ -107,16 +107,16 @@ def _quit(repl: Repl, argument: str) -> Next:
 
 def _clear(repl: Repl, argument: str) -> Next:
     repl.chat.clear()
-    repl.output.note("The conversation is forgotten.")
+    repl.output.note("Conversation cleared.")
     return Next.PROMPT
 
 
 def _system(repl: Repl, argument: str) -> Next:
     if argument:
         repl.change("system", None if argument == "none" else _unquoted(argument))
-        repl.output.note("The system message is changed.")
+        repl.output.note("System message changed.")
     else:
-        repl.output.note(repl.chat.system or "There is no system message.")
+        repl.output.note(repl.chat.system or "No system message.")
     return Next.PROMPT
 
 
@@ -159,13 +159,13 @@ def _show(repl: Repl, argument: str) -> Next:
 
 def _stats(repl: Repl, argument: str) -> Next:
     answer = repl.chat.last
-    repl.output.note(stats_line(answer) if answer else "There was no answer yet.")
+    repl.output.note(stats_line(answer) if answer else "No answer yet.")
     return Next.PROMPT
 
 
 def _regenerate(repl: Repl, argument: str) -> Next:
     if not repl.chat.rewind():
-        raise UsageError("There is no answer to make again.")
+        raise UsageError("There is no answer to regenerate.")
     repl.refresh_options()
     return Next.ANSWER
 
@@ -173,8 +173,8 @@ def _regenerate(repl: Repl, argument: str) -> Next:
 def _undo(repl: Repl, argument: str) -> Next:
     question = repl.chat.undo()
     if question is None:
-        raise UsageError("There is nothing to take back.")
-    repl.output.note(f"Taken back: {_short(question['content'])}")
+        raise UsageError("There is nothing to undo.")
+    repl.output.note(f"Removed: {_short(question['content'])}")
     return Next.PROMPT
 
 
@@ -198,7 +198,7 @@ def _save(repl: Repl, argument: str) -> Next:
 def _load(repl: Repl, argument: str) -> Next:
     path = _path(repl, argument)
     system, messages = read_conversation(path)
-    repl.take(file for message in messages for file in message.get("attachments", ()))
+    repl.load_encoders(file for message in messages for file in message.get("attachments", ()))
     repl.chat.clear()
     repl.change("system", system)
     repl.chat.messages.extend(messages)
@@ -222,19 +222,19 @@ def _attach(repl: Repl, argument: str) -> Next:
     kinds_taken(repl.model.name, repl.model.info)
     if argument == "none":
         repl.attached.clear()
-        repl.output.note("Nothing is attached.")
+        repl.output.note("No attachments.")
     elif argument:
         attachment = read_attachment(_path(repl, argument))
-        repl.take([attachment])
+        repl.load_encoders([attachment])
         repl.attached.append(attachment)
         size = len(attachment.data) / 1e3
         repl.output.note(
-            f"{attachment.path.name} ({size:,.1f} kB) goes with the next message. "
-            "/attach none takes it back."
+            f"Attached {attachment.path.name} ({size:,.1f} kB) to the next message. "
+            "/attach none removes it."
         )
     else:
         paths = [str(attachment.path) for attachment in repl.attached]
-        repl.output.note("\n".join(paths) or "Nothing is attached.")
+        repl.output.note("\n".join(paths) or "No attachments.")
     return Next.PROMPT
 
 
@@ -253,7 +253,7 @@ def _tokens(repl: Repl, argument: str) -> Next:
         repl.output.note(f"{len(ids)} tokens: {' '.join(map(str, ids))}")
     else:
         used, context = repl.chat.used_tokens(), repl.model.engine.info.context
-        repl.output.note(f"{used:,} of {context:,} tokens are used ({used / context:.0%}).")
+        repl.output.note(f"{used:,} of {context:,} tokens used ({used / context:.0%}).")
     return Next.PROMPT
 
 
@@ -287,7 +287,7 @@ def _unquoted(text: str) -> str:
 
 def _path(repl: Repl, argument: str) -> Path:
     if not argument:
-        raise UsageError("A file name is missing.")
+        raise UsageError("Missing file name.")
     return repl.cwd / Path(_unquoted(argument)).expanduser()
 
 
@@ -324,35 +324,35 @@ def _complete_commands(text: str) -> Iterable[str]:
 COMMANDS = {
     command.name: command
     for command in (
-        Command("help", "[COMMAND]", "What can be done here.", _help, _complete_commands),
-        Command("bye", "", "Leave.", _quit),
-        Command("clear", "", "Forget the conversation; the system message stays.", _clear),
+        Command("help", "[COMMAND]", "Show this help.", _help, _complete_commands),
+        Command("bye", "", "Exit.", _quit),
+        Command("clear", "", "Clear the conversation; keeps the system message.", _clear),
         Command("system", "[TEXT|none]", "Set, remove or show the system message.", _system),
         Command(
-            "set", "[NAME [VALUE]]", "Change an option, or show them all.", _set, _complete_options
+            "set", "[NAME [VALUE]]", "Set an option, or show all options.", _set, _complete_options
         ),
-        Command("show", "", "The model, the conversation and the options.", _show),
-        Command("stats", "", "Numbers of the last answer.", _stats),
+        Command("show", "", "Show the model, the conversation and the options.", _show),
+        Command("stats", "", "Statistics of the last answer.", _stats),
         Command("regenerate", "", "Answer the last message again.", _regenerate),
-        Command("undo", "", "Take back the last message and its answer.", _undo),
-        Command("edit", "", "Take back the last message, to send it changed.", _edit),
-        Command("save", "FILE", "Write the conversation to a file.", _save, _complete_files),
-        Command("load", "FILE", "Go on with a saved conversation.", _load, _complete_files),
+        Command("undo", "", "Remove the last message and its answer.", _undo),
+        Command("edit", "", "Edit and resend the last message.", _edit),
+        Command("save", "FILE", "Save the conversation to a file.", _save, _complete_files),
+        Command("load", "FILE", "Load a saved conversation.", _load, _complete_files),
         Command("copy", "", "Copy the last answer to the clipboard.", _copy),
         Command(
             "attach",
             "[FILE|none]",
-            "Send an image or sound with the next message; take all back; or list them.",
+            "Attach an image or audio file to the next message; none removes all attachments.",
             _attach,
             _complete_files,
         ),
         Command(
             "template",
             "[prompt]",
-            "The chat template, or the text that the model was sent.",
+            "Show the chat template, or the rendered prompt.",
             _template,
             lambda text: [name for name in ("prompt",) if name.startswith(text)],
         ),
-        Command("tokens", "[TEXT]", "Tokens of a text, or of the conversation.", _tokens),
+        Command("tokens", "[TEXT]", "Count the tokens of a text, or of the conversation.", _tokens),
     )
 }

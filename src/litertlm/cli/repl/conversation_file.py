@@ -1,4 +1,4 @@
-"""Conversations in files: what /save writes and /load reads."""
+"""Conversation files, written by /save and read by /load."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from litertlm.services.chat.config_options import Value
 
 
 def write_conversation(path: Path, model: str, options: Mapping[str, Value], chat: Chat) -> None:
-    """Write a conversation as JSON; of attachments, where they were read.
+    """Write a conversation as JSON; attachments as paths.
 
     Raises:
         UsageError: the file cannot be written.
@@ -29,19 +29,19 @@ def write_conversation(path: Path, model: str, options: Mapping[str, Value], cha
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"{path} cannot be written.", why=error.strerror or "") from error
+        raise UsageError(f"Cannot write {path}.", why=error.strerror or "") from error
 
 
 def read_conversation(path: Path) -> tuple[str | None, list[Message]]:
     """The system message and the messages of a file, with their attachments.
 
     Raises:
-        UsageError: the file or one of the attachments cannot be read, or is something else.
+        UsageError: the file or an attachment cannot be read or is invalid.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"{path} cannot be read.", why=error.strerror or "") from error
+        raise UsageError(f"Cannot read {path}.", why=error.strerror or "") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not a saved conversation.", why=str(error)) from error
     messages = data.get("messages") if isinstance(data, dict) else None
@@ -50,7 +50,7 @@ def read_conversation(path: Path) -> tuple[str | None, list[Message]]:
     if not fits or not (system is None or _is_text(system)):
         raise UsageError(
             f"{path} is not a saved conversation.",
-            why='It is JSON with "system" (a text or null) and "messages" (role and content).',
+            why='Expected JSON with "system" (string or null) and "messages" (role and content).',
         )
     assert isinstance(messages, list)
     return system, [_with_attachments(message) for message in messages]
@@ -59,7 +59,7 @@ def read_conversation(path: Path) -> tuple[str | None, list[Message]]:
 def _plain(message: Message) -> Message:
     if "attachments" not in message:
         return message
-    # The whole path: a conversation may be loaded from another folder.
+    # Absolute: a conversation may be loaded from another folder.
     return {
         **message,
         "attachments": [str(file.path.absolute()) for file in message["attachments"]],
@@ -88,5 +88,5 @@ def _is_message(value: Any) -> bool:
 
 
 def _is_text(value: object) -> bool:
-    """Whether a value of JSON is text that has bytes; half a surrogate pair has none."""
+    """Whether a JSON value is a string that can be encoded; a lone surrogate cannot."""
     return isinstance(value, str) and value == value.encode("utf-8", "replace").decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -36,7 +37,7 @@ def chat_on_terminal(
     request: RunRequest,
     values: dict[str, Any],
 ) -> None:
-    """Chat until the user leaves."""
+    """Chat until the user exits."""
     output = app.output
     output.status(f"Loading {installed.name}...")
 
@@ -69,6 +70,9 @@ def chat_on_terminal(
         stats=request.stats,
     )
     history = app.settings.history_file if request.history else None
+    # A signal can arrive while prompt_toolkit's event loop shuts down; asyncio would then log the
+    # task that it left pending.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     with restore_terminal(), _terminating_signals():
         line = PromptLine(history, to_stderr=not os.isatty(sys.stdout.fileno()))
         output.note("Enter your prompt:  (/help lists the commands)")
@@ -80,7 +84,7 @@ def chat_on_terminal(
             except _Terminated:
                 raise
             except KeyboardInterrupt:
-                output.note("Ctrl-D or /bye leaves; Ctrl-C stops an answer.")
+                output.note("Use Ctrl-D or /bye to exit.")
                 continue
             try:
                 following = Next.ANSWER
@@ -140,7 +144,7 @@ def _answer(repl: Repl) -> None:
     if answer.finish_reason == "interrupted":
         output.note("Stopped.")
         if all(message is not asked for message in chat.messages):
-            # Stopped before there was an answer: as the text is in the history, for another try.
+            # Stopped before the first token: attach the files again, as the text is in the history.
             repl.attached[:] = asked.get("attachments", ())
     elif ended := truncation_notice(answer):
         output.note(ended)

@@ -1,4 +1,4 @@
-"""The prompt line: keys, history, completion, pastes."""
+"""The prompt: key bindings, history, completion, pastes."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from prompt_toolkit.output import create_output
 from litertlm.cli.repl.commands import COMMANDS
 
 BLOCK = '"""'
-# A longer paste would make every key slow, so one word stands for it in the line.
+# A longer paste would make every key slow, so the line shows a label in its place.
 _LONG_PASTE_CHARS = 2000
 _MAX_HISTORY_CHARS = 20_000
 
 
 class PromptLine:
-    """Asks for messages.
+    """Reads messages from the terminal.
 
     Args:
-        history: file of earlier messages, or None to keep none.
-        to_stderr: draw on stderr, because stdout is not the terminal.
+        history: file of previous messages, or None for no history file.
+        to_stderr: draw on stderr, if stdout is not a terminal.
     """
 
     def __init__(self, history: Path | None, *, to_stderr: bool) -> None:
@@ -47,15 +47,15 @@ class PromptLine:
         )
 
     def ask(self, prompt: str, *, default: str = "") -> str:
-        """The next message; of a block between triple quotes, what is in it.
+        """Read the next message; triple quotes around it are removed.
 
         Raises:
-            EOFError: Ctrl-D on an empty line, or the terminal is gone.
+            EOFError: Ctrl-D on an empty line, or the terminal was closed.
             KeyboardInterrupt: Ctrl-C on an empty line.
         """
         self._pastes.clear()
         text = self._expanded(self._session.prompt(ANSI(prompt), default=default)).strip()
-        # Bytes that are not UTF-8 arrive as lone surrogates, which nothing after this can take.
+        # Bytes that are not UTF-8 arrive as lone surrogates, which cannot be encoded later.
         text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         if text.startswith(BLOCK):
             return text.removeprefix(BLOCK).removesuffix(BLOCK).strip("\n")
@@ -112,7 +112,7 @@ class PromptLine:
 
 
 class _CommandCompleter(Completer):
-    """Completes slash commands and what follows them."""
+    """Completes slash commands and their arguments."""
 
     def get_completions(self, document: Document, event: CompleteEvent) -> Iterable[Completion]:
         text = document.text_before_cursor
@@ -137,7 +137,7 @@ def takes_argument(name: str) -> bool:
 
 
 def _history(path: Path | None, expanded: Callable[[str], str]) -> History:
-    """Earlier messages: in the file where it can be written, else of this chat only."""
+    """The history: in the file if it is writable, else in memory."""
 
     class LimitedHistory(FileHistory):
         def append_string(self, string: str) -> None:

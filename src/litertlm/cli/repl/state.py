@@ -1,4 +1,4 @@
-"""What a chat on a terminal works with."""
+"""The state of a chat on a terminal."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ class Load(Protocol):
     """Loads the model."""
 
     def __call__(self, values: Mapping[str, Value], *, kinds: frozenset[str]) -> LoadedModel:
-        """With these values, for messages that may have attachments of these kinds."""
+        """Load with these option values and encoders for these kinds of attachments."""
 
 
 @dataclass
 class Repl:
-    """A running chat.
+    """The state of a running chat.
 
     Attributes:
-        output: where words go.
-        model, chat: what answers.
-        values: options in force, by name; what is not here is the bundle's own.
-        load: loads the model again with other values.
-        kinds: of attachments that messages may have; for others it must be loaded again.
-        attached: what goes with the next message.
-        raw: whether texts go to the model without a template.
+        output: prints answers and messages.
+        model, chat: the loaded model and its conversation.
+        values: options by name; missing ones have the bundle's default.
+        load: reloads the model with other values.
+        kinds: of attachments whose encoders are loaded.
+        attached: attachments of the next message.
+        raw: send text without a chat template.
         toolbox: functions that the model may call, or None.
-        yes: call them without asking.
-        plain: show markdown as it is written.
+        yes: call functions without asking.
+        plain: do not render Markdown.
         hide_thinking: do not show thinking.
-        stats: whether numbers follow every answer.
-        prefill: text that the next prompt line begins with.
+        stats: print statistics after each answer.
+        prefill: initial text of the next prompt.
     """
 
     output: Output
@@ -65,20 +65,20 @@ class Repl:
     prefill: str = ""
 
     def take_prefill(self) -> str:
-        """The prefill, once."""
+        """Return and clear the prefill."""
         text, self.prefill = self.prefill, ""
         return text
 
     def take_attached(self) -> Sequence[Attachment]:
-        """What goes with the next message, once."""
+        """Return and clear the attachments of the next message."""
         attached, self.attached = self.attached, []
         return attached
 
-    def take(self, attachments: Iterable[Attachment]) -> None:
-        """Make the model one that messages with such attachments can be sent to.
+    def load_encoders(self, attachments: Iterable[Attachment]) -> None:
+        """Reload the model with the encoders for `attachments`, if they are not loaded.
 
         Raises:
-            LiteRtLmError: it is none; everything stays as it was.
+            LiteRtLmError: the model does not support them; the state is unchanged.
         """
         kinds = self.kinds | kinds_of(attachments)
         if kinds != self.kinds:
@@ -87,10 +87,10 @@ class Repl:
             self.kinds = kinds
 
     def change(self, name: str, value: Value | None) -> None:
-        """Put an option in force, None for the bundle's own.
+        """Set an option; None for the bundle's default.
 
         Raises:
-            LiteRtLmError: the model cannot run so; everything stays as it was.
+            LiteRtLmError: the model does not support the value; the state is unchanged.
         """
         values = {key: known for key, known in self.values.items() if key != name}
         if value is not None:
@@ -105,14 +105,14 @@ class Repl:
         self.refresh_options()
 
     def refresh_options(self) -> None:
-        """Make the chat's options anew: without a seed of the user's, with another seed."""
+        """Build the chat's options again; without a seed set by the user, draw a new one."""
         tools = self.chat.options.tools
         self.chat.options = chat_options(self.model.info, self.values, tools=tools)
 
     def reload(self, values: Values, kinds: frozenset[str]) -> None:
-        """Load the model again; the messages stay."""
-        self.output.status("Loading the model again...")
-        # Between two models there is none to go on with.
+        """Reload the model; the messages are kept."""
+        self.output.status("Reloading the model...")
+        # An interruption between closing one model and loading the other would leave no model.
         with ignore_ctrl_c():
             self._reload(values, kinds)
 

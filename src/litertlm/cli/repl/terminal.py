@@ -1,4 +1,4 @@
-"""Keep the terminal sane, whatever happens."""
+"""Terminal modes during a chat, and their restoration."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-# Bracketed paste off, cursor shown, style plain.
+# Bracketed paste off, cursor visible, default style.
 _RESET_MODES = "\x1b[?2004l\x1b[?25h\x1b[0m"
 
 
 @contextmanager
 def restore_terminal() -> Iterator[None]:
-    """Give the terminal back as it was, also when a signal ends the chat in the middle of input."""
+    """Restore the terminal's modes at exit, also when a signal interrupts the input."""
     try:
         import termios
-    except ImportError:  # Windows, where prompt_toolkit cares for the console itself
+    except ImportError:  # Windows, where prompt_toolkit restores the console
         yield
         return
     number = sys.stdin.fileno()
@@ -30,17 +30,17 @@ def restore_terminal() -> Iterator[None]:
             os.write(number, _RESET_MODES.encode())
         raise
     finally:
-        # The terminal may be gone, which is why we are here.
+        # The terminal may have been closed.
         with suppress(termios.error, OSError):
             termios.tcsetattr(number, termios.TCSADRAIN, before)
 
 
 @contextmanager
 def echo(on: bool) -> Iterator[None]:
-    """Show what is typed, line by line, or neither.
+    """Turn echo and line mode of the terminal on or off.
 
-    Off while an answer comes: what is typed then is the next prompt's input. The terminal would
-    drop what is beyond 4096 bytes of a line; without lines it lets the sender wait.
+    Off during an answer: what is typed then becomes input of the next prompt. In line mode, the
+    terminal drops input beyond 4096 bytes of a line; otherwise the sender waits.
     """
     try:
         import termios
@@ -54,7 +54,7 @@ def echo(on: bool) -> Iterator[None]:
     changed[3] = changed[3] | modes if on else changed[3] & ~modes
 
     def suspend(signal_number: int, frame: FrameType | None) -> None:
-        """Ctrl-Z: the shell gets its terminal as it was, and we get ours when we go on."""
+        """Ctrl-Z: restore the modes for the shell, and set ours again when continued."""
         termios.tcsetattr(number, termios.TCSADRAIN, before)
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTSTP)

@@ -27,7 +27,7 @@ _OTHERS = {
     "an Ogg file": rb"OggS",
     "a PDF document": rb"%PDF",
 }
-_NAMES = {"image": "images", "audio": "sound"}
+_NAMES = {"image": "images", "audio": "audio"}
 
 
 def read_attachment(path: Path) -> Attachment:
@@ -47,20 +47,20 @@ def read_attachment(path: Path) -> Attachment:
         if size > LARGEST:
             raise UsageError(
                 f"{path} is too large to be attached.",
-                why=f"It has {size / 1e6:,.1f} MB; {LARGEST / 1e6:,.0f} MB is the most.",
-                hint="Save the image smaller, or a part of the sound.",
+                why=f"It has {size / 1e6:,.1f} MB; the maximum is {LARGEST / 1e6:,.0f} MB.",
+                hint="Use a smaller image or a shorter recording.",
             )
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path} cannot be read.", why=error.strerror or "") from error
     except ValueError as error:
-        raise UsageError("This cannot be the name of a file.", why=str(error)) from error
+        raise UsageError("Not a valid file name.", why=str(error)) from error
     kind = _begins(data, _SENT)
     if kind:
         return Attachment(kind, path, data)
     raise UsageError(
         f"{path} cannot be sent to a model.",
-        why=f"{_looks(data)}. Images are sent as PNG, JPEG, BMP or GIF, sound as WAV, FLAC or MP3.",
+        why=f"{_looks(data)}. Supported are PNG, JPEG, BMP, GIF, WAV, FLAC and MP3.",
     )
 
 
@@ -68,7 +68,7 @@ def _looks(data: bytes) -> str:
     if not data:
         return "It is empty"
     found = _begins(data, _OTHERS)
-    return f"It is {found}" if found else "It does not begin as an image or sound does"
+    return f"It is {found}" if found else "It is not a known image or audio format"
 
 
 def _begins(data: bytes, starts: Mapping[str, bytes]) -> str | None:
@@ -90,8 +90,8 @@ def kinds_taken(name: str, info: BundleInfo) -> list[str]:
     taken = [kind for kind, there in (("image", info.images), ("audio", info.audio)) if there]
     if not taken:
         raise UnsupportedModel(
-            f"{name} reads text only: nothing can be attached.",
-            why="Its bundle has no encoder for images or sound.",
+            f"{name} does not support images or audio.",
+            why="Its bundle has no vision or audio encoder.",
         )
     return taken
 
@@ -114,16 +114,16 @@ def check_kinds(name: str, info: BundleInfo, kinds: frozenset[str], *, raw: bool
     for kind in sorted(kinds.difference(taken)):
         (other,) = taken
         raise UnsupportedModel(
-            f"{name} takes {_NAMES[other]}, but no {_NAMES[kind]}.",
+            f"{name} does not support {_NAMES[kind]}.",
             why=f"Its bundle has an encoder for {_NAMES[other]} only.",
         )
     if raw:
         raise UsageError(
-            "--raw has no place for attachments.",
-            why="The model's template says where they go.",
+            "--raw does not support attachments.",
+            why="Without a chat template their position in the prompt is unknown.",
         )
     if is_base_model(info) or not template_source(info):
         raise UnsupportedModel(
-            f"{name} has no place for attachments.",
-            why="Its bundle has an encoder, but no chat template that says where they go.",
+            f"{name} does not support attachments.",
+            why="Its bundle has an encoder, but no chat template with a position for them.",
         )

@@ -346,7 +346,7 @@ class Chat:
             self.notice(
                 f"The conversation no longer fits the context of {context:,} tokens: the oldest "
                 f"{self._first_sent} messages are no longer sent to the model (the system message "
-                "is). A larger --context holds more; /clear starts anew."
+                "is). Use a larger --context, or /clear to start over."
             )
         return text, tokens
 

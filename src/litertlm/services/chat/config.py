@@ -106,7 +106,7 @@ def _defaults(path: Path, model: str, table: Any) -> Defaults:
 
 def _bad(path: Path, why: str) -> UsageError:
     return UsageError(
-        f"{path} is not a valid configuration.", why=why, hint="Mend or delete the file."
+        f"{path} is not a valid configuration.", why=why, hint="Fix or delete the file."
     )
 
 

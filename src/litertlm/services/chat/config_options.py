@@ -23,7 +23,7 @@ class Option:
         help: one line.
         check: whether a value of the kind is allowed.
         choices: of a `choice`.
-        needs_reload: whether a loaded model must be loaded anew for it.
+        needs_reload: whether changing it reloads the model.
     """
 
     name: str
@@ -42,64 +42,60 @@ OPTIONS: Mapping[str, Option] = {
             "temperature",
             "number",
             "a number from 0 to 10",
-            "Randomness of the choice of tokens; 0 always takes the most probable.",
+            "Sampling temperature; 0 is greedy decoding.",
             lambda value: 0 <= value <= 10,
         ),
         Option(
             "top_k",
             "integer",
-            "a whole number from 1",
-            "How many of the most probable tokens may be chosen.",
+            "an integer of at least 1",
+            "Sample from the K most probable tokens.",
             lambda value: value >= 1,
         ),
         Option(
             "top_p",
             "number",
             "a number above 0, up to 1",
-            "The share of the probability that may be chosen from.",
+            "Nucleus sampling: sample from the most probable tokens that add up to P.",
             lambda value: 0 < value <= 1,
         ),
         Option(
             "seed",
             "integer",
-            "a whole number from 0 to 2147483647",
-            "Start of the random numbers: the same seed gives the same answer.",
+            "an integer from 0 to 2147483647",
+            "Random seed; the same seed and options give the same answer.",
             lambda value: 0 <= value <= 0x7FFFFFFF,
         ),
         Option(
             "max_tokens",
             "integer",
-            "a whole number from 1",
-            "Most tokens of one answer.",
+            "an integer of at least 1",
+            "Maximum tokens per answer.",
             lambda value: value >= 1,
         ),
-        Option(
-            "stop", "texts", "a text that is not empty", "End the answer before this text.", bool
-        ),
+        Option("stop", "texts", "a non-empty text", "Stop the answer before this text.", bool),
         Option(
             "repetition_penalty",
             "number",
             "a number from 1 to 10",
-            "Makes tokens that were used already less probable; 1 changes nothing.",
+            "Penalty for tokens that were already used; 1 is none.",
             lambda value: 1 <= value <= 10,
         ),
-        Option(
-            "think", "switch", "on or off", "Let a model that can think do so before it answers."
-        ),
-        Option("system", "text", "a text", "System message: how the model should behave."),
+        Option("think", "switch", "on or off", "Thinking mode of models that have one."),
+        Option("system", "text", "a text", "System message."),
         Option(
             "context",
             "integer",
-            "a whole number from 16",
-            "Tokens of prompt and answers together that the model keeps.",
+            "an integer of at least 16",
+            "Context length in tokens (prompt and answers).",
             lambda value: value >= 16,
             needs_reload=True,
         ),
         Option(
             "threads",
             "integer",
-            "a whole number from 1 to 1024",
-            "CPU threads.",
+            "an integer from 1 to 1024",
+            "Number of CPU threads.",
             lambda value: 1 <= value <= 1024,
             needs_reload=True,
         ),
@@ -107,7 +103,7 @@ OPTIONS: Mapping[str, Option] = {
             "backend",
             "choice",
             "cpu or gpu",
-            "What computes.",
+            "Compute backend.",
             choices=("cpu", "gpu"),
             needs_reload=True,
         ),
@@ -168,7 +164,7 @@ def check_value(option: Option, value: Value) -> Value:
 
 
 def _not_allowed(option: Option, value: object) -> UsageError:
-    return UsageError(f"{option.name} cannot be {value!r}.", why=f"It is {option.allowed}.")
+    return UsageError(f"{option.name} cannot be {value!r}.", why=f"It must be {option.allowed}.")
 
 
 _SWITCH = {

@@ -65,7 +65,7 @@ class LoadedModel:
         if values.get("think") is not None and not self.can_switch_thinking:
             notice(f"{self.name} has no switch for thinking.")
         if tools and "tools" not in template_source(self.info):
-            notice(f"{self.name} is not told of the tools: its chat template has no place for any.")
+            notice(f"{self.name} does not support tools: its chat template has none.")
         options = chat_options(self.info, values, tools=tools)
         chat = Chat(self.engine, self.render, options, notice=notice)
         system = values.get("system")

@@ -142,7 +142,7 @@ def answer_with_tools(
                 *before,
                 *_as_messages(rest.strip(), [[one] for one in made], len(before)),
             ]
-    chat.notice(f"The model called functions {_MOST_ROUNDS} times without an answer: that is all.")
+    chat.notice(f"Giving up after {_MOST_ROUNDS} tool rounds.")
 
 
 def _result(

@@ -33,8 +33,8 @@ def check_structure(bundle: Path, *, sha256: str | None, size_bytes: int | None)
     if size_bytes is not None and size != size_bytes:
         problems.append(f"It has {size:,} bytes; {size_bytes:,} were written.")
     if sha256 is not None and not problems and file_sha256(bundle) != sha256:
-        problems.append("Its sha256 is not the one that was written down when it was made.")
-    known = "sha256 as written down" if sha256 else "no sha256 to compare with"
+        problems.append("Its SHA-256 differs from the one recorded when it was made.")
+    known = "SHA-256 matches" if sha256 else "no SHA-256 to compare with"
     return judged(
         "structure",
         problems,
