@@ -23,7 +23,7 @@ from checkpoints import SIZES, write_random_checkpoint
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 from litertlm.checkpoint import Checkpoint, open_checkpoint
-from litertlm.families import build, identify
+from litertlm.families import identify
 from litertlm.graph.verify import verify
 from litertlm.quantize import RECIPES, apply
 from litertlm.services.convert.conversion_options import ConvertOptions
@@ -48,7 +48,7 @@ def best(work: Callable[[], object]) -> float:
 def graph(checkpoint: Checkpoint, shapes: str) -> int:
     """Everything between the headers and the first weight; bytes of the flatbuffer."""
     options = ConvertOptions(shapes=shapes)
-    model = build(checkpoint, identify(checkpoint), signatures(options))
+    model = identify(checkpoint.config).build(checkpoint, signatures(options))
     encoding_of = apply(model, RECIPES[options.recipe])
     verify(model)
     layout = plan(model, encoding_of, cache_length=options.kv_cache_max_len, description="bench")

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from litertlm.checkpoint import open_checkpoint
-from litertlm.families import build, identify
+from litertlm.families import identify
 from litertlm.graph.printer import dump
 from litertlm.graph.verify import verify
 from litertlm.services.convert.convert import ConvertOptions, convert, plan_conversion, signatures
@@ -41,7 +41,7 @@ def graph_text(name: str, shapes: str) -> str:
     """The graphs of a tiny model, checked and printed."""
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = open_checkpoint(write_checkpoint(MODELS[name], Path(folder)))
-        model = build(checkpoint, identify(checkpoint), signatures(_options(shapes)))
+        model = identify(checkpoint.config).build(checkpoint, signatures(_options(shapes)))
     verify(model)
     return dump(model)
 

@@ -57,10 +57,11 @@ class Decoder:
             for name in self._interpreter.get_signature_list()
         }
         details = self._runners["decode"].get_input_details()
+        outputs = self._runners["decode"].get_output_details()
         self._dynamic = "prefill" in self._runners
         self._cache: dict[str, NDArray[np.float32]] = {}
         for name, detail in details.items():
-            if name.startswith("kv_cache"):
+            if name in outputs:  # a state
                 shape = [CACHE if n == -1 else n for n in detail["shape_signature"]]
                 self._cache[name] = np.zeros(shape, np.float32)
 

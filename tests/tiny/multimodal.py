@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from litertlm.bundle import container, metadata
 from litertlm.bundle.rewrite import packed_tokenizer
 from litertlm.checkpoint import open_checkpoint
-from litertlm.families import build, identify
-from litertlm.families.blocks import Signature
+from litertlm.families import Signature, identify
 from litertlm.graph import Constant, DType, Graph, Model, ops
 from litertlm.quantize import RECIPES, apply
 from litertlm.services.verify.stub import write_bundle
@@ -48,10 +47,10 @@ TEMPLATE = (
 def write_multimodal_bundle(folder: Path, kinds: Collection[str] = ("image", "audio")) -> Path:
     """Write a bundle for these kinds of attachments into `folder` and return it."""
     checkpoint = open_checkpoint(write_checkpoint(MODELS["llama-gqa-tied"], folder / "checkpoint"))
-    family = identify(checkpoint)
+    family = identify(checkpoint.config)
     signatures = [Signature(f"prefill_{s}", s, _CACHE, logits=False) for s in _PREFILL]
     signatures.append(Signature("decode", 1, _CACHE, logits=True))
-    language = build(checkpoint, family, signatures)
+    language = family.build(checkpoint, signatures)
     table = _take_embeddings(language)
     hidden = table.shape[1]
     models = {
@@ -69,7 +68,7 @@ def write_multimodal_bundle(folder: Path, kinds: Collection[str] = ("image", "au
         container.LLM_METADATA: _metadata(),
         kind: tokenizer,
         container.EXECUTOR_METADATA: metadata.executor_metadata(
-            len(family.config.caches), cache_length=_CACHE, longest=_CACHE
+            family.states, cache_length=_CACHE, max_context=_CACHE
         ),
     }
     layouts = {

@@ -1,4 +1,4 @@
-"""The two metadata sections: what the runtime must know of prompts, and of the graph's caches."""
+"""The two metadata sections: what the runtime must know of prompts, and of the graph's states."""
 
 from __future__ import annotations
 
@@ -9,8 +9,16 @@ from litert_lm_builder.runtime.proto import (
 )
 
 from litertlm.bundle.prompt_config import Prompting
+from litertlm.graph.state import LayerStates, Role, state_tensors
 
 THOUGHT_CHANNEL = "thought"
+
+# StateBuffer.Type of the runtime's executor_metadata.proto.
+_STATE_TYPES = {
+    Role.KEY: "TYPE_GLOBAL_KEY_CACHE",
+    Role.VALUE: "TYPE_GLOBAL_VALUE_CACHE",
+    Role.RECURRENT: "TYPE_LINEAR_ATTENTION",
+}
 
 
 def llm_metadata(prompting: Prompting, *, max_num_tokens: int) -> bytes:
@@ -48,30 +56,26 @@ def plain_llm_metadata(max_num_tokens: int) -> bytes:
     return bytes(message.SerializeToString(deterministic=True))
 
 
-def executor_metadata(layers: int, *, cache_length: int | None, longest: int) -> bytes:
-    """ExecutorMetadata: each layer's key and value cache.
+def executor_metadata(states: LayerStates, *, cache_length: int | None, max_context: int) -> bytes:
+    """ExecutorMetadata: the tensors that hold each layer's states.
 
     Args:
         cache_length: tokens of a fixed cache, or None for one that grows.
-        longest: tokens of the longest history that the model was made for.
+        max_context: tokens that the model can attend to, all in all.
     """
     message = executor_metadata_pb2.ExecutorMetadata()
     executor = message.llm_executor_metadata
-    executor.max_history_size = cache_length or longest
+    executor.max_history_size = cache_length or max_context
     types = executor_metadata_pb2.StateBuffer.Type
-    for layer in range(layers):
-        for which, kind, axis in (
-            ("k", types.Value("TYPE_GLOBAL_KEY_CACHE"), 2),
-            ("v", types.Value("TYPE_GLOBAL_VALUE_CACHE"), 3),
-        ):
-            name = f"kv_cache_{which}_{layer}"
-            executor.state_buffers.add(
-                prefill_input_name=name,
-                prefill_output_name=name,
-                decode_input_name=name,
-                decode_output_name=name,
-                type=kind,
-                sequence_axis=axis,
-                maximum_sequence_length=cache_length or longest,
-            )
+    for state in state_tensors(states, cache_length or max_context):
+        buffer = executor.state_buffers.add(
+            prefill_input_name=state.name,
+            prefill_output_name=state.name,
+            decode_input_name=state.name,
+            decode_output_name=state.name,
+            type=types.Value(_STATE_TYPES[state.role]),
+        )
+        if state.sequence_axis is not None:
+            buffer.sequence_axis = state.sequence_axis
+            buffer.maximum_sequence_length = cache_length or max_context
     return bytes(message.SerializeToString(deterministic=True))

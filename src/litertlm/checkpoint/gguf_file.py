@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -50,6 +50,11 @@ class GgufTensor:
     file: Path
     offset: int
     row_bytes: int
+
+    def merged(self) -> GgufTensor:
+        """The same tensor with all axes but the last merged into rows."""
+        rows = math.prod(self.shape[:-1])
+        return replace(self, shape=(rows, self.shape[-1]), row_bytes=self.nbytes // rows)
 
     def rows(self, start: int, stop: int) -> NDArray[np.float32]:
         """Rows `[start, stop)` dequantized to float32, `[stop - start, *shape[1:]]`.

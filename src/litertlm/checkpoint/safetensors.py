@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,10 @@ class SafetensorsTensor:
     nbytes: int
     file: Path
     offset: int
+
+    def merged(self) -> SafetensorsTensor:
+        """The same tensor with all axes but the last merged into rows."""
+        return replace(self, shape=(math.prod(self.shape[:-1]), self.shape[-1]))
 
     def rows(self, start: int, stop: int) -> NDArray[np.float32]:
         """Rows `[start, stop)` as float32, `[stop - start, *shape[1:]]`, in a fresh array.

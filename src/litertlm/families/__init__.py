@@ -6,16 +6,20 @@ A family module has `read_config(ConfigReader) -> Config` and `decoder(Step, Wei
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from litertlm.checkpoint import Checkpoint
 from litertlm.errors import UnsupportedModel
-from litertlm.families.blocks import CacheShape, Signature, Step, Weights
 from litertlm.families.config_reader import ConfigReader
-from litertlm.families.multimodal import is_multimodal, text_part
+from litertlm.families.multimodal import MULTIMODAL, is_multimodal, text_config, text_part
+from litertlm.families.step import Signature, Step
+from litertlm.families.weights import Weights
 from litertlm.graph import Model
+from litertlm.graph.state import LayerStates, state_bytes
+
+__all__ = ["FAMILIES", "MODEL_TYPES", "Family", "FamilyConfig", "Signature", "identify"]
 
 # model_type of config.json -> module. One row per family.
 FAMILIES = {
@@ -31,6 +35,9 @@ FAMILIES = {
     "smollm3": "smollm3",
 }
 
+# Every model_type that can be converted, those of multimodal checkpoints included.
+MODEL_TYPES = tuple(sorted({*FAMILIES, *MULTIMODAL}))
+
 
 class FamilyConfig(Protocol):
     """What the rest of the program asks of a family's config."""
@@ -40,15 +47,15 @@ class FamilyConfig(Protocol):
     @property
     def max_context(self) -> int: ...
     @property
-    def caches(self) -> list[CacheShape]: ...
+    def states(self) -> LayerStates: ...
 
 
 @dataclass(frozen=True)
 class Family:
-    """A checkpoint's family with its parsed config.
+    """A model's family with its parsed config.
 
     Attributes:
-        name: the `model_type`.
+        name: the `model_type`, of the language model where there are other parts.
         module: the family's module.
         config: its Config.
     """
@@ -57,39 +64,51 @@ class Family:
     module: Any
     config: FamilyConfig
 
+    @property
+    def states(self) -> LayerStates:
+        """The states of each layer."""
+        return self.config.states
 
-def identify(checkpoint: Checkpoint) -> Family:
-    """The family of a checkpoint, from its config alone.
+    @property
+    def max_context(self) -> int:
+        """How many tokens the model can attend to, all in all."""
+        return self.config.max_context
+
+    def state_bytes(self, length: int) -> int:
+        """Bytes of the states in memory, for a context of `length` tokens."""
+        return state_bytes(self.states, length)
+
+    def build(self, checkpoint: Checkpoint, signatures: Sequence[Signature]) -> Model:
+        """Write the graph of every signature. No weight is read.
+
+        Raises:
+            DamagedCheckpoint: a tensor is missing or misshapen.
+            UnsupportedModel: the checkpoint has tensors that the family does not define.
+        """
+        weights = Weights(text_part(checkpoint))
+        graphs = []
+        for signature in signatures:
+            step = Step(signature, self.states, self.max_context)
+            self.module.decoder(step, weights, self.config)
+            graphs.append(step.finish())
+        weights.check_all_used()
+        return Model(tuple(graphs))
+
+
+def identify(config: Mapping[str, Any]) -> Family:
+    """The family of a model, from its config.json.
 
     Raises:
-        UnsupportedModel: an unknown `model_type`, or a config key that cannot be done right.
+        UnsupportedModel: an unknown `model_type`, or a config key that is not supported.
     """
-    config = text_part(checkpoint).config
-    model_type = config.get("model_type")
+    text = text_config(config)
+    model_type = text.get("model_type")
     if not isinstance(model_type, str) or model_type not in FAMILIES:
         raise UnsupportedModel(
             f"Models of type {model_type!r} cannot be converted.",
-            why=f"config.json: model_type is not one of {', '.join(sorted(FAMILIES))}.",
+            why=f"config.json: model_type is not one of {', '.join(MODEL_TYPES)}.",
             hint="`litert-lm-cli models` lists what can be run.",
         )
     module = importlib.import_module(f"litertlm.families.{FAMILIES[model_type]}")
-    prefix = "text_config." if is_multimodal(checkpoint.config) else ""
-    return Family(model_type, module, module.read_config(ConfigReader(config, prefix)))
-
-
-def build(checkpoint: Checkpoint, family: Family, signatures: Sequence[Signature]) -> Model:
-    """Write the graph of every signature. No weight is read.
-
-    Raises:
-        DamagedCheckpoint: a tensor is missing or misshapen.
-        UnsupportedModel: the checkpoint has tensors that the family does not define.
-    """
-    weights = Weights(text_part(checkpoint))
-    graphs = []
-    for signature in signatures:
-        step = Step(signature, family.config.caches, family.config.max_context)
-        family.module.decoder(step, weights, family.config)
-        step.graph.prune()
-        graphs.append(step.graph)
-    weights.check_all_used()
-    return Model(tuple(graphs))
+    prefix = "text_config." if is_multimodal(config) else ""
+    return Family(model_type, module, module.read_config(ConfigReader(text, prefix)))

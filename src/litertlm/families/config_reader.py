@@ -24,7 +24,7 @@ class ConfigReader:
     values: Mapping[str, Any]
     prefix: str = ""
 
-    def defaulting(self, **defaults: Any) -> ConfigReader:
+    def with_defaults(self, **defaults: Any) -> ConfigReader:
         """The same config, with values for keys that are absent (a null stays a null)."""
         return ConfigReader({**defaults, **self.values}, self.prefix)
 
@@ -36,7 +36,7 @@ class ConfigReader:
         """A positive integer, at most `most`."""
         value = self.count(key, default, most=most)
         if value == 0:
-            raise self.refuse(key, "is 0, but must be positive")
+            raise self.unsupported(key, "is 0, but must be positive")
         return value
 
     def count(self, key: str, default: int | None = None, *, most: int = 1 << 24) -> int:
@@ -45,11 +45,11 @@ class ConfigReader:
         if value is None:
             value = default
         if value is None:
-            raise self.refuse(key, "is missing")
+            raise self.unsupported(key, "is missing")
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise self.refuse(key, f"is {value!r}, but must be a positive integer")
+            raise self.unsupported(key, f"is {value!r}, but must be a positive integer")
         if value > most:
-            raise self.refuse(key, f"is more than the {most} that can be handled")
+            raise self.unsupported(key, f"is more than the {most} that can be handled")
         return value
 
     def optional_size(self, key: str) -> int | None:
@@ -66,9 +66,9 @@ class ConfigReader:
         if value is None:
             return default
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise self.refuse(key, f"is {value!r}, but must be a number")
+            raise self.unsupported(key, f"is {value!r}, but must be a number")
         if not abs(value) < 1e300:
-            raise self.refuse(key, "must be finite")
+            raise self.unsupported(key, "must be finite")
         return float(value)
 
     def flag(self, key: str, default: bool = False) -> bool:
@@ -77,14 +77,14 @@ class ConfigReader:
         if value is None:
             return default
         if not isinstance(value, bool):
-            raise self.refuse(key, f"is {value!r}, but must be true or false")
+            raise self.unsupported(key, f"is {value!r}, but must be true or false")
         return value
 
     def positive(self, key: str, default: float) -> float:
         """A number above 0."""
         value = self.number(key, default)
         if value <= 0:
-            raise self.refuse(key, f"is {value!r}, but must be positive")
+            raise self.unsupported(key, f"is {value!r}, but must be positive")
         return value
 
     def choice(self, key: str, known: tuple[str, ...], default: str) -> str:
@@ -93,28 +93,30 @@ class ConfigReader:
         if value is None:
             return default
         if value not in known:
-            raise self.refuse(key, f"is {value!r}; known are {', '.join(known)}")
+            raise self.unsupported(key, f"is {value!r}; known are {', '.join(known)}")
         return str(value)
 
-    def items(self, key: str, known: tuple[Any, ...], length: int) -> tuple[Any, ...] | None:
+    def enum_list(self, key: str, known: tuple[Any, ...], length: int) -> tuple[Any, ...] | None:
         """A list of at least `length` values, all of them in `known`, cut to `length`; or None."""
         value = self.values.get(key)
         if value is None:
             return None
         if not isinstance(value, list) or len(value) < length:
-            raise self.refuse(key, f"must be a list of {length} entries")
+            raise self.unsupported(key, f"must be a list of {length} entries")
         for entry in value[:length]:
             if entry not in known:
-                raise self.refuse(key, f"has {entry!r}; known are {', '.join(map(str, known))}")
+                raise self.unsupported(
+                    key, f"has {entry!r}; known are {', '.join(map(str, known))}"
+                )
         return tuple(value[:length])
 
     def numbers(self, key: str, length: int) -> NDArray[np.float64]:
         """A list of exactly `length` positive numbers."""
         value = self.values.get(key)
         if not isinstance(value, list) or len(value) != length:
-            raise self.refuse(key, f"must be a list of {length} numbers")
+            raise self.unsupported(key, f"must be a list of {length} numbers")
         if not all(isinstance(v, (int, float)) and 0 < v < 1e300 for v in value):
-            raise self.refuse(key, "must hold positive numbers only")
+            raise self.unsupported(key, "must hold positive numbers only")
         return np.asarray(value, np.float64)
 
     def mapping(self, key: str) -> Mapping[str, Any]:
@@ -123,14 +125,14 @@ class ConfigReader:
         if value is None:
             return {}
         if not isinstance(value, Mapping):
-            raise self.refuse(key, f"is {value!r}, but must be an object")
+            raise self.unsupported(key, f"is {value!r}, but must be an object")
         return value
 
-    def inner(self, key: str) -> ConfigReader:
+    def section(self, key: str) -> ConfigReader:
         """A reader of the object `key`; missing and null are empty."""
         return ConfigReader(self.mapping(key), f"{self.prefix}{key}.")
 
-    def refuse(self, key: str, problem: str) -> UnsupportedModel:
+    def unsupported(self, key: str, problem: str) -> UnsupportedModel:
         """The error for a key that cannot be done right."""
         return UnsupportedModel(
             "This checkpoint cannot be converted faithfully.",

@@ -7,17 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from litertlm.families import blocks
-from litertlm.families.blocks import CacheShape
 from litertlm.families.config_reader import ConfigReader
 from litertlm.families.rope import Rope
+from litertlm.graph.state import KVCache, LayerStates
 
 FULL, SLIDING = "full_attention", "sliding_attention"
 MOST_LAYERS = 1024
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DecoderConfig:
-    """The keys of config.json that every family has, under their own names."""
+    """The keys of config.json that every family has, under their own names.
+
+    Attributes:
+        windows: for each layer how many positions a token sees, or None for all; empty where no
+            layer has a window.
+    """
 
     vocab_size: int
     hidden_size: int
@@ -31,21 +36,26 @@ class DecoderConfig:
     hidden_act: str
     tie_word_embeddings: bool
     rope: Rope
+    windows: tuple[int | None, ...] = ()
 
     @property
     def max_context(self) -> int:
         """How many tokens the model can attend to, all in all."""
-        longest = self.max_position_embeddings
-        return min(longest, self.rope.max_positions or longest)
+        most = self.max_position_embeddings
+        return min(most, self.rope.max_positions or most)
 
     @property
-    def caches(self) -> list[CacheShape]:
-        """The KV cache of each layer."""
-        return [CacheShape(self.num_key_value_heads, self.head_dim)] * self.num_hidden_layers
+    def states(self) -> LayerStates:
+        """A KV cache in every layer."""
+        windows = self.windows or (None,) * self.num_hidden_layers
+        return [(KVCache(self.num_key_value_heads, self.head_dim, w),) for w in windows]
 
 
 def read_decoder(c: ConfigReader, *, activation: str = "hidden_act") -> dict[str, Any]:
-    """The values of DecoderConfig but `rope`; `activation` is the key that the family reads.
+    """The values of DecoderConfig but `rope` and `windows`.
+
+    Args:
+        activation: the key of the activation's name.
 
     Raises:
         UnsupportedModel: a key is missing or cannot be done right.
@@ -53,9 +63,9 @@ def read_decoder(c: ConfigReader, *, activation: str = "hidden_act") -> dict[str
     hidden, heads = c.size("hidden_size"), c.size("num_attention_heads")
     kv_heads = c.size("num_key_value_heads", heads)
     if heads % kv_heads:
-        raise c.refuse("num_key_value_heads", f"({kv_heads}) does not divide {heads} heads")
+        raise c.unsupported("num_key_value_heads", f"({kv_heads}) does not divide {heads} heads")
     if not c.has("head_dim") and hidden % heads:
-        raise c.refuse("num_attention_heads", f"({heads}) does not divide {hidden}")
+        raise c.unsupported("num_attention_heads", f"({heads}) does not divide {hidden}")
     return {
         "vocab_size": c.size("vocab_size"),
         "hidden_size": hidden,
@@ -80,11 +90,11 @@ def layer_windows(
         window: `sliding_window`, or None where the config switches it off.
         sliding: which layers have it where the config has no `layer_types`.
     """
-    types = c.items("layer_types", (FULL, SLIDING), len(sliding))
+    types = c.enum_list("layer_types", (FULL, SLIDING), len(sliding))
     if types is None:
         return tuple(window if has else None for has in sliding)
     if SLIDING in types and window is None:
-        raise c.refuse("layer_types", f"has {SLIDING}, but there is no sliding_window")
+        raise c.unsupported("layer_types", f"has {SLIDING}, but there is no sliding_window")
     return tuple(window if kind == SLIDING else None for kind in types)
 
 

@@ -6,14 +6,14 @@ Side by side with transformers/models/gemma2/modeling_gemma2.py; same tensor nam
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
-from litertlm.families import blocks, stacks
-from litertlm.families.blocks import Step, Weights
+from litertlm.families import blocks
 from litertlm.families.config_reader import ConfigReader
 from litertlm.families.decoder_config import DecoderConfig, layer_windows, read_decoder
 from litertlm.families.rope import read_rope
-from litertlm.graph import Tensor
+from litertlm.families.step import Step
+from litertlm.families.weights import Weights
+from litertlm.graph import Tensor, ops
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,11 @@ class Config(DecoderConfig):
     query_pre_attn_scalar: float
     attn_logit_softcapping: float | None
     final_logit_softcapping: float | None
-    windows: tuple[int | None, ...]
 
 
 def read_config(c: ConfigReader) -> Config:
     """Raises UnsupportedModel, naming the key, for what cannot be done right."""
-    c = c.defaulting(
+    c = c.with_defaults(
         num_key_value_heads=4,
         head_dim=256,
         max_position_embeddings=8192,
@@ -41,7 +40,7 @@ def read_config(c: ConfigReader) -> Config:
         sliding_window=4096,
     )
     if c.flag("use_bidirectional_attention"):
-        raise c.refuse("use_bidirectional_attention", "is true; only causal models can be run")
+        raise c.unsupported("use_bidirectional_attention", "is true; only causal models can be run")
     common = read_decoder(c, activation="hidden_activation")
     sliding = [i % 2 == 0 for i in range(common["num_hidden_layers"])]
     return Config(
@@ -57,7 +56,19 @@ def read_config(c: ConfigReader) -> Config:
 
 def decoder(step: Step, w: Weights, c: Config) -> None:
     """Gemma2ForCausalLM: embeddings, layers, norm, head."""
-    stacks.gemma(step, w, c, partial(_attention, step, w, c), softcap=c.final_logit_softcapping)
+    eps = c.rms_norm_eps
+    x = blocks.embed(step, w, c.vocab_size, c.hidden_size, scale=c.hidden_size**0.5)
+    for i in range(c.num_hidden_layers):
+        p = f"model.layers.{i}."
+        y = _norm(x, w, p + "input_layernorm", eps)
+        y = _attention(step, w, c, i, y)
+        x = ops.add(x, _norm(y, w, p + "post_attention_layernorm", eps))
+        y = _norm(x, w, p + "pre_feedforward_layernorm", eps)
+        y = blocks.mlp(y, w, p + "mlp", c.intermediate_size, c.hidden_act)
+        x = ops.add(x, _norm(y, w, p + "post_feedforward_layernorm", eps))
+    x = _norm(x, w, "model.norm", eps)
+    softcap = c.final_logit_softcapping
+    blocks.head(step, x, w, c.vocab_size, tied=c.tie_word_embeddings, softcap=softcap)
 
 
 def _attention(step: Step, w: Weights, c: Config, layer: int, x: Tensor) -> Tensor:
@@ -73,7 +84,11 @@ def _attention(step: Step, w: Weights, c: Config, layer: int, x: Tensor) -> Tens
         rotate(k),
         v,
         scale=c.query_pre_attn_scalar**-0.5,
-        window=c.windows[layer],
         softcap=c.attn_logit_softcapping,
     )
     return blocks.linear(y, w, p + "o_proj", c.hidden_size, bias=bias)
+
+
+def _norm(x: Tensor, w: Weights, name: str, eps: float) -> Tensor:
+    """RMSNorm; the weight is stored as its difference from 1."""
+    return blocks.rms_norm(x, w, name, eps, weight_offset=1.0)

@@ -6,10 +6,8 @@ Side by side with transformers/models/gemma3/modeling_gemma3.py; same tensor nam
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
-from litertlm.families import blocks, stacks
-from litertlm.families.blocks import Step, Weights
+from litertlm.families import blocks
 from litertlm.families.config_reader import ConfigReader
 from litertlm.families.decoder_config import (
     FULL,
@@ -19,10 +17,9 @@ from litertlm.families.decoder_config import (
     read_decoder,
 )
 from litertlm.families.rope import Rope, read_rope
-from litertlm.graph import Tensor
-
-# Norm weights are stored as the difference from 1.
-ONE = 1.0
+from litertlm.families.step import Step
+from litertlm.families.weights import Weights
+from litertlm.graph import Tensor, ops
 
 # What Gemma3TextConfig assumes; multimodal checkpoints leave out what is equal to it.
 DEFAULTS = {
@@ -53,15 +50,14 @@ class Config(DecoderConfig):
     attention_bias: bool
     query_pre_attn_scalar: float
     final_logit_softcapping: float | None
-    windows: tuple[int | None, ...]
     local_rope: Rope
 
 
 def read_config(c: ConfigReader) -> Config:
     """Raises UnsupportedModel, naming the key, for what cannot be done right."""
-    c = c.defaulting(**DEFAULTS)
+    c = c.with_defaults(**DEFAULTS)
     if c.flag("use_bidirectional_attention"):
-        raise c.refuse("use_bidirectional_attention", "is true; only causal models can be run")
+        raise c.unsupported("use_bidirectional_attention", "is true; only causal models can be run")
     common = read_decoder(c, activation="hidden_activation")
     layers, hd = common["num_hidden_layers"], common["head_dim"]
     pattern = c.size("sliding_window_pattern", 6)
@@ -85,10 +81,12 @@ def _ropes(c: ConfigReader, head_dim: int) -> tuple[Rope, Rope]:
             # transformers writes {"rope_type": "default", "rope_theta": null} beside the types of
             # layers when the model has only one of them, and does not read it.
             if kind not in (FULL, SLIDING) and value not in (None, "default"):
-                raise c.refuse("rope_parameters", f"has {kind!r}, which is no type of layer")
-        full, local = (c.inner("rope_parameters").inner(kind) for kind in (FULL, SLIDING))
+                raise c.unsupported("rope_parameters", f"has {kind!r}, which is no type of layer")
+        full, local = (c.section("rope_parameters").section(kind) for kind in (FULL, SLIDING))
     else:
-        full = c.inner("rope_scaling").defaulting(rope_theta=c.positive("rope_theta", 1000000.0))
+        full = c.section("rope_scaling").with_defaults(
+            rope_theta=c.positive("rope_theta", 1000000.0)
+        )
         local = ConfigReader({"rope_theta": c.positive("rope_local_base_freq", 10000.0)}, c.prefix)
     return (
         read_rope(c, head_dim, scaling=full, theta=1000000.0),
@@ -98,7 +96,19 @@ def _ropes(c: ConfigReader, head_dim: int) -> tuple[Rope, Rope]:
 
 def decoder(step: Step, w: Weights, c: Config) -> None:
     """Gemma3ForCausalLM: embeddings, layers, norm, head."""
-    stacks.gemma(step, w, c, partial(_attention, step, w, c), softcap=c.final_logit_softcapping)
+    eps = c.rms_norm_eps
+    x = blocks.embed(step, w, c.vocab_size, c.hidden_size, scale=c.hidden_size**0.5)
+    for i in range(c.num_hidden_layers):
+        p = f"model.layers.{i}."
+        y = _norm(x, w, p + "input_layernorm", eps)
+        y = _attention(step, w, c, i, y)
+        x = ops.add(x, _norm(y, w, p + "post_attention_layernorm", eps))
+        y = _norm(x, w, p + "pre_feedforward_layernorm", eps)
+        y = blocks.mlp(y, w, p + "mlp", c.intermediate_size, c.hidden_act)
+        x = ops.add(x, _norm(y, w, p + "post_feedforward_layernorm", eps))
+    x = _norm(x, w, "model.norm", eps)
+    softcap = c.final_logit_softcapping
+    blocks.head(step, x, w, c.vocab_size, tied=c.tie_word_embeddings, softcap=softcap)
 
 
 def _attention(step: Step, w: Weights, c: Config, layer: int, x: Tensor) -> Tensor:
@@ -107,8 +117,13 @@ def _attention(step: Step, w: Weights, c: Config, layer: int, x: Tensor) -> Tens
     bias, eps, window = c.attention_bias, c.rms_norm_eps, c.windows[layer]
     rotate = step.rotation(c.rope if window is None else c.local_rope)
     q, k, v = blocks.project_heads(x, w, p, heads, kv_heads, hd, bias=bias)
-    q = rotate(blocks.rms_norm(q, w, p + "q_norm", eps, plus=ONE))
-    k = rotate(blocks.rms_norm(k, w, p + "k_norm", eps, plus=ONE))
+    q = rotate(_norm(q, w, p + "q_norm", eps))
+    k = rotate(_norm(k, w, p + "k_norm", eps))
     scale = c.query_pre_attn_scalar**-0.5
-    y = blocks.attention(step, layer, q, k, v, scale=scale, window=window)
+    y = blocks.attention(step, layer, q, k, v, scale=scale)
     return blocks.linear(y, w, p + "o_proj", c.hidden_size, bias=bias)
+
+
+def _norm(x: Tensor, w: Weights, name: str, eps: float) -> Tensor:
+    """RMSNorm; the weight is stored as its difference from 1."""
+    return blocks.rms_norm(x, w, name, eps, weight_offset=1.0)

@@ -6,14 +6,14 @@ Side by side with transformers/models/llama/modeling_llama.py; same tensor names
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
-from litertlm.families import blocks, stacks
-from litertlm.families.blocks import Step, Weights
+from litertlm.families import blocks
 from litertlm.families.config_reader import ConfigReader
 from litertlm.families.decoder_config import DecoderConfig, read_decoder
 from litertlm.families.rope import read_rope
-from litertlm.graph import Tensor
+from litertlm.families.step import Step
+from litertlm.families.weights import Weights
+from litertlm.graph import Tensor, ops
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,17 @@ def read_config(c: ConfigReader) -> Config:
 
 def decoder(step: Step, w: Weights, c: Config) -> None:
     """LlamaForCausalLM: embeddings, layers, norm, head."""
-    stacks.pre_norm(step, w, c, partial(_attention, step, w, c), mlp_bias=c.mlp_bias)
+    eps = c.rms_norm_eps
+    x = blocks.embed(step, w, c.vocab_size, c.hidden_size)
+    for i in range(c.num_hidden_layers):
+        p = f"model.layers.{i}."
+        y = blocks.rms_norm(x, w, p + "input_layernorm", eps)
+        x = ops.add(x, _attention(step, w, c, i, y))
+        y = blocks.rms_norm(x, w, p + "post_attention_layernorm", eps)
+        y = blocks.mlp(y, w, p + "mlp", c.intermediate_size, c.hidden_act, bias=c.mlp_bias)
+        x = ops.add(x, y)
+    x = blocks.rms_norm(x, w, "model.norm", eps)
+    blocks.head(step, x, w, c.vocab_size, tied=c.tie_word_embeddings)
 
 
 def _attention(step: Step, w: Weights, c: Config, layer: int, x: Tensor) -> Tensor:

@@ -29,28 +29,34 @@ def is_multimodal(config: Mapping[str, Any]) -> bool:
     return isinstance(model_type, str) and model_type in MULTIMODAL
 
 
-def text_part(checkpoint: Checkpoint) -> Checkpoint:
-    """`text_config` and the tensors of the language model, under the names of a text-only one.
-
-    Tensors of the other parts are left out; unknown ones keep their names, so that the family
-    refuses them. A text-only checkpoint is returned as it is.
-    """
-    config = checkpoint.config
+def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The config of the language model: `config` itself, or what a multimodal one says of it."""
     if not is_multimodal(config):
-        return checkpoint
-    inner = config.get("text_config")
+        return config
+    section = config.get("text_config")
     text = {
         "model_type": MULTIMODAL[config["model_type"]],
-        **(inner if isinstance(inner, Mapping) else {}),
+        **(section if isinstance(section, Mapping) else {}),
     }
     if "tie_word_embeddings" in config:
         text["tie_word_embeddings"] = config["tie_word_embeddings"]
+    return text
+
+
+def text_part(checkpoint: Checkpoint) -> Checkpoint:
+    """The language model's config and tensors, under the names of a text-only checkpoint.
+
+    Tensors of the other parts are left out; unknown ones keep their names, so that the family
+    reports them. A text-only checkpoint is returned as it is.
+    """
+    if not is_multimodal(checkpoint.config):
+        return checkpoint
     tensors = {
         _text_name(name): tensor
         for name, tensor in checkpoint.tensors.items()
         if not name.startswith(_OTHER)
     }
-    return replace(checkpoint, config=text, tensors=tensors)
+    return replace(checkpoint, config=text_config(checkpoint.config), tensors=tensors)
 
 
 def _text_name(name: str) -> str:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from litertlm.families import blocks
-from litertlm.families.blocks import Step, Weights
 from litertlm.families.config_reader import ConfigReader
 from litertlm.families.decoder_config import DecoderConfig, read_decoder
 from litertlm.families.rope import read_rope
+from litertlm.families.step import Step
+from litertlm.families.weights import Weights
 from litertlm.graph import Tensor, ops
 
 
@@ -24,7 +25,7 @@ class Config(DecoderConfig):
 
 def read_config(c: ConfigReader) -> Config:
     """Raises UnsupportedModel, naming the key, for what cannot be done right."""
-    c = c.defaulting(rms_norm_eps=1e-5)
+    c = c.with_defaults(rms_norm_eps=1e-5)
     common = read_decoder(c)
     return Config(
         **common,

@@ -5,46 +5,46 @@ Side by side with transformers/models/phi3/modeling_phi3.py; same tensor names.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
-
-from litertlm.families import blocks, stacks
-from litertlm.families.blocks import Step, Weights
+from litertlm.families import blocks
 from litertlm.families.config_reader import ConfigReader
 from litertlm.families.decoder_config import DecoderConfig, read_decoder
 from litertlm.families.rope import read_rope, rope_parameters
+from litertlm.families.step import Step
+from litertlm.families.weights import Weights
 from litertlm.graph import Tensor, ops
 
 
-@dataclass(frozen=True)
-class Config(DecoderConfig):
-    """The keys that are Phi-3's own."""
-
-    sliding_window: int | None
-
-
-def read_config(c: ConfigReader) -> Config:
+def read_config(c: ConfigReader) -> DecoderConfig:
     """Raises UnsupportedModel, naming the key, for what cannot be done right."""
-    c = c.defaulting(
+    c = c.with_defaults(
         rms_norm_eps=1e-5, max_position_embeddings=4096, original_max_position_embeddings=4096
     )
     common = read_decoder(c)
     scaling = rope_parameters(c)
     if scaling.values.get("rope_type", scaling.values.get("type")) in ("su", "yarn"):  # old names
         scaling = ConfigReader({**scaling.values, "rope_type": "longrope"}, scaling.prefix)
-    return Config(
+    return DecoderConfig(
         **common,
-        sliding_window=c.optional_size("sliding_window"),
+        windows=(c.optional_size("sliding_window"),) * common["num_hidden_layers"],
         rope=read_rope(c, common["head_dim"], scaling=scaling, partial=True),
     )
 
 
-def decoder(step: Step, w: Weights, c: Config) -> None:
+def decoder(step: Step, w: Weights, c: DecoderConfig) -> None:
     """Phi3ForCausalLM: embeddings, layers, norm, head."""
-    stacks.pre_norm(step, w, c, partial(_attention, step, w, c), mlp=partial(_mlp, w, c))
+    eps = c.rms_norm_eps
+    x = blocks.embed(step, w, c.vocab_size, c.hidden_size)
+    for i in range(c.num_hidden_layers):
+        p = f"model.layers.{i}."
+        y = blocks.rms_norm(x, w, p + "input_layernorm", eps)
+        x = ops.add(x, _attention(step, w, c, i, y))
+        y = blocks.rms_norm(x, w, p + "post_attention_layernorm", eps)
+        x = ops.add(x, _mlp(w, c, p + "mlp", y))
+    x = blocks.rms_norm(x, w, "model.norm", eps)
+    blocks.head(step, x, w, c.vocab_size, tied=c.tie_word_embeddings)
 
 
-def _attention(step: Step, w: Weights, c: Config, layer: int, x: Tensor) -> Tensor:
+def _attention(step: Step, w: Weights, c: DecoderConfig, layer: int, x: Tensor) -> Tensor:
     p = f"model.layers.{layer}.self_attn."
     heads, kv_heads, hd = c.num_attention_heads, c.num_key_value_heads, c.head_dim
     rotate = step.rotation(c.rope)
@@ -53,12 +53,11 @@ def _attention(step: Step, w: Weights, c: Config, layer: int, x: Tensor) -> Tens
     k = blocks.split_heads(ops.slice_axis(qkv, -1, heads * hd, kv_heads * hd), kv_heads)
     v = ops.slice_axis(qkv, -1, (heads + kv_heads) * hd, kv_heads * hd)
     v = blocks.split_value_heads(v, kv_heads)
-    window = c.sliding_window
-    y = blocks.attention(step, layer, rotate(q), rotate(k), v, scale=hd**-0.5, window=window)
+    y = blocks.attention(step, layer, rotate(q), rotate(k), v, scale=hd**-0.5)
     return blocks.linear(y, w, p + "o_proj", c.hidden_size)
 
 
-def _mlp(w: Weights, c: Config, name: str, x: Tensor) -> Tensor:
+def _mlp(w: Weights, c: DecoderConfig, name: str, x: Tensor) -> Tensor:
     width = c.intermediate_size
     gate_up = blocks.linear(x, w, f"{name}.gate_up_proj", 2 * width)
     gate = blocks.ACTIVATIONS[c.hidden_act](ops.slice_axis(gate_up, -1, 0, width))

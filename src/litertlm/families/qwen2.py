@@ -5,11 +5,7 @@ Side by side with transformers/models/qwen2/modeling_qwen2.py; same tensor names
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
-
-from litertlm.families import blocks, stacks
-from litertlm.families.blocks import Step, Weights
+from litertlm.families import blocks
 from litertlm.families.config_reader import ConfigReader
 from litertlm.families.decoder_config import (
     DecoderConfig,
@@ -18,39 +14,42 @@ from litertlm.families.decoder_config import (
     switched_window,
 )
 from litertlm.families.rope import read_rope
-from litertlm.graph import Tensor
+from litertlm.families.step import Step
+from litertlm.families.weights import Weights
+from litertlm.graph import Tensor, ops
 
 
-@dataclass(frozen=True)
-class Config(DecoderConfig):
-    """The keys that are Qwen2's own."""
-
-    windows: tuple[int | None, ...]
-
-
-def read_config(c: ConfigReader) -> Config:
+def read_config(c: ConfigReader) -> DecoderConfig:
     """Raises UnsupportedModel, naming the key, for what cannot be done right."""
-    c = c.defaulting(max_position_embeddings=32768)
+    c = c.with_defaults(max_position_embeddings=32768)
     common = read_decoder(c)
     full = c.count("max_window_layers", 28)
     sliding = [i >= full for i in range(common["num_hidden_layers"])]
-    return Config(
+    return DecoderConfig(
         **common,
         windows=layer_windows(c, switched_window(c), sliding),
         rope=read_rope(c, common["head_dim"]),
     )
 
 
-def decoder(step: Step, w: Weights, c: Config) -> None:
+def decoder(step: Step, w: Weights, c: DecoderConfig) -> None:
     """Qwen2ForCausalLM: embeddings, layers, norm, head."""
-    stacks.pre_norm(step, w, c, partial(_attention, step, w, c))
+    eps = c.rms_norm_eps
+    x = blocks.embed(step, w, c.vocab_size, c.hidden_size)
+    for i in range(c.num_hidden_layers):
+        p = f"model.layers.{i}."
+        y = blocks.rms_norm(x, w, p + "input_layernorm", eps)
+        x = ops.add(x, _attention(step, w, c, i, y))
+        y = blocks.rms_norm(x, w, p + "post_attention_layernorm", eps)
+        x = ops.add(x, blocks.mlp(y, w, p + "mlp", c.intermediate_size, c.hidden_act))
+    x = blocks.rms_norm(x, w, "model.norm", eps)
+    blocks.head(step, x, w, c.vocab_size, tied=c.tie_word_embeddings)
 
 
-def _attention(step: Step, w: Weights, c: Config, layer: int, x: Tensor) -> Tensor:
+def _attention(step: Step, w: Weights, c: DecoderConfig, layer: int, x: Tensor) -> Tensor:
     p = f"model.layers.{layer}.self_attn."
     heads, kv_heads, hd = c.num_attention_heads, c.num_key_value_heads, c.head_dim
     rotate = step.rotation(c.rope)
     q, k, v = blocks.project_heads(x, w, p, heads, kv_heads, hd, bias=True)
-    window = c.windows[layer]
-    y = blocks.attention(step, layer, rotate(q), rotate(k), v, scale=hd**-0.5, window=window)
+    y = blocks.attention(step, layer, rotate(q), rotate(k), v, scale=hd**-0.5)
     return blocks.linear(y, w, p + "o_proj", c.hidden_size)

@@ -39,7 +39,7 @@ class Rope:
 
 def rope_parameters(config: ConfigReader) -> ConfigReader:
     """`rope_parameters` (transformers 5) or `rope_scaling`."""
-    return config.inner("rope_parameters" if config.has("rope_parameters") else "rope_scaling")
+    return config.section("rope_parameters" if config.has("rope_parameters") else "rope_scaling")
 
 
 def read_rope(
@@ -71,18 +71,20 @@ def read_rope(
         "partial_rotary_factor", config.positive("partial_rotary_factor", 1.0)
     )
     if fraction != 1.0 and not partial:
-        raise config.refuse("partial_rotary_factor", "is set, but this family rotates whole heads")
+        raise config.unsupported(
+            "partial_rotary_factor", "is set, but this family rotates whole heads"
+        )
     dim = int(head_dim * fraction)
     if dim % 2 or not 0 < dim <= head_dim:
-        raise config.refuse("partial_rotary_factor", f"gives {dim} rotary dimensions")
+        raise config.unsupported("partial_rotary_factor", f"gives {dim} rotary dimensions")
 
     if base <= 1.0:
-        raise config.refuse("rope_theta", f"is {base}, but must be above 1")
+        raise config.unsupported("rope_theta", f"is {base}, but must be above 1")
     inv_freq = 1.0 / base ** (np.arange(0, dim, 2, dtype=np.float64) / dim)
-    longest = config.size("max_position_embeddings", 2048)
+    max_positions = config.size("max_position_embeddings", 2048)
     trained = config.size(
         "original_max_position_embeddings",
-        scaling.size("original_max_position_embeddings", longest),
+        scaling.size("original_max_position_embeddings", max_positions),
     )
     factor, limit = 1.0, None
     if kind == "linear":
@@ -90,14 +92,14 @@ def read_rope(
     elif kind == "llama3":
         inv_freq = _llama3(inv_freq, scaling, trained)
     elif kind == "yarn":
-        inv_freq, factor = _yarn(inv_freq, scaling, base, longest, trained)
+        inv_freq, factor = _yarn(inv_freq, scaling, base, max_positions, trained)
     elif kind == "longrope":
-        inv_freq, factor, limit = *_longrope(inv_freq, scaling, longest, trained), trained
+        inv_freq, factor, limit = *_longrope(inv_freq, scaling, max_positions, trained), trained
     elif kind == "dynamic":
-        limit = longest  # the frequencies change only beyond
+        limit = max_positions  # the frequencies change only beyond
     frequencies = inv_freq.astype(np.float32)
     if not np.isfinite(frequencies).all():
-        raise scaling.refuse(type_key, f"{kind} gives frequencies that are not finite")
+        raise scaling.unsupported(type_key, f"{kind} gives frequencies that are not finite")
     return Rope(frequencies, factor, limit)
 
 
@@ -109,7 +111,7 @@ def _llama3(inv_freq: Frequencies, scaling: ConfigReader, trained: int) -> Frequ
     factor = _need(scaling, "factor")
     low, high = _need(scaling, "low_freq_factor"), _need(scaling, "high_freq_factor")
     if low == high:
-        raise scaling.refuse("high_freq_factor", "equals low_freq_factor")
+        raise scaling.unsupported("high_freq_factor", "equals low_freq_factor")
     # 1 keeps a frequency, 0 divides it by the factor.
     kept = np.clip((trained * inv_freq / (2 * math.pi) - low) / (high - low), 0.0, 1.0)
     blended: Frequencies = (1 - kept) * inv_freq / factor + kept * inv_freq
@@ -117,10 +119,10 @@ def _llama3(inv_freq: Frequencies, scaling: ConfigReader, trained: int) -> Frequ
 
 
 def _yarn(
-    inv_freq: Frequencies, scaling: ConfigReader, base: float, longest: int, trained: int
+    inv_freq: Frequencies, scaling: ConfigReader, base: float, max_positions: int, trained: int
 ) -> tuple[Frequencies, float]:
     """YaRN (Peng et al. 2023): dimensions that turn often are kept, slow ones divided."""
-    factor = scaling.positive("factor", longest / trained)
+    factor = scaling.positive("factor", max_positions / trained)
     dim = 2 * len(inv_freq)
 
     def dimension(turns: float) -> float:
@@ -148,12 +150,12 @@ def _yarn(
 
 
 def _longrope(
-    inv_freq: Frequencies, scaling: ConfigReader, longest: int, trained: int
+    inv_freq: Frequencies, scaling: ConfigReader, max_positions: int, trained: int
 ) -> tuple[Frequencies, float]:
     """LongRoPE (Ding et al. 2024) within the trained context: its short factors."""
-    factor = scaling.positive("factor", longest / trained)
+    factor = scaling.positive("factor", max_positions / trained)
     if trained < 2:
-        raise scaling.refuse("original_max_position_embeddings", "must be above 1")
+        raise scaling.unsupported("original_max_position_embeddings", "must be above 1")
     default = math.sqrt(1 + math.log(factor) / math.log(trained)) if factor > 1 else 1.0
     short = scaling.numbers("short_factor", len(inv_freq))
     return inv_freq / short, scaling.positive("attention_factor", default)
@@ -161,7 +163,7 @@ def _longrope(
 
 def _need(scaling: ConfigReader, key: str) -> float:
     if not scaling.has(key):
-        raise scaling.refuse(key, "is missing")
+        raise scaling.unsupported(key, "is missing")
     return scaling.positive(key, 1.0)
 
 

@@ -6,10 +6,8 @@ Side by side with transformers/models/smollm3/modeling_smollm3.py; same tensor n
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
-from litertlm.families import blocks, stacks
-from litertlm.families.blocks import Step, Weights
+from litertlm.families import blocks
 from litertlm.families.config_reader import ConfigReader
 from litertlm.families.decoder_config import (
     DecoderConfig,
@@ -18,7 +16,9 @@ from litertlm.families.decoder_config import (
     switched_window,
 )
 from litertlm.families.rope import read_rope
-from litertlm.graph import Tensor
+from litertlm.families.step import Step
+from litertlm.families.weights import Weights
+from litertlm.graph import Tensor, ops
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,17 @@ class Config(DecoderConfig):
     attention_bias: bool
     mlp_bias: bool
     rotated: tuple[bool, ...]
-    windows: tuple[int | None, ...]
 
 
 def read_config(c: ConfigReader) -> Config:
     """Raises UnsupportedModel, naming the key, for what cannot be done right."""
-    c = c.defaulting(num_key_value_heads=4, tie_word_embeddings=True, max_position_embeddings=32768)
+    c = c.with_defaults(
+        num_key_value_heads=4, tie_word_embeddings=True, max_position_embeddings=32768
+    )
     common = read_decoder(c)
     layers = common["num_hidden_layers"]
     interval = c.size("no_rope_layer_interval", 4)
-    rotated = c.items("no_rope_layers", (0, 1), layers)
+    rotated = c.enum_list("no_rope_layers", (0, 1), layers)
     if rotated is None:
         rotated = tuple((i + 1) % interval != 0 for i in range(layers))
     # Where layer_types is not given, the layers without positions are those with windows.
@@ -58,7 +59,17 @@ def read_config(c: ConfigReader) -> Config:
 
 def decoder(step: Step, w: Weights, c: Config) -> None:
     """SmolLM3ForCausalLM: embeddings, layers, norm, head."""
-    stacks.pre_norm(step, w, c, partial(_attention, step, w, c), mlp_bias=c.mlp_bias)
+    eps = c.rms_norm_eps
+    x = blocks.embed(step, w, c.vocab_size, c.hidden_size)
+    for i in range(c.num_hidden_layers):
+        p = f"model.layers.{i}."
+        y = blocks.rms_norm(x, w, p + "input_layernorm", eps)
+        x = ops.add(x, _attention(step, w, c, i, y))
+        y = blocks.rms_norm(x, w, p + "post_attention_layernorm", eps)
+        y = blocks.mlp(y, w, p + "mlp", c.intermediate_size, c.hidden_act, bias=c.mlp_bias)
+        x = ops.add(x, y)
+    x = blocks.rms_norm(x, w, "model.norm", eps)
+    blocks.head(step, x, w, c.vocab_size, tied=c.tie_word_embeddings)
 
 
 def _attention(step: Step, w: Weights, c: Config, layer: int, x: Tensor) -> Tensor:
@@ -69,5 +80,5 @@ def _attention(step: Step, w: Weights, c: Config, layer: int, x: Tensor) -> Tens
     if c.rotated[layer]:
         rotate = step.rotation(c.rope)
         q, k = rotate(q), rotate(k)
-    y = blocks.attention(step, layer, q, k, v, scale=hd**-0.5, window=c.windows[layer])
+    y = blocks.attention(step, layer, q, k, v, scale=hd**-0.5)
     return blocks.linear(y, w, p + "o_proj", c.hidden_size, bias=bias)

@@ -8,10 +8,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from litertlm.graph.state import StateTensor
 
 
 class DType(enum.Enum):
@@ -127,7 +130,8 @@ class Graph:
 
     Attributes:
         name: signature name (`prefill_128`, `decode`, ...).
-        inputs, outputs: tensors by signature name; a name may be both (the KV cache).
+        inputs, outputs: tensors by signature name; a name may be both (a state).
+        states: the inputs that are states, by name.
         constants: the tensor of each constant, by the constant's id.
         tables: small tables (shapes, axes, scalars) by their values, so that equal ones are one.
     """
@@ -138,6 +142,7 @@ class Graph:
     ops: list[Op] = field(default_factory=list)
     constants: dict[int, Tensor] = field(default_factory=dict)
     tables: dict[Hashable, Tensor] = field(default_factory=dict)
+    states: dict[str, StateTensor] = field(default_factory=dict)
 
     def input(self, name: str, shape: Shape, dtype: DType = DType.FLOAT32) -> Tensor:
         """Declare an input of the signature."""
@@ -145,6 +150,12 @@ class Graph:
             raise GraphError(f"{self.name}: input {name} is declared twice")
         tensor = Tensor(self, name, shape, dtype)
         self.inputs[name] = tensor
+        return tensor
+
+    def state(self, state: StateTensor) -> Tensor:
+        """Declare a state: an input whose next value is the output of the same name."""
+        tensor = self.input(state.name, state.shape)
+        self.states[state.name] = state
         return tensor
 
     def output(self, name: str, tensor: Tensor) -> None:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections import Counter
 
 from litertlm.graph.infer import infer
-from litertlm.graph.types import Graph, GraphError, Model, Op
-
-CACHE_PREFIX = "kv_cache_"
+from litertlm.graph.state import Role, StateTensor
+from litertlm.graph.types import Graph, GraphError, Model, Op, Tensor
 
 
 def verify(model: Model) -> None:
@@ -20,8 +19,10 @@ def verify(model: Model) -> None:
     1. Every operand is an input, a constant, or the output of an earlier operation of the graph.
     2. Every output of an operation is used, or is an output of the signature.
     3. Shapes are positive; an operation infers the shape and type that its output has.
-    4. Every cache has an output of its input's shape and type, and is updated exactly once.
-    5. Every input but the caches' last values is read, and no constant is left unused.
+    4. The output of a state has the shape and type of its input. A cache is written once, at this
+       call's positions, and only what was written is read; a cache without an output is only
+       read. A recurrent state is multiplied by a number, which clears it, before anything else.
+    5. Every input is read, and no constant is left unused.
     6. A weight is read by one operation of a graph; an embedding table may also be the head.
     7. Signatures have different names.
     """
@@ -38,6 +39,8 @@ class _Check:
         self.graph = graph
         self.defined = {id(t) for t in graph.inputs.values()}
         self.used: Counter[int] = Counter()
+        # The operations that read each state.
+        self.readers: dict[int, list[Op]] = {id(graph.inputs[name]): [] for name in graph.states}
 
     def run(self) -> None:
         for op in self.graph.ops:
@@ -57,11 +60,13 @@ class _Check:
                     continue  # a one-layer prefill ends at its caches and attends to nothing
                 raise self._error(f"input {name} is not used")
         self._constants()
-        self._caches()
+        self._states()
 
     def _operands(self, op: Op) -> None:
         for tensor in op.inputs:
             self.used[id(tensor)] += 1
+            if id(tensor) in self.readers:
+                self.readers[id(tensor)].append(op)
             if tensor.constant is not None:
                 if self.graph.constants.get(id(tensor.constant)) is not tensor:
                     raise self._error(f"{op.kind}: constant {tensor!r} is of another graph")
@@ -91,17 +96,51 @@ class _Check:
             if weight and uses > (2 if id(tensor) in tied else 1):
                 raise self._error(f"weight {tensor!r} is used {uses} times")
 
-    def _caches(self) -> None:
-        for name, tensor in self.graph.inputs.items():
-            if not name.startswith(CACHE_PREFIX):
-                continue
-            result = self.graph.outputs.get(name)
-            if result is None:
-                raise self._error(f"{name} is not returned")
-            if result.shape != tensor.shape or result.dtype is not tensor.dtype:
+    def _states(self) -> None:
+        for name, state in self.graph.states.items():
+            tensor, result = self.graph.inputs[name], self.graph.outputs.get(name)
+            if result is not None and (
+                result.shape != tensor.shape or result.dtype is not tensor.dtype
+            ):
                 raise self._error(f"{name} goes in as {tensor!r} and comes out as {result!r}")
-            if self.used[id(tensor)] != 1:
-                raise self._error(f"{name} is read {self.used[id(tensor)]} times")
+            if state.role is Role.RECURRENT:
+                self._recurrent(state, tensor, result)
+            else:
+                self._cache(state, tensor, result)
+
+    def _cache(self, state: StateTensor, tensor: Tensor, result: Tensor | None) -> None:
+        readers = self.readers[id(tensor)]
+        updates = [op for op in readers if _updates(op, tensor)]
+        if result is None:
+            if updates:
+                raise self._error(f"{state.name} is updated, but not returned")
+        elif len(updates) != 1 or updates[0].output is not result:
+            raise self._error(f"{state.name} is not returned as it was updated, once")
+        elif len(readers) != 1:
+            raise self._error(f"{state.name} is read without the tokens of this call")
+
+    def _recurrent(self, state: StateTensor, tensor: Tensor, result: Tensor | None) -> None:
+        if result is None or result is tensor:
+            raise self._error(f"{state.name} is not updated and returned")
+        readers = self.readers[id(tensor)]
+        if len(readers) != 1 or not _clears(readers[0], tensor):
+            raise self._error(f"{state.name} is read without being cleared at position 0")
 
     def _error(self, problem: str) -> GraphError:
         return GraphError(f"{self.graph.name}: {problem}")
+
+
+def _updates(op: Op, cache: Tensor) -> bool:
+    return op.kind == "dynamic_update_slice" and op.inputs[0] is cache
+
+
+def _clears(op: Op, state: Tensor) -> bool:
+    """Whether `op` is the product of a state and one number that the call computes."""
+    if op.kind != "mul" or op.output.shape != state.shape:
+        return False
+    factors = [t for t in op.inputs if t is not state]
+    return (
+        len(factors) == 1
+        and factors[0].constant is None
+        and all(size == 1 for size in factors[0].shape)
+    )

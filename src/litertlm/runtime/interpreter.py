@@ -49,12 +49,12 @@ def decode_logits(
         interpreter = Interpreter(model_path=str(model), num_threads=threads)
         decode = interpreter.get_signature_runner("decode")
     details = decode.get_input_details()
-    # A dynamic cache takes the length of the text; a fixed one has its own.
+    # A dynamic cache has the length of the text; a fixed one has its own.
     length = _size(details["mask"]["shape_signature"][-1], len(tokens))
-    cache = {
-        name: np.zeros([_size(n, length) for n in detail["shape_signature"]], np.float32)
-        for name, detail in details.items()
-        if name.startswith("kv_cache")
+    states = {  # a state is an input that is also an output
+        name: np.zeros([_size(n, length) for n in details[name]["shape_signature"]], np.float32)
+        for name in decode.get_output_details()
+        if name in details
     }
     for position, token in enumerate(tokens[:length]):
         mask = np.full((1, 1, 1, length), MASKED, np.float32)
@@ -63,9 +63,9 @@ def decode_logits(
             tokens=np.array([[token]], np.int32),
             input_pos=np.array([position], np.int32),
             mask=mask,
-            **cache,
+            **states,
         )
-        cache = {name: outputs[name] for name in cache}
+        states = {name: outputs[name] for name in states}
         yield outputs["logits"][0, 0]
 
 

@@ -68,7 +68,7 @@ def test_a_model_opens_as_its_folder_does(tmp_path: Path, name: str) -> None:
 
     opened = open_checkpoint(write_gguf(model, tmp_path / "m.gguf"))
 
-    ours, original = identify(opened), identify(folder)
+    ours, original = identify(opened.config), identify(folder.config)
     assert ours.name == original.name
     assert repr(ours.config) == repr(original.config)
     assert opened.tensors.keys() == folder.tensors.keys()

@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from litertlm.checkpoint import Checkpoint, Tokenizer
-from litertlm.families import build, identify
+from litertlm.families import identify
 from litertlm.graph.verify import verify
 from litertlm.services.convert.conversion_options import ConvertOptions
 from litertlm.services.convert.convert import signatures
@@ -91,9 +91,9 @@ def test_every_config_is_checked() -> None:
 def test_named_model_is_understood(name: str) -> None:
     parameters, context = NAMED[name]
     checkpoint = headers_of(CONFIGS[name])
-    family = identify(checkpoint)
-    assert family.config.max_context == context
-    model = build(checkpoint, family, signatures(ConvertOptions()))
+    family = identify(checkpoint.config)
+    assert family.max_context == context
+    model = family.build(checkpoint, signatures(ConvertOptions()))
     verify(model)
     stored = {name.removeprefix("language_model.") for name in checkpoint.tensors}
     sizes = {c.name: math.prod(c.shape) for c in model.constants() if c.name in stored}

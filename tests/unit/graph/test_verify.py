@@ -10,9 +10,11 @@ import pytest
 
 from litertlm.graph import Dim, DType, Graph, GraphError, Model, Op, Tensor, ops, table
 from litertlm.graph.printer import dump
+from litertlm.graph.state import Role, StateTensor, key_name
 from litertlm.graph.verify import verify
 
 S, C = Dim("S"), Dim("C")
+KEYS = key_name(0)
 WEIGHT = replace(table("weight", np.ones((4, 4), np.float32)), weight=True)
 
 
@@ -21,11 +23,11 @@ def small_graph(name: str = "decode") -> Graph:
     graph = Graph(name)
     x = graph.input("x", (1, S, 4))
     positions = graph.input("input_pos", (4,), DType.INT32)
-    cache = graph.input("kv_cache_k_0", (1, 1, C, 4))
+    cache = graph.state(StateTensor(KEYS, Role.KEY, (1, 1, C, 4), 2))
     weight = graph.constant(WEIGHT)
     y = ops.fully_connected(x, weight)
     update = ops.reshape(y, (1, 1, S, 4))
-    graph.output("kv_cache_k_0", ops.dynamic_update_slice(cache, update, positions))
+    graph.output(KEYS, ops.dynamic_update_slice(cache, update, positions))
     graph.output("logits", ops.softmax(y))
     return graph
 
@@ -76,15 +78,15 @@ def missing_output(graph: Graph) -> None:
 
 
 def cache_not_returned(graph: Graph) -> None:
-    graph.outputs["other"] = graph.outputs.pop("kv_cache_k_0")
+    graph.outputs["other"] = graph.outputs.pop(KEYS)
 
 
 def cache_of_another_shape(graph: Graph) -> None:
-    graph.outputs["kv_cache_k_0"] = graph.outputs["logits"]
+    graph.outputs[KEYS] = graph.outputs["logits"]
 
 
 def cache_read_twice(graph: Graph) -> None:
-    graph.output("copy", ops.tanh(graph.inputs["kv_cache_k_0"]))
+    graph.output("copy", ops.tanh(graph.inputs[KEYS]))
 
 
 def constant_of_another_graph(graph: Graph) -> None:

@@ -12,6 +12,7 @@ from litert_lm_builder.runtime.proto import llm_metadata_pb2
 from litertlm.bundle import container
 from litertlm.bundle.metadata import executor_metadata
 from litertlm.errors import DamagedBundle, ModelNotFound
+from litertlm.graph.state import KVCache
 from litertlm.runtime.bundle_info import BundleInfo, SamplerDefaults, read_bundle_info
 
 SYSTEM = {"chat_template": "{{ messages }}", "shapes": "dynamic"}
@@ -39,7 +40,7 @@ def metadata() -> llm_metadata_pb2.LlmMetadata:
 
 def write_bundle(path: Path, data: bytes, models: tuple[str, ...]) -> bytes:
     """A bundle without weights."""
-    executor = executor_metadata(1, cache_length=None, longest=4096)
+    executor = executor_metadata([[KVCache(1, 8)]], cache_length=None, max_context=4096)
     payloads = [(container.LLM_METADATA, data, {}), (container.EXECUTOR_METADATA, executor, {})] + [
         (container.TFLITE_MODEL, b"TFL3", {"model_type": name}) for name in models
     ]

@@ -246,14 +246,11 @@ def _adapter_of_an_adapter(repo: str, adapter: LoraConfig) -> UnsupportedModel:
 def _check_config(info: RepoInfo, config: dict[str, Any]) -> None:
     """Refuse what the config alone rules out: code, quantized weights, an unknown family, a key
     that cannot be done right."""
-    from litertlm.checkpoint import Checkpoint, Tokenizer
-    from litertlm.families import FAMILIES, identify
-    from litertlm.families.multimodal import MULTIMODAL
+    from litertlm.families import MODEL_TYPES, identify
 
     # Of a type that is known here, as Phi 3 is, this program's own code is used in its place, as
     # transformers does it without trust_remote_code.
-    known = {*FAMILIES, *MULTIMODAL}
-    if config.get("auto_map") and config.get("model_type") not in known:
+    if config.get("auto_map") and config.get("model_type") not in MODEL_TYPES:
         names = config["auto_map"].values() if isinstance(config["auto_map"], dict) else ()
         raise UnsupportedModel(
             f"Refused {info.repo}: its config asks for code from the repository.",
@@ -263,10 +260,8 @@ def _check_config(info: RepoInfo, config: dict[str, Any]) -> None:
             hint="`litert-lm-cli models` lists what can be run.",
         )
     refuse_quantized(f"config.json of {info.repo}", config)
-    # A checkpoint of which only the config is known.
-    tokenizer = Tokenizer(None, None, {}, None, False, None, None)
     try:
-        identify(Checkpoint(Path(info.repo), "safetensors", config, {}, {}, tokenizer))
+        identify(config)
     except UnsupportedModel as error:
         error.what = f"{info.repo}: {error.what}"
         raise
@@ -289,7 +284,7 @@ def _check_architecture(hub: Hub, info: RepoInfo, file: RepoFile) -> None:
 
 
 def _nothing_usable(info: RepoInfo) -> UnsupportedModel:
-    from litertlm.families import FAMILIES
+    from litertlm.families import MODEL_TYPES
     from litertlm.hub import choose
 
     names = [f.path for f in info.files]
@@ -305,7 +300,7 @@ def _nothing_usable(info: RepoInfo) -> UnsupportedModel:
         why=why,
         hint="To download such a file all the same: --file NAME"
         if elsewhere
-        else f"Checkpoints of these types can be converted: {', '.join(sorted(FAMILIES))}.",
+        else f"Checkpoints of these types can be converted: {', '.join(MODEL_TYPES)}.",
     )
 
 

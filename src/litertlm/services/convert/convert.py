@@ -25,8 +25,7 @@ from litertlm.errors import (
     QualityCheckFailed,
     UsageError,
 )
-from litertlm.families import Family, build, identify
-from litertlm.families.blocks import Signature
+from litertlm.families import Family, Signature, identify
 from litertlm.graph import Dim, Model
 from litertlm.graph.verify import verify
 from litertlm.progress import Progress
@@ -189,14 +188,14 @@ def plan_conversion(source: Path, options: ConvertOptions, *, base: Path | None 
 
 def plan_bundle(checkpoint: Checkpoint, options: ConvertOptions) -> Plan:
     """`plan_conversion` of an open checkpoint."""
-    family = identify(checkpoint)
-    options = fitted(options, family.config.max_context)
-    recipe = check_options(options, family.config.max_context)
+    family = identify(checkpoint.config)
+    options = fitted(options, family.max_context)
+    recipe = check_options(options, family.max_context)
     tokenizer = choose_tokenizer(checkpoint.tokenizer)
     with ThreadPoolExecutor(1) as pool:
         # zlib runs beside Python, which builds the graph meanwhile.
         packing = pool.submit(packed_tokenizer, tokenizer.kind, tokenizer.data)
-        models = {bundle_file.PREFILL_DECODE: build(checkpoint, family, signatures(options))}
+        models = {bundle_file.PREFILL_DECODE: family.build(checkpoint, signatures(options))}
         layouts = plan_models(models, recipe, cache_length=options.kv_cache_max_len)
         packed = packing.result()
     return _plan_bundle(checkpoint, family, options, packed, layouts)
@@ -299,9 +298,9 @@ def _plan_bundle(
     prompts = prompting(checkpoint)
     static = options.shapes == "static"
     executor = metadata.executor_metadata(
-        len(family.config.caches),
+        family.states,
         cache_length=options.kv_cache_max_len if static else None,
-        longest=family.config.max_context,
+        max_context=family.max_context,
     )
     llm = metadata.llm_metadata(prompts, max_num_tokens=options.kv_cache_max_len)
     sections = [

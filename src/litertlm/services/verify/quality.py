@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from litertlm.bundle import container
 from litertlm.bundle.container import Header
 from litertlm.checkpoint import Checkpoint
-from litertlm.families import build, identify
-from litertlm.families.blocks import Signature
+from litertlm.families import Signature, identify
 from litertlm.graph.evaluate import evaluate
+from litertlm.graph.state import zero_states
 from litertlm.progress import Progress
 from litertlm.runtime.interpreter import MASKED, decode_logits
 from litertlm.services.verify.report import Check, judged
@@ -92,17 +92,15 @@ def check_quality(
 def reference_logits(checkpoint: Checkpoint, ids: Sequence[int]) -> NDArray[np.float32]:
     """The checkpoint's logits after each of `ids` in float32, `[len(ids), vocab]`."""
     count = len(ids)
-    family = identify(checkpoint)
-    (graph,) = build(checkpoint, family, [Signature("score", count, count, logits=True)]).graphs
+    signature = Signature("score", count, count, logits=True)
+    (graph,) = identify(checkpoint.config).build(checkpoint, [signature]).graphs
     causal = np.where(np.tri(count, dtype=bool), np.float32(0), MASKED)
     inputs = {
         "tokens": np.array([ids], np.int32),
         "input_pos": np.arange(count, dtype=np.int32),
         "mask": causal[None, None],
+        **zero_states(graph),
     }
-    for name, tensor in graph.inputs.items():
-        if name not in inputs:
-            inputs[name] = np.zeros([int(str(size)) for size in tensor.shape], np.float32)
     logits: NDArray[np.float32] = evaluate(graph, inputs)["logits"][0]
     return logits
 

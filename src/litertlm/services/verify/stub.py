@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from litertlm.bundle import container, metadata
 from litertlm.bundle.rewrite import packed_tokenizer
 from litertlm.checkpoint import Checkpoint, Tokenizer
-from litertlm.families import build, identify
-from litertlm.families.blocks import Signature
+from litertlm.families import Signature, identify
 from litertlm.graph import Dim
 from litertlm.quantize import RECIPES, apply
 from litertlm.services import bundle_file
@@ -93,18 +92,18 @@ def write_stub(sections: Mapping[str, bytes], target: Path) -> None:
     tokenizer = Tokenizer(None, None, {}, None, False, bos_token_id=None, eos_token_id=None)
     tensors = {name: _Ones(name, shape) for name, shape in _SHAPES.items()}
     checkpoint = Checkpoint(target, "safetensors", _CONFIG, {}, tensors, tokenizer)
-    family = identify(checkpoint)
+    family = identify(_CONFIG)
     cache = Dim("C")
     signatures = [
         Signature("prefill", Dim("S"), cache, logits=False),
         Signature("decode", 1, cache, logits=True),
     ]
-    model = build(checkpoint, family, signatures)
+    model = family.build(checkpoint, signatures)
     encodings = apply(model, RECIPES["none"])
     layout = plan_tflite(model, encodings, cache_length=_CONTEXT, description="stub")
     contents = {kind: data for kind, data in sections.items() if kind in _COPIED}
     contents[container.EXECUTOR_METADATA] = metadata.executor_metadata(
-        1, cache_length=None, longest=_CONTEXT
+        family.states, cache_length=None, max_context=_CONTEXT
     )
     write_bundle(target, contents, {bundle_file.PREFILL_DECODE: layout})
 

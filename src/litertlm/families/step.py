@@ -1,0 +1,166 @@
+"""The graph of one signature while a family writes it: inputs, states, masks and positions.
+
+Letters in shapes: S tokens of this call, C cache length, K key/value heads, hd head size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from litertlm.families.rope import Rope, Rotation, rotation
+from litertlm.graph import Dim, DType, Graph, GraphError, Size, Tensor, ops, table
+from litertlm.graph.state import (
+    KVCache,
+    LayerStates,
+    key_name,
+    state_name,
+    state_tensors,
+    value_name,
+)
+
+# What the mask holds where a token may not look: 0.7 times the lowest float32, as the runtime
+# fills it, so that adding a score cannot overflow.
+MASKED = -0.7 * float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One entry point of the model.
+
+    Attributes:
+        name: `prefill`, `prefill_128`, `decode`.
+        tokens: S, fixed or dynamic.
+        cache: C, fixed or dynamic.
+        logits: whether it returns the last token's logits (decode).
+    """
+
+    name: str
+    tokens: Size
+    cache: Size
+    logits: bool
+
+
+class Step:
+    """One call of a signature.
+
+    Args:
+        states: of each layer.
+        max_context: tokens that the model can attend to, all in all.
+    """
+
+    def __init__(self, signature: Signature, states: LayerStates, max_context: int) -> None:
+        s, c = signature.tokens, signature.cache
+        self.signature = signature
+        self.states = states
+        # A window of this many tokens hides nothing.
+        self.max_context = max_context if isinstance(c, Dim) else c
+        self.graph = Graph(signature.name)
+        self.tokens = self.graph.input("tokens", (1, s), DType.INT32)
+        self.positions = self.graph.input("input_pos", (s,), DType.INT32)
+        self.mask = self.graph.input("mask", (1, 1, s, c))
+        for state in state_tensors(states, c):
+            self.graph.state(state)
+        self._float_positions = ops.cast_float(self.positions)
+        self._rotations: dict[Rope, Rotation] = {}
+        self._sliding_masks: dict[int, Tensor] = {}
+        self._repeated_masks: dict[tuple[Tensor, int], Tensor] = {}
+        self._first = ops.slice_axis(self.positions, 0, 0, 1)
+        zero = self.graph.constant(table("zero", np.zeros(1, np.int32)))
+        zeros = self.graph.constant(table("zeros2", np.zeros(2, np.int32)))
+        self._key_start = ops.concat([zeros, self._first, zero], 0)
+        self._value_start = ops.concat([zeros, zero, self._first], 0)
+        self._continues: Tensor | None = None
+
+    def rotation(self, rope: Rope) -> Rotation:
+        """cos and sin of this call's positions; made once per Rope."""
+        found = self._rotations.get(rope)
+        if found is None:
+            found = rotation(self.graph, self._float_positions, rope)
+            self._rotations[rope] = found
+        return found
+
+    def sliding_mask(self, window: int | None) -> Tensor:
+        """The mask of a sliding window: only the last `window` positions, [1, 1, S, C].
+
+        None is the complete context: the runtime's causal mask as it is.
+        """
+        if window is None or window >= self.max_context:
+            return self.mask
+        found = self._sliding_masks.get(window)
+        if found is None:
+            c, s = self.signature.cache, self.signature.tokens
+            if isinstance(c, Dim):
+                # The columns 0..C-1 of a cache whose length is known at run time only: a
+                # running sum of ones, which any row of the mask gives the length of.
+                row = ops.slice_axis(self.mask, 2, 0, 1)
+                one = ops.scalar(row, 1.0)
+                ones = ops.select(ops.greater_equal(row, 0.0), one, one)
+                columns = ops.sub(ops.cumsum_last(ones), 1.0)
+            else:
+                numbers = np.arange(c, dtype=np.float32).reshape(1, 1, 1, c)
+                columns = self.graph.constant(table("columns", numbers))
+            rows = ops.reshape(self._float_positions, (1, 1, s, 1))
+            outside = ops.greater_equal(ops.sub(rows, columns), float(window))
+            found = ops.select(outside, ops.scalar(self.mask, MASKED), self.mask)
+            self._sliding_masks[window] = found
+        return found
+
+    def repeat_mask(self, mask: Tensor, groups: int) -> Tensor:
+        """The mask for G query heads that share a key head: [1, 1, G*S, C]."""
+        if groups == 1:
+            return mask
+        found = self._repeated_masks.get((mask, groups))
+        if found is None:
+            found = ops.concat([mask] * groups, 2)
+            self._repeated_masks[mask, groups] = found
+        return found
+
+    def kv_cache(self, layer: int) -> KVCache:
+        """The KV cache that the family declares for a layer."""
+        for state in self.states[layer]:
+            if isinstance(state, KVCache):
+                return state
+        raise GraphError(f"layer {layer} has no KV cache")
+
+    def update_cache(self, layer: int, k: Tensor, v: Tensor) -> None:
+        """Write k [1, K, S, hd] and v [1, K, hd, S] into a layer's cache, at this call's
+        positions."""
+        keys, values = self.graph.inputs[key_name(layer)], self.graph.inputs[value_name(layer)]
+        keys = ops.dynamic_update_slice(keys, k, self._key_start)
+        values = ops.dynamic_update_slice(values, v, self._value_start)
+        self.graph.output(key_name(layer), keys)
+        self.graph.output(value_name(layer), values)
+
+    def cache(self, layer: int) -> tuple[Tensor, Tensor]:
+        """The keys [1, K, C, hd] and values [1, K, hd, C] of a layer, this call's tokens
+        included once `update_cache` was called; any later layer may read them."""
+        keys, values = key_name(layer), value_name(layer)
+        source = self.graph.outputs if keys in self.graph.outputs else self.graph.inputs
+        return source[keys], source[values]
+
+    def recurrent(self, layer: int, name: str) -> Tensor:
+        """A layer's RecurrentState as the call before left it; zeros where a text begins.
+
+        The runtime does not clear it for a new session, but a session begins at position 0.
+        """
+        if self._continues is None:
+            self._continues = ops.cast_float(ops.greater_equal(self._first, 1.0))
+        return ops.mul(self.graph.inputs[state_name(name, layer)], self._continues)
+
+    def update_recurrent(self, layer: int, name: str, value: Tensor) -> None:
+        """What the next call gets as the state `name` of a layer."""
+        self.graph.output(state_name(name, layer), value)
+
+    def finish(self) -> Graph:
+        """The graph, without what no output needs.
+
+        Raises:
+            GraphError: a declared state was not updated.
+        """
+        for name in self.graph.states:
+            if name not in self.graph.outputs:
+                raise GraphError(f"{self.graph.name}: {name} is declared, but never updated")
+        self.graph.prune()
+        return self.graph
