@@ -22,8 +22,9 @@ from demo import convert  # noqa: E402
 from engine_speed import speed  # noqa: E402
 from tokenizers import Tokenizer  # noqa: E402
 
-from litertlm.bundle import container  # noqa: E402
 from litertlm.bundle.probe_texts import PROSE  # noqa: E402
+from litertlm.bundle_format.constants import TFLITE_MODEL  # noqa: E402
+from litertlm.bundle_format.header import read_header, read_section  # noqa: E402
 from litertlm.checkpoint import open_checkpoint  # noqa: E402
 from litertlm.quantize import RECIPES  # noqa: E402
 from litertlm.runtime.interpreter import decode_logits  # noqa: E402
@@ -56,9 +57,9 @@ def main() -> None:
         base = best["dynamic_int8"]
         for recipe, bundle in bundles.items():
             model = models / "model.tflite"
-            section = container.read_header(bundle).first(container.TFLITE_MODEL)
+            section = read_header(bundle).first(TFLITE_MODEL)
             assert section is not None
-            model.write_bytes(container.read_section(bundle, section))
+            model.write_bytes(read_section(bundle, section))
             found = quality.distance(reference, decode_logits(model, ids, threads=2), ids)
             prefill, decode = best[recipe]
             print(

@@ -18,9 +18,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
-from litertlm.bundle import container  # noqa: E402
-from litertlm.bundle.rewrite import packed_tokenizer, rewrite  # noqa: E402
+from litertlm.bundle.rewrite import rewrite  # noqa: E402
 from litertlm.bundle.tokenizer import choose_tokenizer  # noqa: E402
+from litertlm.bundle.tokenizer_section import packed_tokenizer  # noqa: E402
+from litertlm.bundle_format.header import read_header  # noqa: E402
 from litertlm.checkpoint import Tokenizer  # noqa: E402
 from litertlm.services.convert.conversion_options import ConvertOptions  # noqa: E402
 from litertlm.services.convert.convert import convert  # noqa: E402
@@ -58,7 +59,7 @@ def main() -> int:
         options = ConvertOptions(recipe="none", kv_cache_max_len=64)
         model = write_checkpoint(MODELS["llama-gqa-tied"], folder / "checkpoint")
         convert(model, tiny, options, progress=Recorder())
-        system = container.read_header(tiny).system
+        system = read_header(tiny).system
         print("| tokenizer.json | stored as | its start, CPU | stored start, CPU | ratio |")
         print("|---|---|---|---|---|")
         for path in map(Path, sys.argv[1:]):

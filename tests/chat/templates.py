@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from litertlm.bundle import container
 from litertlm.bundle.rewrite import rewrite
+from litertlm.bundle_format.header import read_header
 
 THINKING = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -31,6 +31,6 @@ CALLING = (
 
 def with_template(bundle: Path, target: Path, template: str) -> Path:
     """A copy of the demo's bundle with another template."""
-    system = dict(container.read_header(bundle).system)
+    system = dict(read_header(bundle).system)
     rewrite(bundle, target, {}, {**system, "chat_template": template})
     return target

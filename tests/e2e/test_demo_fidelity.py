@@ -11,9 +11,9 @@ import pytest
 from tokenizers import Tokenizer
 
 from fidelity.demo import GOLDENS, GREEDY_TOKENS, QUESTIONS, prompt
-from litertlm.bundle import container
+from litertlm.bundle_format.header import read_header
+from litertlm.bundle_format.info import read_bundle_info
 from litertlm.checkpoint import open_checkpoint
-from litertlm.runtime.bundle_info import read_bundle_info
 from litertlm.runtime.engine import Decoding, EngineOptions, Sampling
 from litertlm.runtime.litert import load_engine
 from litertlm.services.convert.conversion_options import ConvertOptions
@@ -81,7 +81,7 @@ def test_quality_of_recipes(
     bundle = converted(demo_gguf, tmp_path, recipe)
     check = check_quality(
         bundle,
-        container.read_header(bundle),
+        read_header(bundle),
         open_checkpoint(demo_gguf),
         goldens["prose"],
         threads=2,

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from litertlm.bundle import container, metadata
+from litertlm.bundle import metadata
 from litertlm.bundle.prompt_config import prompting
-from litertlm.bundle.reader import read_bundle
 from litertlm.bundle.rewrite import rewrite
+from litertlm.bundle_format.constants import LLM_METADATA, TFLITE_MODEL
+from litertlm.bundle_format.header import read_header, read_section
+from litertlm.bundle_format.info import read_bundle_info
 from litertlm.checkpoint import open_checkpoint
 from program import run_program
 from tiny.checkpoint import write_checkpoint
@@ -63,16 +65,16 @@ def test_a_changed_file_fails_with_code_9(home: Path) -> None:
 
 def test_wrong_prompts_are_found_and_repaired(home: Path) -> None:
     bundle = bundle_of(home)
-    header = container.read_header(bundle)
+    header = read_header(bundle)
     own = prompting(open_checkpoint(home / "tiny"))
     message = metadata.llm_metadata_pb2.LlmMetadata()
     message.ParseFromString(metadata.llm_metadata(own, max_num_tokens=777))
     message.stop_tokens[0].token_ids.ids[0] = 99
     message.jinja_prompt_template = "{{ messages[0].content }}"
     spoilt = bundle.with_name("spoilt.litertlm")
-    sections = {container.LLM_METADATA: message.SerializeToString()}
+    sections = {LLM_METADATA: message.SerializeToString()}
     rewrite(bundle, spoilt, sections, {"recipe": "none"})
-    model = header.first(container.TFLITE_MODEL)
+    model = header.first(TFLITE_MODEL)
     assert model is not None
 
     by_file = ("verify", str(spoilt), "--checkpoint", str(home / "tiny"), "--only", "prompts")
@@ -84,12 +86,12 @@ def test_wrong_prompts_are_found_and_repaired(home: Path) -> None:
     ended = run_program(*by_file, "--repair", "--json", home=home, cwd=home)
     assert ended.code == 0, ended.err
     assert any("stop tokens" in line for line in json.loads(ended.out)["repaired"])
-    facts = read_bundle(spoilt)
-    assert facts.prompts.stop_tokens == own.stop_token_ids
-    assert facts.prompts.context == 777
-    repaired_model = facts.header.first(container.TFLITE_MODEL)
+    info = read_bundle_info(spoilt)
+    assert info.stop_tokens == own.stop_token_ids
+    assert info.context == 777
+    repaired_model = info.header.first(TFLITE_MODEL)
     assert repaired_model is not None
-    assert container.read_section(spoilt, repaired_model) == container.read_section(bundle, model)
+    assert read_section(spoilt, repaired_model) == read_section(bundle, model)
     again = run_program(*by_file, "--repair", "--json", home=home, cwd=home)
     assert json.loads(again.out)["repaired"] == []
 

@@ -8,7 +8,8 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from litertlm.bundle import container
+from litertlm.bundle_format.constants import TFLITE_MODEL
+from litertlm.bundle_format.header import read_header
 from litertlm.services.convert.convert import ConvertOptions, convert
 from recorder import Recorder
 from tiny import TinyModel, write_checkpoint
@@ -40,7 +41,7 @@ def convert_folder(
 
 def tflite_model(bundle: Path) -> bytes:
     """The TFLite section of a bundle."""
-    section = container.read_header(bundle).first(container.TFLITE_MODEL)
+    section = read_header(bundle).first(TFLITE_MODEL)
     assert section is not None
     with bundle.open("rb") as file:
         file.seek(section.begin)

@@ -16,8 +16,9 @@ import numpy as np
 from litert_lm_builder.runtime.proto import llm_metadata_pb2
 from numpy.typing import NDArray
 
-from litertlm.bundle import container, metadata
-from litertlm.bundle.rewrite import packed_tokenizer
+from litertlm.bundle import metadata
+from litertlm.bundle.tokenizer_section import packed_tokenizer
+from litertlm.bundle_format.constants import EXECUTOR_METADATA, LLM_METADATA
 from litertlm.checkpoint import open_checkpoint
 from litertlm.families import Signature, identify
 from litertlm.graph import Constant, DType, Graph, Model, ops
@@ -65,9 +66,9 @@ def write_multimodal_bundle(folder: Path, kinds: Collection[str] = ("image", "au
         models["tf_lite_audio_adapter"] = Model((_audio_adapter(hidden),))
     kind, tokenizer = packed_tokenizer("huggingface", tokenizer_json(adds_bos=False))
     contents = {
-        container.LLM_METADATA: _metadata(),
+        LLM_METADATA: _metadata(),
         kind: tokenizer,
-        container.EXECUTOR_METADATA: metadata.executor_metadata(
+        EXECUTOR_METADATA: metadata.executor_metadata(
             family.states, cache_length=_CACHE, max_context=_CACHE
         ),
     }

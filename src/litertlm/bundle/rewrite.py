@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 from litertlm.bundle import container
 from litertlm.bundle.container import Section
+from litertlm.bundle_format.constants import TOKENIZER_NAMES
+from litertlm.bundle_format.header import read_header
 
 _BLOCK = 1 << 24
-_LEVEL = 5  # of zlib. Its usual 6 takes twice as long and makes Qwen3's tokenizer 2 % smaller.
 
 
 def rewrite(
@@ -30,8 +30,8 @@ def rewrite(
         DamagedBundle: `source` is not whole.
         OSError: the file cannot be written.
     """
-    header = container.read_header(source)
-    tokenizers = {container.HF_TOKENIZER, container.SENTENCEPIECE}
+    header = read_header(source)
+    tokenizers = set(TOKENIZER_NAMES)
     new_tokenizer = next((kind for kind in contents if kind in tokenizers), None)
     kinds = [
         new_tokenizer if new_tokenizer and section.kind in tokenizers else section.kind
@@ -58,14 +58,3 @@ def rewrite(
                 left -= len(block)
         new_file.flush()
         os.fsync(new_file.fileno())
-
-
-def packed_tokenizer(kind: str, data: bytes) -> tuple[str, bytes]:
-    """The section kind and bytes of a tokenizer, `huggingface` or `sentencepiece`.
-
-    A tokenizer.json is stored as its size, eight bytes little endian, and its zlib stream.
-    """
-    if kind == "sentencepiece":
-        return container.SENTENCEPIECE, data
-    packed = zlib.compress(data, _LEVEL)
-    return container.HF_TOKENIZER, len(data).to_bytes(8, "little") + packed

@@ -18,6 +18,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from litertlm.bundle.tokenizer_json import TokenizerFile
+from litertlm.bundle_format.protobuf import as_bytes, bytes_field, read_fields, varint, varint_field
 
 SPACE = "\u2581"
 
@@ -25,9 +26,6 @@ _NORMAL, _UNKNOWN, _USER_DEFINED, _BYTE = 1, 2, 4, 6
 _BPE = 2
 _BYTES = frozenset(f"<0x{value:02X}>" for value in range(256))
 _UNKNOWN_PIECE = "<unknown piece>"
-
-
-_SMALL = [bytes([value]) for value in range(128)]
 
 
 class NotSentencePiece(Exception):
@@ -124,17 +122,19 @@ def _serialize(pieces: Sequence[str], ranks: Mapping[str, int], added: Mapping[s
         parts.append(_piece(piece, -ranks.get(piece, 0), kind))
     # Text never needs the unknown piece, but there has to be one; put last, it takes no id.
     parts.append(_piece(_UNKNOWN_PIECE, 0, _UNKNOWN))
-    trainer = _field(
+    trainer = bytes_field(
         2,
-        _number(3, _BPE),
-        _number(4, len(parts)),
-        _number(35, 1),  # byte_fallback
-        _number(40, len(pieces)),  # unk_id
-        *(_number(field, -1) for field in (41, 42, 43)),
-        _field(45, _UNKNOWN_PIECE.encode()),
+        varint_field(3, _BPE),
+        varint_field(4, len(parts)),
+        varint_field(35, 1),  # byte_fallback
+        varint_field(40, len(pieces)),  # unk_id
+        *(varint_field(field, -1) for field in (41, 42, 43)),
+        bytes_field(45, _UNKNOWN_PIECE.encode()),
     )
     # No prefix, spaces kept as they are and written as U+2581.
-    normalizer = _field(3, _field(1, b"identity"), _number(3, 0), _number(4, 0), _number(5, 1))
+    normalizer = bytes_field(
+        3, bytes_field(1, b"identity"), varint_field(3, 0), varint_field(4, 0), varint_field(5, 1)
+    )
     return b"".join([*parts, trainer, normalizer])
 
 
@@ -144,28 +144,8 @@ _SCORE = struct.Struct("<cfcB").pack
 def _piece(text: str, score: int, kind: int) -> bytes:
     """Field 1: piece (1), score (2), type (3)."""
     name = text.encode()
-    content = b"".join((b"\n", _varint(len(name)), name, _SCORE(b"\x15", score, b"\x18", kind)))
-    return b"".join((b"\n", _varint(len(content)), content))
-
-
-def _field(number: int, *contents: bytes) -> bytes:
-    content = b"".join(contents)
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
-
-
-def _number(number: int, value: int) -> bytes:
-    return _varint(number << 3) + _varint(value & (1 << 64) - 1)
-
-
-def _varint(value: int) -> bytes:
-    if value < 128:
-        return _SMALL[value]
-    result = bytearray()
-    while value > 127:
-        result.append(value & 127 | 128)
-        value >>= 7
-    result.append(value)
-    return bytes(result)
+    content = b"".join((b"\n", varint(len(name)), name, _SCORE(b"\x15", score, b"\x18", kind)))
+    return b"".join((b"\n", varint(len(content)), content))
 
 
 def match_control_pieces(model: bytes) -> bytes:
@@ -174,31 +154,16 @@ def match_control_pieces(model: bytes) -> bytes:
     Prompts hold tokens such as `</s>` as text, and SentencePiece matches user-defined pieces only.
     """
     parts = []
-    position = 0
-    while position < len(model):
-        start = position
-        key, position = _read_varint(model, position)
-        if key & 7 != 2:
-            raise NotSentencePiece("tokenizer.model is not a ModelProto")
-        length, position = _read_varint(model, position)
-        content = model[position : position + length]
-        position += length
-        # A piece whose type is CONTROL (3), which is its last field.
-        if key == 1 << 3 | 2 and content.endswith(b"\x18\x03"):
-            content = content[:-1] + bytes([_USER_DEFINED])
-            parts.append(_varint(key) + _varint(length) + content)
-        else:
-            parts.append(model[start:position])
-    return b"".join(parts)
-
-
-def _read_varint(data: bytes, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while position < len(data):
-        byte = data[position]
-        position += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, position
-        shift += 7
-    raise NotSentencePiece("tokenizer.model ends in the middle of a field")
+    try:
+        for number, content in read_fields(model):
+            message = as_bytes(content)
+            # A piece whose type is CONTROL (3), which is its last field.
+            if number == 1 and message.endswith(b"\x18\x03"):
+                message = message[:-1] + bytes([_USER_DEFINED])
+            parts.append(bytes_field(number, message))
+    except ValueError as error:
+        raise NotSentencePiece(f"tokenizer.model is not a ModelProto: {error}") from error
+    changed = b"".join(parts)
+    if len(changed) != len(model):  # a field that is no message
+        raise NotSentencePiece("tokenizer.model is not a ModelProto")
+    return changed

@@ -17,26 +17,32 @@ def bundle_fields(path: Path) -> dict[str, Any]:
         TEMPLATE_KIND_KEY,
         TEMPLATE_REASONS_KEY,
     )
-    from litertlm.bundle.reader import read_bundle
+    from litertlm.bundle_format.info import SamplerDefaults, read_bundle_info
 
-    facts = read_bundle(path)
-    prompts, system = facts.prompts, facts.header.system
+    info = read_bundle_info(path)
+    system, sampler = info.header.system, info.sampler or SamplerDefaults()
     reasons = str(system.get(TEMPLATE_REASONS_KEY, ""))
     return {
         "shapes": system.get("shapes"),
-        "context": prompts.context,
-        "template": system.get(TEMPLATE_KIND_KEY, "unknown") if prompts.template else None,
+        "context": info.context,
+        "template": system.get(TEMPLATE_KIND_KEY, "unknown") if info.template else None,
         "template_reasons": reasons.split("\n") if reasons else [],
-        "start_tokens": list(prompts.start_tokens),
-        "stop_tokens": list(prompts.stop_tokens),
-        "sampler": {**prompts.sampler, "source": system.get(SAMPLER_SOURCE_KEY)},
-        "model_type": prompts.model_type,
-        "thinking": prompts.thinking,
-        "tools": prompts.tools,
-        "channels": {name: list(texts) for name, texts in prompts.channels.items()},
-        "tokenizer": facts.tokenizer,
+        "start_tokens": list(info.start_tokens),
+        "stop_tokens": list(info.stop_tokens),
+        "sampler": {
+            "type": sampler.type,
+            "top_k": sampler.top_k or 0,
+            "top_p": round(sampler.top_p or 0.0, 6),
+            "temperature": round(sampler.temperature or 0.0, 6),
+            "source": system.get(SAMPLER_SOURCE_KEY),
+        },
+        "model_type": info.model_type,
+        "thinking": info.thinking,
+        "tools": info.tools,
+        "channels": {name: list(texts) for name, texts in info.channels.items()},
+        "tokenizer": info.tokenizer,
         "made_by": system.get("created_by"),
-        "sections": {section.kind: section.nbytes for section in facts.header.sections},
+        "sections": {section.kind: section.nbytes for section in info.header.sections},
     }
 
 

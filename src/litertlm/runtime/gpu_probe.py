@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from litertlm.bundle_format.info import read_bundle_info
 from litertlm.errors import LiteRtLmError
-from litertlm.runtime.bundle_info import read_bundle_info
 from litertlm.runtime.engine import Decoding, EngineOptions
 from litertlm.runtime.litert import load_engine
 

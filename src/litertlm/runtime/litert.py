@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from litertlm.bundle_format.info import BundleInfo
 from litertlm.errors import EngineFailed, LiteRtLmError, NotEnoughResources, UsageError
-from litertlm.runtime.bundle_info import BundleInfo
 from litertlm.runtime.engine import (
     NO_CACHE,
     Attachment,

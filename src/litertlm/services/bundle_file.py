@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from litertlm.bundle import container
+from litertlm.bundle_format.constants import TFLITE_MODEL
+from litertlm.bundle_format.header import PlacedSection
 from litertlm.tflite import Layout, pwrite_all
 from litertlm.tflite import write as write_tflite
 
@@ -23,7 +25,7 @@ class Section:
     """A section of a bundle before it has a place.
 
     Attributes:
-        kind: a name of the container's schema (`container.TFLITE_MODEL`, ...).
+        kind: a name of the container's schema (`TFLITE_MODEL`, ...).
         payload: its bytes, or the plan of a TFLite file.
         items: its own metadata.
     """
@@ -40,7 +42,7 @@ class Section:
 
 def tflite_section(model_type: str, layout: Layout) -> Section:
     """The section of a model; `model_type` is the runtime's name for its role."""
-    return Section(container.TFLITE_MODEL, layout, {"model_type": model_type})
+    return Section(TFLITE_MODEL, layout, {"model_type": model_type})
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class BundleLayout:
         system: the file's own metadata.
     """
 
-    sections: tuple[container.PlacedSection, ...]
+    sections: tuple[PlacedSection, ...]
     payloads: tuple[bytes | Layout, ...]
     system: Mapping[str, str]
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from litertlm.bundle_format.constants import MAGIC
 from litertlm.errors import DamagedBundle, UsageError
 from litertlm.progress import Progress
 from litertlm.store.files import is_temporary, remove, size_of
@@ -242,10 +243,10 @@ def check_whole(model: InstalledModel) -> None:
     size = model.bundle.stat().st_size
     recorded = model.provenance.size_bytes if model.provenance else size
     with model.bundle.open("rb") as file:
-        magic = file.read(8)
+        magic = file.read(len(MAGIC))
     if size != recorded:
         why = f"It has {size} bytes and was made with {recorded}."
-    elif magic != b"LITERTLM":
+    elif magic != MAGIC:
         why = "It does not begin like a .litertlm file."
     else:
         return

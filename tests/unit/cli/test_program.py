@@ -11,6 +11,7 @@ import pytest
 
 from litertlm.bundle import container, metadata
 from litertlm.bundle.prompt_config import prompting, system_items
+from litertlm.bundle_format.constants import LLM_METADATA, TFLITE_MODEL
 from litertlm.checkpoint import Checkpoint, Tokenizer
 from program import PROGRAM, isolated_environment, run_program
 
@@ -58,8 +59,8 @@ def write_bundle(path: Path, size: int) -> None:
     data = metadata.llm_metadata(prompts, max_num_tokens=1280)
     system = system_items(prompts)
     sections = [
-        container.Section(container.LLM_METADATA, len(data)),
-        container.Section(container.TFLITE_MODEL, 16),
+        container.Section(LLM_METADATA, len(data)),
+        container.Section(TFLITE_MODEL, 16),
     ]
     placed = container.place(sections, system)
     with path.open("r+b") as file:
@@ -224,7 +225,8 @@ def test_show_of_a_damaged_bundle(tmp_path: Path) -> None:
     install(tmp_path / "models", "google/gemma-3-270m")
     ended = run_program("show", "gemma-3-270m", home=tmp_path)
     assert ended.code == 10
-    assert "is not a whole .litertlm bundle" in ended.err
+    assert "is damaged" in ended.err
+    assert "Its header ends at byte 0" in ended.err
 
 
 def test_list_of_nothing(tmp_path: Path) -> None:

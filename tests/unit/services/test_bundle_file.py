@@ -14,7 +14,8 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from litertlm.bundle import container
+from litertlm.bundle_format.constants import LLM_METADATA, TFLITE_MODEL
+from litertlm.bundle_format.header import read_header, read_section
 from litertlm.graph import Constant, DType, Graph, Model, ops
 from litertlm.quantize import RECIPES
 from litertlm.services import bundle_file
@@ -58,7 +59,7 @@ def bundle_of(recipe: str, models: Mapping[str, Model] | None = None) -> BundleL
     models = models or {"tf_lite_embedder": embedder(), "tf_lite_vision_adapter": adapter()}
     layouts = plan_models(models, RECIPES[recipe], cache_length=8)
     sections = [
-        Section(container.LLM_METADATA, b"metadata"),
+        Section(LLM_METADATA, b"metadata"),
         *(tflite_section(name, layout) for name, layout in layouts.items()),
     ]
     return bundle_file.place(sections, {"uuid": str(uuid.UUID(int=0)), "recipe": recipe})
@@ -94,18 +95,18 @@ def test_two_models_are_written_and_both_run(recipe: str, tmp_path: Path) -> Non
     assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert path.stat().st_size == bundle.nbytes
 
-    header = container.read_header(path)
-    found = [s for s in header.sections if s.kind == container.TFLITE_MODEL]
+    header = read_header(path)
+    found = [s for s in header.sections if s.kind == TFLITE_MODEL]
     assert [s.items["model_type"] for s in found] == ["tf_lite_embedder", "tf_lite_vision_adapter"]
     assert found[0].end <= found[1].begin
     tolerance = 0.35 if recipe == "dynamic_int4" else 0.05
 
     ids = np.array([0, 7, VOCABULARY - 1], np.int32)
-    have = run(container.read_section(path, found[0]), token_ids=ids)
+    have = run(read_section(path, found[0]), token_ids=ids)
     np.testing.assert_allclose(have, values("table", VOCABULARY)[ids], atol=0.02)
 
     x = values("x", 4)[None]
-    have = run(container.read_section(path, found[1]), soft_tokens=x)
+    have = run(read_section(path, found[1]), soft_tokens=x)
     want = np.tanh(x @ values("linear", WIDTH).T)
     np.testing.assert_allclose(have, want, atol=1e-5 if recipe == "none" else tolerance)
 
@@ -114,7 +115,7 @@ def test_the_uuid_covers_every_model(tmp_path: Path) -> None:
     def uuid_of(**models: Model) -> str:
         path = tmp_path / "bundle.litertlm"
         write(bundle_of("none", models), path)
-        return str(container.read_header(path).system["uuid"])
+        return str(read_header(path).system["uuid"])
 
     first = uuid_of(first=embedder(), second=adapter())
     assert first != str(uuid.UUID(int=0))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from litertlm.runtime.bundle_info import BundleInfo
+from litertlm.bundle_format.info import BundleInfo
 from litertlm.runtime.engine import EngineOptions
 from litertlm.services.chat.gpu import gpu_or_cpu
 from recorder import Recorder

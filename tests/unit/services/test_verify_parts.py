@@ -11,8 +11,16 @@ import pytest
 
 from litertlm.bundle import container, metadata
 from litertlm.bundle.prompt_config import Prompting, prompting
-from litertlm.bundle.reader import read_bundle, read_tokenizer
 from litertlm.bundle.rewrite import rewrite
+from litertlm.bundle.tokenizer_section import read_tokenizer
+from litertlm.bundle_format.constants import (
+    EXECUTOR_METADATA,
+    LLM_METADATA,
+    SENTENCEPIECE,
+    TFLITE_MODEL,
+)
+from litertlm.bundle_format.header import PlacedSection, read_header, read_section
+from litertlm.bundle_format.info import read_bundle_info
 from litertlm.checkpoint import open_checkpoint
 from litertlm.errors import QualityCheckFailed
 from litertlm.services.convert.conversion_options import ConvertOptions
@@ -47,8 +55,8 @@ def test_a_fresh_bundle_is_whole_and_says_what_its_checkpoint_says(made: tuple[P
     structure = check_structure(bundle, sha256=sha256, size_bytes=size)
     assert structure.verdict is Verdict.PASSED, structure.problems
     assert structure.values["sha256_compared"] is True
-    facts = read_bundle(bundle)
-    assert check_stored_prompts(facts, prompting(checkpoint)) == []
+    info = read_bundle_info(bundle)
+    assert check_stored_prompts(info, prompting(checkpoint)) == []
 
 
 def test_a_conversion_that_went_wrong_is_kept_aside(
@@ -97,7 +105,7 @@ def test_a_truncated_bundle_fails(made: tuple[Path, Path], tmp_path: Path, keep:
 
 def test_a_damaged_model_fails(made: tuple[Path, Path], tmp_path: Path) -> None:
     _, bundle = made
-    section = container.read_header(bundle).first(container.TFLITE_MODEL)
+    section = read_header(bundle).first(TFLITE_MODEL)
     assert section is not None
     for at, data in ((4, b"NOPE"), (0, b"\xff\xff\xff\x7f")):
         other = changed(bundle, tmp_path / "x.litertlm", section.begin + at, data)
@@ -107,9 +115,9 @@ def test_a_damaged_model_fails(made: tuple[Path, Path], tmp_path: Path) -> None:
 
 def test_overlapping_sections_fail(made: tuple[Path, Path], tmp_path: Path) -> None:
     _, bundle = made
-    header = container.read_header(bundle)
+    header = read_header(bundle)
     first, *rest = header.sections
-    moved = [container.PlacedSection(s.kind, first.begin, s.end, s.items) for s in rest]
+    moved = [PlacedSection(s.kind, first.begin, s.end, s.items) for s in rest]
     head = container.encode_header([first, *moved], {k: str(v) for k, v in header.system.items()})
     other = changed(bundle, tmp_path / "x.litertlm", 0, head)
     found = check_structure(other, sha256=None, size_bytes=None)
@@ -126,7 +134,7 @@ def test_other_prompts_are_named_one_by_one(made: tuple[Path, Path], tmp_path: P
     wanted = {**json.loads(config.read_text()), "eos_token_id": [2, 4, 7]}
     sampling = {"do_sample": True, "top_k": 33, "top_p": 0.95, "temperature": 0.6}
     (other / "generation_config.json").write_text(json.dumps({**wanted, **sampling}))
-    problems = check_stored_prompts(read_bundle(bundle), prompting(open_checkpoint(other)))
+    problems = check_stored_prompts(read_bundle_info(bundle), prompting(open_checkpoint(other)))
     assert len(problems) == 2
     assert "stop tokens should be (2, 4, 7)" in problems[0]
     assert "top_k should be 33" in problems[1]
@@ -134,19 +142,17 @@ def test_other_prompts_are_named_one_by_one(made: tuple[Path, Path], tmp_path: P
 
 def test_a_rewritten_bundle_keeps_its_model(made: tuple[Path, Path], tmp_path: Path) -> None:
     _, bundle = made
-    header = container.read_header(bundle)
+    header = read_header(bundle)
     target = tmp_path / "new.litertlm"
-    rewrite(bundle, target, {container.SENTENCEPIECE: b"x" * 70_000}, {"a": "b" * 30_000})
-    new = container.read_header(target)
+    rewrite(bundle, target, {SENTENCEPIECE: b"x" * 70_000}, {"a": "b" * 30_000})
+    new = read_header(target)
     assert new.system == {"a": "b" * 30_000}
     assert read_tokenizer(target, new) == ("sentencepiece", b"x" * 70_000)
-    for kind in (container.TFLITE_MODEL, container.LLM_METADATA, container.EXECUTOR_METADATA):
+    for kind in (TFLITE_MODEL, LLM_METADATA, EXECUTOR_METADATA):
         old_section, new_section = header.first(kind), new.first(kind)
         assert old_section is not None
         assert new_section is not None
-        assert container.read_section(bundle, old_section) == container.read_section(
-            target, new_section
-        )
+        assert read_section(bundle, old_section) == read_section(target, new_section)
     assert check_structure(target, sha256=None, size_bytes=None).verdict is Verdict.PASSED
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from litertlm.bundle import container
+from litertlm.bundle_format.constants import HF_TOKENIZER, LLM_METADATA
+from litertlm.bundle_format.header import read_header
 from litertlm.services.convert.convert import ConvertOptions, plan_conversion, write_plan
 from litertlm.services.verify.stub import plain_sections, write_stub
 from litertlm.store.files import settling
@@ -46,11 +47,11 @@ def test_short_writes_of_a_bundle_are_continued(
     expected = written(source, tmp_path / "expected.litertlm")
     asked = request.getfixturevalue("short_writes")
     assert written(source, tmp_path / "short.litertlm") == expected
-    header = container.read_header(tmp_path / "expected.litertlm")
+    header = read_header(tmp_path / "expected.litertlm")
     for section in header.sections:
-        if section.kind in (container.HF_TOKENIZER, container.LLM_METADATA):
+        if section.kind in (HF_TOKENIZER, LLM_METADATA):
             assert section.nbytes in asked  # of which AT_ONCE were written first
-            if section.kind == container.HF_TOKENIZER:
+            if section.kind == HF_TOKENIZER:
                 assert section.nbytes > AT_ONCE
 
 

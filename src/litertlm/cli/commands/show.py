@@ -36,11 +36,11 @@ def command(app: App, model: str, template: bool) -> None:
 
 def _print_template(app: App, bundle: Path) -> None:
     from litertlm.bundle.prompt_config import CHAT_TEMPLATE_KEY
-    from litertlm.bundle.reader import read_bundle
+    from litertlm.bundle_format.info import read_bundle_info
 
-    facts = read_bundle(bundle)
-    text = facts.prompts.template or ""
-    fields = {"template": text, "original": facts.header.system.get(CHAT_TEMPLATE_KEY)}
+    info = read_bundle_info(bundle)
+    text = info.template or ""
+    fields = {"template": text, "original": info.header.system.get(CHAT_TEMPLATE_KEY)}
     app.output.data(fields, text)
 
 

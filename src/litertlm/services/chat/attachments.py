@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from litertlm.bundle_format.info import BundleInfo
 from litertlm.errors import UnsupportedModel, UsageError
-from litertlm.runtime.bundle_info import BundleInfo
 from litertlm.runtime.engine import Attachment
 from litertlm.services.chat.prompt import is_base_model, template_source
 

@@ -9,8 +9,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from litertlm.bundle_format.info import BundleInfo
 from litertlm.progress import Progress
-from litertlm.runtime.bundle_info import BundleInfo
 from litertlm.runtime.engine import EngineOptions
 from litertlm.runtime.stderr_capture import telling_lines
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from litertlm.runtime.bundle_info import BundleInfo
+from litertlm.bundle_format.info import BundleInfo
 from litertlm.services.acquire.catalog import lookup
 from litertlm.services.chat.chat import Message, Render
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from litertlm.bundle_format.info import BundleInfo, read_bundle_info
 from litertlm.errors import UsageError
 from litertlm.progress import Progress
-from litertlm.runtime.bundle_info import BundleInfo, read_bundle_info
 from litertlm.runtime.engine import Decoding, Engine, EngineOptions, Sampling
 from litertlm.services.chat.attachments import check_kinds
 from litertlm.services.chat.chat import Chat, ChatOptions, Render
@@ -189,7 +189,7 @@ def _markers(info: BundleInfo, tools: Sequence[object]) -> dict[str, tuple[str, 
     markers = {}
     template = template_source(info)
     if info.channels:
-        markers["thinking"] = info.channels[0]
+        markers["thinking"] = next(iter(info.channels.values()))
     elif info.thinking or any(mark in template for mark in THINKING_MARKERS):
         markers["thinking"] = THINKING_MARKERS
     if tools:

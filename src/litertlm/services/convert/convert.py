@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from litertlm import __version__
-from litertlm.bundle import container, metadata
+from litertlm.bundle import metadata
 from litertlm.bundle.prompt_config import Prompting, prompting, system_items
-from litertlm.bundle.rewrite import packed_tokenizer
 from litertlm.bundle.tokenizer import choose_tokenizer
+from litertlm.bundle.tokenizer_section import packed_tokenizer
+from litertlm.bundle_format.constants import EXECUTOR_METADATA, LLM_METADATA
 from litertlm.checkpoint import Checkpoint, open_checkpoint
 from litertlm.errors import (
     ConversionFailed,
@@ -304,8 +305,8 @@ def _plan_bundle(
     )
     llm = metadata.llm_metadata(prompts, max_num_tokens=options.kv_cache_max_len)
     sections = [
-        Section(container.LLM_METADATA, llm),
-        Section(container.EXECUTOR_METADATA, executor),
+        Section(LLM_METADATA, llm),
+        Section(EXECUTOR_METADATA, executor),
         Section(*tokenizer),
         *(tflite_section(model_type, layout) for model_type, layout in layouts.items()),
     ]

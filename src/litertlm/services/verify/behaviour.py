@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from litertlm.bundle_format.info import read_bundle_info
 from litertlm.errors import EngineFailed
-from litertlm.runtime.bundle_info import read_bundle_info
 from litertlm.services.acquire.space import bundle_sizes, free_memory, in_words
 from litertlm.services.chat.prompt import is_base_model
 from litertlm.services.verify.report import Check, Verdict, judged, not_checked

@@ -9,7 +9,7 @@ from typing import Any
 
 from litertlm.bundle.probe_conversations import Conversation, known_conversations
 from litertlm.bundle.prompt_config import Prompting
-from litertlm.bundle.reader import BundleFacts
+from litertlm.bundle_format.info import BundleInfo, SamplerDefaults
 from litertlm.checkpoint import Tokenizer
 from litertlm.services.verify.report import Check, Verdict, judged, not_checked
 from litertlm.services.verify.stub import plain_sections, write_stub
@@ -20,19 +20,19 @@ _SECONDS = 300.0  # more than the largest tokenizer takes on a slow machine
 _NO_REFERENCE = "The checkpoint has no tokenizer.json to compare with."
 
 
-def check_stored_prompts(facts: BundleFacts, wanted: Prompting) -> list[str]:
+def check_stored_prompts(stored: BundleInfo, wanted: Prompting) -> list[str]:
     """What of the metadata is not what the checkpoint says."""
-    stored = facts.prompts
     start = () if wanted.start_token_id is None else (wanted.start_token_id,)
+    sampler = stored.sampler or SamplerDefaults()
     pairs = {
         "stop tokens": (tuple(wanted.stop_token_ids), stored.stop_tokens),
         "start token": (start, stored.start_tokens),
         "chat template": (wanted.template.source, stored.template),
         "thinking": (wanted.supports_thinking, stored.thinking),
         "tools": (wanted.supports_tools, stored.tools),
-        "top_k": (_top_k(wanted), stored.sampler["top_k"]),
-        "top_p": (round(wanted.sampler.top_p, 6), stored.sampler["top_p"]),
-        "temperature": (round(wanted.sampler.temperature, 6), stored.sampler["temperature"]),
+        "top_k": (_top_k(wanted), sampler.top_k or 0),
+        "top_p": (_rounded(wanted.sampler.top_p), _rounded(sampler.top_p)),
+        "temperature": (_rounded(wanted.sampler.temperature), _rounded(sampler.temperature)),
     }
     return [
         f"The {name} should be {_short(should)}, but the bundle has {_short(has)}."
@@ -204,6 +204,11 @@ def _tokens(answer: Mapping[str, Any]) -> Check:
         {"texts": count, "equal": count - len(different)},
         bad=Verdict.WARNED if few else Verdict.FAILED,
     )
+
+
+def _rounded(value: float | None) -> float:
+    """A parameter without the error of 32-bit floats; one that is not stored is 0."""
+    return round(value or 0.0, 6)
 
 
 def _top_k(wanted: Prompting) -> int:

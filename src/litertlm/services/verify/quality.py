@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from litertlm.bundle import container
-from litertlm.bundle.container import Header
+from litertlm.bundle_format.constants import TFLITE_MODEL
+from litertlm.bundle_format.header import Header
 from litertlm.checkpoint import Checkpoint
 from litertlm.families import Signature, identify
 from litertlm.graph.evaluate import evaluate
@@ -132,7 +132,7 @@ def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _extract(bundle: Path, header: Header, target: Path) -> None:
-    section = header.first(container.TFLITE_MODEL)
+    section = header.first(TFLITE_MODEL)
     assert section is not None, "the structure was checked"
     with bundle.open("rb") as source, target.open("wb") as file:
         source.seek(section.begin)

@@ -7,15 +7,18 @@ from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
-from litertlm.bundle import container
-from litertlm.bundle.container import Header, PlacedSection
 from litertlm.bundle.tflite_buffers import weight_ranges
+from litertlm.bundle_format.constants import (
+    LLM_METADATA,
+    SECTION_ALIGNMENT,
+    SECTION_TYPES,
+    TFLITE_MODEL,
+    TOKENIZER_NAMES,
+)
+from litertlm.bundle_format.header import Header, PlacedSection, read_header
 from litertlm.errors import DamagedBundle
 from litertlm.services.verify.report import Check, Verdict, judged
 from litertlm.store.files import file_sha256
-
-_ALIGNMENT = 1 << 14  # the runtime maps sections into memory
-_TOKENIZERS = (container.HF_TOKENIZER, container.SENTENCEPIECE)
 
 
 def check_structure(bundle: Path, *, sha256: str | None, size_bytes: int | None) -> Check:
@@ -25,7 +28,7 @@ def check_structure(bundle: Path, *, sha256: str | None, size_bytes: int | None)
         sha256, size_bytes: what the provenance says, or None.
     """
     try:
-        header = container.read_header(bundle)
+        header = read_header(bundle)
     except DamagedBundle as error:
         return Check("structure", Verdict.FAILED, error.what, {}, (error.why,))
     problems = [*_sections(header), *_model(bundle, header)]
@@ -50,17 +53,19 @@ def check_structure(bundle: Path, *, sha256: str | None, size_bytes: int | None)
 def _sections(header: Header) -> list[str]:
     problems = []
     counts = Counter(section.kind for section in header.sections)
-    if counts[container.LLM_METADATA] != 1:
-        problems.append(f"There are {counts[container.LLM_METADATA]} LlmMetadata sections.")
-    tokenizers = sum(counts[kind] for kind in _TOKENIZERS)
+    if counts[LLM_METADATA] != 1:
+        problems.append(f"There are {counts[LLM_METADATA]} LlmMetadata sections.")
+    tokenizers = sum(counts[kind] for kind in TOKENIZER_NAMES)
     if tokenizers != 1:
         problems.append(f"There are {tokenizers} tokenizers.")
     end = 0
     for section in sorted(header.sections, key=lambda s: s.begin):
         if section.begin < end:
             problems.append(f"Section {section.kind} overlaps the one before it.")
-        if section.begin % _ALIGNMENT:
+        if section.begin % SECTION_ALIGNMENT:
             problems.append(f"Section {section.kind} begins at {section.begin:,}, not aligned.")
+        if section.kind not in SECTION_TYPES:
+            problems.append(f"Section {section.kind} is not one that is known.")
         if not section.nbytes:
             problems.append(f"Section {section.kind} is empty.")
         end = section.end
@@ -68,7 +73,7 @@ def _sections(header: Header) -> list[str]:
 
 
 def _model(bundle: Path, header: Header) -> list[str]:
-    section = header.first(container.TFLITE_MODEL)
+    section = header.first(TFLITE_MODEL)
     if section is None:
         return ["There is no TFLite model."]
     with bundle.open("rb") as file:

@@ -14,8 +14,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from litertlm.bundle import container, metadata
-from litertlm.bundle.rewrite import packed_tokenizer
+from litertlm.bundle import metadata
+from litertlm.bundle.tokenizer_section import packed_tokenizer
+from litertlm.bundle_format.constants import (
+    EXECUTOR_METADATA,
+    HF_TOKENIZER,
+    LLM_METADATA,
+    SENTENCEPIECE,
+)
+from litertlm.bundle_format.header import read_header, read_section
 from litertlm.checkpoint import Checkpoint, Tokenizer
 from litertlm.families import Signature, identify
 from litertlm.graph import Dim
@@ -37,7 +44,7 @@ _CONFIG = {
     "max_position_embeddings": _CONTEXT,
     "tie_word_embeddings": True,
 }
-_COPIED = (container.LLM_METADATA, container.HF_TOKENIZER, container.SENTENCEPIECE)
+_COPIED = (LLM_METADATA, HF_TOKENIZER, SENTENCEPIECE)
 _LAYER = "model.layers.0."
 _SHAPES = {
     "model.embed_tokens.weight": (8, 8),
@@ -71,9 +78,9 @@ def sections_of(bundle: Path) -> dict[str, bytes]:
     Raises:
         DamagedBundle: it is not whole.
     """
-    header = container.read_header(bundle)
+    header = read_header(bundle)
     return {
-        section.kind: container.read_section(bundle, section)
+        section.kind: read_section(bundle, section)
         for section in header.sections
         if section.kind in _COPIED
     }
@@ -83,7 +90,7 @@ def plain_sections() -> dict[str, bytes]:
     """Sections that any runtime loads: a tokenizer of one word, no template."""
     words = {"version": "1.0", "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}
     kind, data = packed_tokenizer("huggingface", json.dumps(words).encode())
-    return {container.LLM_METADATA: metadata.plain_llm_metadata(_CONTEXT), kind: data}
+    return {LLM_METADATA: metadata.plain_llm_metadata(_CONTEXT), kind: data}
 
 
 def write_stub(sections: Mapping[str, bytes], target: Path) -> None:
@@ -102,7 +109,7 @@ def write_stub(sections: Mapping[str, bytes], target: Path) -> None:
     encodings = apply(model, RECIPES["none"])
     layout = plan_tflite(model, encodings, cache_length=_CONTEXT, description="stub")
     contents = {kind: data for kind, data in sections.items() if kind in _COPIED}
-    contents[container.EXECUTOR_METADATA] = metadata.executor_metadata(
+    contents[EXECUTOR_METADATA] = metadata.executor_metadata(
         family.states, cache_length=None, max_context=_CONTEXT
     )
     write_bundle(target, contents, {bundle_file.PREFILL_DECODE: layout})

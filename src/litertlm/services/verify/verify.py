@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from litertlm.bundle import container, metadata
+from litertlm.bundle import metadata
 from litertlm.bundle.probe_texts import PROSE
 from litertlm.bundle.prompt_config import Prompting, prompting, system_items
-from litertlm.bundle.reader import BundleFacts, read_bundle
 from litertlm.bundle.rewrite import rewrite
+from litertlm.bundle_format.constants import LLM_METADATA
+from litertlm.bundle_format.info import BundleInfo, read_bundle_info
 from litertlm.checkpoint import Checkpoint, open_checkpoint
 from litertlm.checkpoint.lora_config import is_adapter
 from litertlm.errors import ModelNotFound
@@ -103,13 +104,13 @@ def verify(
         why = "The file is not whole."
         rest = [not_checked(part, why) for part in parts if part != "structure"]
         return Report(model.name, model.bundle, (structure, *rest))
-    facts = read_bundle(model.bundle)
+    info = read_bundle_info(model.bundle)
     opened = checkpoint.open() if checkpoint is not None else None
     if "prompts" in parts:
-        checks += _prompts(model, facts, opened, progress)
+        checks += _prompts(model, info, opened, progress)
     if "quality" in parts:
         if asked_for_quality or interpreter_is_there():
-            checks.append(_quality(model, facts, opened, threads, progress))
+            checks.append(_quality(model, info, opened, threads, progress))
         else:
             checks.append(not_checked("quality", "The package ai-edge-litert is not installed."))
     if "behaviour" in parts:
@@ -127,7 +128,7 @@ def verify_converted(bundle: Path, wanted: Prompting, runtime: Reading) -> Repor
     structure = check_structure(bundle, sha256=None, size_bytes=None)
     if structure.verdict is Verdict.FAILED:
         return Report(bundle.stem, bundle, (structure,))
-    stored_problems = check_stored_prompts(read_bundle(bundle), wanted)
+    stored_problems = check_stored_prompts(read_bundle_info(bundle), wanted)
     checks = runtime.checks(wanted, stored_problems)
     return Report(bundle.stem, bundle, (structure, *checks))
 
@@ -186,18 +187,18 @@ def repair(model: InstalledModel, checkpoint: Original | None, *, progress: Prog
             why=_NO_CHECKPOINT,
             hint="litert-lm-cli verify MODEL --repair --checkpoint PATH",
         )
-    facts = read_bundle(model.bundle)
+    info = read_bundle_info(model.bundle)
     wanted = prompting(checkpoint.open())
-    problems = check_stored_prompts(facts, wanted)
-    system = {**{k: str(v) for k, v in facts.header.system.items()}, **system_items(wanted)}
-    if not problems and system == dict(facts.header.system):
+    problems = check_stored_prompts(info, wanted)
+    system = {**{k: str(v) for k, v in info.header.system.items()}, **system_items(wanted)}
+    if not problems and system == dict(info.header.system):
         return []
-    context = facts.prompts.context or _DEFAULT_CONTEXT
+    context = info.context or _DEFAULT_CONTEXT
     section = metadata.llm_metadata(wanted, max_num_tokens=context)
     progress.status(f"Rewriting the metadata of {model.bundle.name}...")
     known = model.provenance
     with appearing(model.bundle) as temporary:
-        rewrite(model.bundle, temporary, {container.LLM_METADATA: section}, system)
+        rewrite(model.bundle, temporary, {LLM_METADATA: section}, system)
         if known is not None:
             sha256, size = file_sha256(temporary), temporary.stat().st_size
             known = replace(known, sha256=sha256, size_bytes=size)
@@ -208,7 +209,7 @@ def repair(model: InstalledModel, checkpoint: Original | None, *, progress: Prog
 
 
 def _prompts(
-    model: InstalledModel, facts: BundleFacts, checkpoint: Checkpoint | None, progress: Progress
+    model: InstalledModel, info: BundleInfo, checkpoint: Checkpoint | None, progress: Progress
 ) -> list[Check]:
     if checkpoint is None:
         return [not_checked("prompts", _NO_CHECKPOINT)]
@@ -216,12 +217,12 @@ def _prompts(
     wanted = prompting(checkpoint)
     with reading(checkpoint.tokenizer, TEXTS) as runtime:
         runtime.begin(sections_of(model.bundle), wanted)
-        return runtime.checks(wanted, check_stored_prompts(facts, wanted))
+        return runtime.checks(wanted, check_stored_prompts(info, wanted))
 
 
 def _quality(
     model: InstalledModel,
-    facts: BundleFacts,
+    info: BundleInfo,
     checkpoint: Checkpoint | None,
     threads: int,
     progress: Progress,
@@ -235,10 +236,9 @@ def _quality(
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_str(checkpoint.tokenizer.json.decode("utf-8", "surrogatepass"))
-    bos = [i for i in facts.prompts.start_tokens if isinstance(i, int)]
-    ids = [*bos, *tokenizer.encode(PROSE, add_special_tokens=False).ids][:TOKENS]
-    if facts.header.system.get("shapes") == "static" and facts.prompts.context:
-        ids = ids[: facts.prompts.context]
+    ids = [*info.start_token_ids, *tokenizer.encode(PROSE, add_special_tokens=False).ids][:TOKENS]
+    if info.header.system.get("shapes") == "static" and info.context:
+        ids = ids[: info.context]
     return check_quality(
-        model.bundle, facts.header, checkpoint, ids, threads=threads, progress=progress
+        model.bundle, info.header, checkpoint, ids, threads=threads, progress=progress
     )

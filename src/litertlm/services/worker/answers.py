@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from litertlm.bundle_format.info import read_bundle_info
 from litertlm.errors import LiteRtLmError
-from litertlm.runtime.bundle_info import read_bundle_info
 from litertlm.runtime.engine import Decoding, EngineOptions, Sampling
 from litertlm.runtime.litert import load_engine
 from litertlm.services.chat.prompt import template_render
