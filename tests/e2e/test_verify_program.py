@@ -58,7 +58,7 @@ def test_a_changed_file_fails_with_code_9(home: Path) -> None:
     ended = run_program("verify", "tiny", home=home, cwd=home)
     assert ended.code == 9
     assert "✗ structure" in ended.out
-    assert "sha256" in ended.out
+    assert "SHA-256 differs" in ended.out
     assert "- prompts" in ended.out
     assert "failed these checks: structure" in ended.err
 

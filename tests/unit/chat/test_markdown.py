@@ -1,4 +1,4 @@
-"""Markdown on a terminal, as a terminal shows it."""
+"""Streamed Markdown, as a terminal shows it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ End."""
 
 
 def terminal(width: int, lines: int = 60) -> Size:
-    """A terminal with room for text of `width` columns."""
+    """The size of a terminal whose text is `width` columns wide."""
     return lambda: os.terminal_size((width + 1, lines))
 
 
@@ -62,7 +62,7 @@ def grid(screen: pyte.Screen) -> list[list[object]]:
     return [[screen.buffer[y][x] for x in range(screen.columns)] for y in range(screen.lines)]
 
 
-def test_what_a_reader_sees() -> None:
+def test_rendered_markdown() -> None:
     assert lines(shown(TEXT)) == [
         "A title",
         "",
@@ -94,13 +94,13 @@ def test_what_a_reader_sees() -> None:
 
 @settings(max_examples=40)
 @given(st.lists(st.integers(0, 800)))
-def test_the_chunks_do_not_matter(cuts: list[int]) -> None:
+def test_chunk_boundaries_do_not_change_the_result(cuts: list[int]) -> None:
     assert grid(shown(TEXT, cuts)) == grid(shown(TEXT))
 
 
 @settings(max_examples=60)
 @given(st.text(alphabet="ab *_`#->1.\n|~\\é漢"), st.lists(st.integers(0, 100)), st.integers(5, 30))
-def test_any_text_is_shown_whole_and_leaves_a_plain_style(
+def test_any_text_is_shown_completely_and_resets_the_style(
     text: str, cuts: list[int], width: int
 ) -> None:
     screen = shown(text, cuts, width)
@@ -121,7 +121,7 @@ def test_styles() -> None:
 
 
 @pytest.mark.parametrize("text", ["Paris", "The ", "é"])
-def test_text_is_not_held_back(text: str) -> None:
+def test_text_is_printed_at_once(text: str) -> None:
     assert text in MarkdownStream(terminal(80)).feed(text)
 
 
@@ -141,7 +141,7 @@ def test_the_width_follows_the_terminal() -> None:
     assert lines(screen_of(first + second)) == ["one two three four", "five", "one two", "three"]
 
 
-def test_the_number_of_an_item_is_shown_at_once() -> None:
+def test_the_number_of_a_list_item_is_printed_at_once() -> None:
     assert MarkdownStream(terminal(80)).feed("1") == "1"
     assert lines(shown("1. one two three\n10) four five", width=10)) == [
         "1. one two",
@@ -166,7 +166,7 @@ def test_a_row_is_drawn_when_it_is_complete() -> None:
     assert stream.feed("|\n") == "Mars   │     2\n"
 
 
-def test_a_wider_row_draws_the_table_anew_and_nothing_above_it() -> None:
+def test_a_wider_row_redraws_the_table_and_nothing_above_it() -> None:
     stream = MarkdownStream(terminal(40))
     sent = [stream.feed(part) for part in ("Above.\n", TABLE, "| A long name | 10 |\n", "Below.")]
     assert "Above" not in "".join(sent[1:])
@@ -189,7 +189,7 @@ def test_a_table_that_was_scrolled_off_keeps_its_columns() -> None:
     assert len(screen.history.top) == 12 + 1 - 6
 
 
-def test_a_table_is_not_drawn_anew_after_a_resize() -> None:
+def test_a_table_is_not_redrawn_after_a_resize() -> None:
     columns = [60]
     stream = MarkdownStream(lambda: os.terminal_size((columns[0], 40)))
     stream.feed(TABLE)
@@ -216,8 +216,26 @@ def test_wide_characters_and_emoji_keep_columns_aligned() -> None:
     assert shown("| a | b |\n|---|---|\n| 日本 | x |\n").buffer[2][5].data == "│"
 
 
+@pytest.mark.parametrize("width", [29, 43, 79, 199])
+@pytest.mark.parametrize("cell", ["some longer words", "日本語のテキスト", "verylongword" * 6])
+def test_table_columns_line_up_at_any_width(width: int, cell: str) -> None:
+    rows = "".join(f"| {n} | {cell} {'x' * n} | {n * n} |\n" for n in range(6))
+    stream = MarkdownStream(terminal(width, lines=200))
+    screen = pyte.Screen(width + 1, 200)
+    sent = stream.feed("| n | text | square |\n|---|:-:|--:|\n" + rows)
+    pyte.Stream(screen).feed(sent.replace("\n", "\r\n"))
+    bars = {
+        tuple(x for x in range(width) if screen.buffer[y][x].data == "│")
+        for y in range(200)
+        if "│" in screen.display[y]
+    }
+    assert len(bars) == 1
+    assert len(bars.pop()) == 2
+    assert "…" not in sent
+
+
 @pytest.mark.parametrize("text", ["| not a table\n", "|a|b|\ntext\n", "||\n", "|a|\n"])
-def test_lines_with_bars_that_are_no_table_stay(text: str) -> None:
+def test_lines_with_bars_that_are_not_a_table(text: str) -> None:
     assert lines(shown(text)) == text.rstrip("\n").split("\n")
 
 
@@ -258,7 +276,7 @@ def test_code_has_colours() -> None:
     assert lines(screen) == CODE.rstrip().split("\n")
 
 
-def test_a_line_of_code_that_is_wider_than_the_terminal_is_drawn_once() -> None:
+def test_a_line_of_code_wider_than_the_terminal_is_drawn_once() -> None:
     text = "```python\n" + "x = 1 + " * 10 + "1\n"
     stream = MarkdownStream(terminal(30))
     sent = "".join(stream.feed(char) for char in text)
@@ -266,7 +284,7 @@ def test_a_line_of_code_that_is_wider_than_the_terminal_is_drawn_once() -> None:
 
 
 @pytest.mark.parametrize("label", ["", "no-such-language", "text"])
-def test_code_of_no_known_language_is_shown_as_it_is(label: str) -> None:
+def test_code_of_an_unknown_language_is_not_highlighted(label: str) -> None:
     assert lines(shown(f"```{label}\nif x:\n\ty\n```")) == [f"```{label}", "if x:", "    y", "```"]
 
 
@@ -274,7 +292,7 @@ def test_a_fence_in_a_list_keeps_its_indentation() -> None:
     assert lines(shown("- a\n  ```\n  code\n  ```\n")) == ["• a", "  ```", "  code", "  ```"]
 
 
-def test_without_colours_there_are_none() -> None:
+def test_without_colours() -> None:
     stream = MarkdownStream(terminal(60), colours=False)
     screen = screen_of(stream.feed("# Head\n`code`\n" + CODE) + stream.finish())
     drawn = [char for row in range(12) for char in screen.buffer[row].values()]
@@ -283,6 +301,6 @@ def test_without_colours_there_are_none() -> None:
     assert screen.buffer[1][0].bold
 
 
-def test_a_model_cannot_steer_the_terminal() -> None:
+def test_a_model_cannot_control_the_terminal() -> None:
     sent = MarkdownStream(terminal(60)).feed("a\x1b]52;c;aGk=\x07b\x9b2Jc\r\bd")
     assert sent == "a]52;c;aGk=b2Jcd"

@@ -1,10 +1,10 @@
-"""Markdown, piece by piece, to what a terminal is sent.
+"""Render streamed Markdown as terminal text.
 
-Text appears as it arrives. Drawn twice are only a word that does not fit on its line, which moves
-to the next; a line of code when it is complete, for its colours; and a table whose columns must
-become wider (table.py). Held back are only markers that are not complete (`**`, `###`, a link up
-to its end) and a table's row up to its end. Understood: headings, emphasis, code, fences, lists,
-quotes, rules, tables, links.
+Text is printed as it arrives. Only three things are drawn twice: a word that does not fit on its
+line, which moves to the next; a line of code, which is highlighted when it is complete; and a table
+whose columns must become wider (table.py). Only incomplete markers (`**`, `###`, a link) and
+incomplete table rows are buffered. Supported: headings, emphasis, code, fences, lists, quotes,
+rules, tables, links.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from litertlm.cli.markdown.table import Table, cells_of, is_delimiter, may_be_de
 
 Size = Callable[[], os.terminal_size]
 
-_READABLE_COLUMNS = 100
+_MAX_COLUMNS = 100
 _SGR = {
     "bold": "1",
     "dim": "2",
@@ -46,12 +46,12 @@ _MAYBE_LINK = re.compile(r"\[[^\[\]\n]{0,200}(?:\](?:\((?:[^()\n]|\([^()\n]*\)?)
 
 
 class MarkdownStream:
-    """Turns pieces of markdown into pieces of terminal text.
+    """Converts chunks of Markdown to chunks of terminal text.
 
     Args:
-        size: of the terminal, asked again and again (it changes).
-        base: a style of everything, such as `dim`; empty for none.
-        colours: whether there may be any; bold and italics stay.
+        size: returns the terminal's size; called again for each chunk.
+        base: a style for all text, such as `dim`; empty for none.
+        colours: whether to use colours; without them, bold and italic are still used.
     """
 
     def __init__(self, size: Size, *, base: str = "", colours: bool = True) -> None:
@@ -61,7 +61,7 @@ class MarkdownStream:
         self._colours = colours
         self._pending = ""
         self._styles: list[str] = []
-        self._shown_styles: list[str] = []
+        self._active_styles: list[str] = []
         self._line_start = True
         self._column = 0
         self._indent = ""
@@ -77,7 +77,7 @@ class MarkdownStream:
         self._before = ""
 
     def feed(self, text: str) -> str:
-        """Take the next markdown; return what the terminal is to be sent now."""
+        """Take the next chunk of Markdown; return the text to print now."""
         self._pending += printable(text)
         self._width = self._width_now()
         out: list[str] = []
@@ -86,7 +86,7 @@ class MarkdownStream:
         return "".join(out)
 
     def finish(self) -> str:
-        """Return what was held back, and leave the terminal's style as it was."""
+        """Return the buffered rest, and reset the terminal's style."""
         out: list[str] = []
         while self._pending and self._step(out, final=True):
             pass
@@ -95,7 +95,7 @@ class MarkdownStream:
         return "".join(out)
 
     def _step(self, out: list[str], *, final: bool) -> bool:
-        """Consume a little of the held text; False when more must arrive first."""
+        """Consume some of the pending text; False if more text is needed first."""
         if self._line_start:
             return self._begin_line(out, final=final)
         if self._fence or self._fence_label:
@@ -150,7 +150,7 @@ class MarkdownStream:
         return True
 
     def _table_line(self, out: list[str], line: str, *, final: bool) -> bool | None:
-        """A line that begins with `|`: of a table, or None where it is of none."""
+        """Handle a line that begins with `|`; None if it is not part of a table."""
         _, newline, after = self._pending.partition("\n")
         if not newline and not final:
             return False
@@ -178,7 +178,7 @@ class MarkdownStream:
         return True
 
     def _cell(self, text: str, *styles: str) -> str:
-        """What stands in a table's cell, with its styles; its lines end where it has newlines."""
+        """Render the inline Markdown of a table cell, line by line."""
         inner = MarkdownStream(self._size, colours=self._colours)
         inner._width = 10**6
         lines = []
@@ -219,7 +219,7 @@ class MarkdownStream:
             self._code_size = self._size()
         begun, self._code_line = self._code_line, self._code_line + line
         self._pending = rest
-        if newline and self._code is not None and self._can_be_drawn_again():
+        if newline and self._code is not None and self._can_redraw_code_line():
             self._restyle(out)
             coloured = self._code.line(self._code_line)
             out.append(f"\r\x1b[K{coloured}" if begun else coloured)
@@ -231,8 +231,8 @@ class MarkdownStream:
             self._newline(out)
         return bool(rest)
 
-    def _can_be_drawn_again(self) -> bool:
-        """Whether the line of code is on one line of the screen."""
+    def _can_redraw_code_line(self) -> bool:
+        """Whether the line of code is on a single screen line, so that it can be redrawn."""
         size = self._size()
         return size == self._code_size and columns(self._code_line) < size.columns
 
@@ -287,7 +287,7 @@ class MarkdownStream:
         return True
 
     def _after_number(self, char: str) -> None:
-        """Lines below the first one of a numbered item begin where its text does."""
+        """Align the following lines of a numbered list item with its text."""
         assert self._number_prefix is not None
         self._number_prefix += char
         if _NUMBER.fullmatch(self._number_prefix):
@@ -296,7 +296,7 @@ class MarkdownStream:
             self._number_prefix = None
 
     def _link(self, out: list[str], link: re.Match[str]) -> bool:
-        """The text of a link, and its address after it."""
+        """Print the text of a link, followed by its address."""
         rest, before = self._pending[link.end() :], list(self._styles)
         text, address = link["text"], link["address"]
         if text and text != address:
@@ -313,7 +313,7 @@ class MarkdownStream:
         return True
 
     def _emphasis(self, out: list[str], style: str, marker: str, *, final: bool) -> bool:
-        """Markers count where they touch a word: `2 * 3` and `snake_case` are not emphasis."""
+        """Markers count only next to a word: `2 * 3` and `snake_case` are not emphasis."""
         after = self._pending[len(marker) : len(marker) + 1]
         if not after and not final:
             return False
@@ -335,7 +335,7 @@ class MarkdownStream:
         return True
 
     def _write(self, out: list[str], text: str) -> None:
-        """Show plain text in the current style, wrapped between words."""
+        """Print text in the current style, wrapped at word boundaries."""
         for char in text:
             self._before = char
             size = char_columns(char)
@@ -353,7 +353,7 @@ class MarkdownStream:
             self._column += size
 
     def _wrap(self, out: list[str]) -> None:
-        """Move the word that does not fit to a new line, or break a word of a whole line."""
+        """Move the word that does not fit to a new line; break a word longer than a line."""
         indent = self._indent
         indent_columns = len(indent)
         if 0 < self._word_columns < self._width - indent_columns:
@@ -378,13 +378,13 @@ class MarkdownStream:
 
     def _style_change(self) -> str:
         wanted = [self._base, *self._styles] if self._base else self._styles
-        if wanted == self._shown_styles:
+        if wanted == self._active_styles:
             return ""
-        self._shown_styles = list(wanted)
+        self._active_styles = list(wanted)
         known = _SGR if self._colours else _WITHOUT_COLOURS
         codes = ";".join(known[name] for name in wanted)
         return RESET + (f"\x1b[{codes}m" if codes else "")
 
     def _width_now(self) -> int:
-        """Columns that may be used: the last one stays free, and very long lines read badly."""
-        return max(1, min(self._size().columns - 1, _READABLE_COLUMNS))
+        """Usable width: the last column stays free, and lines are limited for readability."""
+        return max(1, min(self._size().columns - 1, _MAX_COLUMNS))

@@ -1,8 +1,8 @@
-"""A table that is drawn row by row as it comes, its columns as wide as what they hold.
+"""A table that is drawn row by row while it is streamed, with columns as wide as their content.
 
-A row that needs wider columns draws the table anew, and nothing else on the screen. Where that is
-not possible any more (a part has been scrolled off, or the terminal has changed its size), columns
-stay as they are and long cells are wrapped.
+A row that needs wider columns redraws the table, and nothing else on the screen. When that is no
+longer possible (part of the table was scrolled off, or the terminal was resized), the widths are
+frozen and long cells are wrapped.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ _MAYBE_DELIMITER = re.compile(r"[ |:-]*")
 
 
 def is_delimiter(line: str) -> bool:
-    """Whether a line stands below a table's heading: `| --- | :-: |`."""
+    """Whether a line is a delimiter row, the one below the header: `| --- | :-: |`."""
     return "|" in line and _DELIMITER.fullmatch(line) is not None
 
 
 def may_be_delimiter(line: str) -> bool:
-    """Whether the beginning of a line may become one."""
+    """Whether an incomplete line may become a delimiter row."""
     return _MAYBE_DELIMITER.fullmatch(line) is not None
 
 
 def cells_of(line: str) -> list[str]:
-    """The cells of a row."""
+    """Split a row into its cells."""
     row = line.strip().removeprefix("|")
     if row.endswith("|") and not row.endswith("\\|"):
         row = row[:-1]
@@ -39,19 +39,19 @@ def cells_of(line: str) -> list[str]:
 
 
 class Table:
-    """A table whose heading is known.
+    """A table whose header row is known.
 
     Args:
-        heading: its cells, ready to be shown.
-        delimiter: the line below it, which tells how columns are aligned.
-        indent: blanks before each line.
-        width: columns for the table at most.
-        size: of the terminal, asked again for each row.
+        header: its cells, already styled.
+        delimiter: the delimiter row, which sets the alignment of the columns.
+        indent: spaces before each line.
+        width: maximum width of the table in terminal columns.
+        size: returns the terminal's size; called for each row.
     """
 
     def __init__(
         self,
-        heading: list[str],
+        header: list[str],
         delimiter: str,
         *,
         indent: str,
@@ -59,7 +59,7 @@ class Table:
         size: Callable[[], os.terminal_size],
     ) -> None:
         self._aligned = [_alignment(cell) for cell in cells_of(delimiter)]
-        self._rows = [heading]
+        self._rows = [header]
         self._indent = indent
         self._available = width - len(indent)
         self._size_now = size
@@ -70,15 +70,15 @@ class Table:
 
     @property
     def fits(self) -> bool:
-        """Whether there is room for a table at all."""
+        """Whether the terminal is wide enough for the table."""
         return self._available >= (_MIN_WIDTH + len(_SEPARATOR)) * len(self._rows[0])
 
     def begin(self) -> str:
-        """The heading's lines."""
+        """The lines of the header row."""
         return self._lines(self._rows)
 
     def add(self, row: list[str]) -> str:
-        """What draws the next row (without the last newline; the cursor is below the table)."""
+        """The output for the next row, without the last newline; the cursor is below the table."""
         self._rows.append(row)
         widths = self._widths if self._frozen else self._fit_widths()
         if widths == self._widths:
@@ -91,7 +91,7 @@ class Table:
         return f"\x1b[{above}A\x1b[J{self._lines(self._rows)}"
 
     def _fit_widths(self) -> list[int]:
-        """Widths of the columns: what their cells need, or the widest of them cut."""
+        """Column widths: as wide as the content, with the widest reduced to fit the terminal."""
         count = max(len(row) for row in self._rows)
         if self._available < (_MIN_WIDTH + len(_SEPARATOR)) * count:
             count = len(self._rows[0])
@@ -135,7 +135,7 @@ def _alignment(cell: str) -> str:
 
 
 def _merged(row: list[str], count: int) -> list[str]:
-    """`row` as `count` cells: missing ones empty, too many as one."""
+    """`row` as `count` cells: missing cells are empty, surplus cells are joined."""
     if len(row) > count:
         return [*row[: count - 1], " | ".join(row[count - 1 :])]
     return row + [""] * (count - len(row))

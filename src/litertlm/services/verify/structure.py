@@ -35,13 +35,16 @@ def check_structure(bundle: Path, *, sha256: str | None, size_bytes: int | None)
     size = bundle.stat().st_size
     if size_bytes is not None and size != size_bytes:
         problems.append(f"It has {size:,} bytes; {size_bytes:,} were written.")
-    if sha256 is not None and not problems and file_sha256(bundle) != sha256:
-        problems.append("Its SHA-256 differs from the one recorded when it was made.")
-    known = "SHA-256 matches" if sha256 else "no SHA-256 to compare with"
+    hashed = "no SHA-256 recorded" if sha256 is None else "SHA-256 not compared"
+    if sha256 is not None and not problems:
+        hashed = "SHA-256 matches"
+        if file_sha256(bundle) != sha256:
+            hashed = "SHA-256 differs"
+            problems.append("Its SHA-256 differs from the one recorded when it was made.")
     return judged(
         "structure",
         problems,
-        f"{len(header.sections)} sections, {size / 1e6:,.1f} MB, {known}",
+        f"{len(header.sections)} sections, {size / 1e6:,.1f} MB, {hashed}",
         {
             "size_bytes": size,
             "sections": {s.kind: s.nbytes for s in header.sections},
