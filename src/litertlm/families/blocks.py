@@ -6,7 +6,7 @@ K key/value heads, G = N / K, hd head size, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from litertlm.families.step import Step
 from litertlm.families.weights import Weights
@@ -31,6 +31,22 @@ def linear(x: Tensor, w: Weights, name: str, out: int, *, bias: bool = False) ->
     return ops.fully_connected(
         x, weight, x.graph.constant(w.get(f"{name}.bias", out)) if bias else None
     )
+
+
+def split_linear(
+    x: Tensor, w: Weights, name: str, sizes: Sequence[int], *, bias: bool = False
+) -> list[Tensor]:
+    """The Linear module `name` that fuses several, one after the other: [..., size] of each."""
+    width, total = x.shape[-1], sum(sizes)
+    assert isinstance(width, int)
+    parts, start = [], 0
+    for size in sizes:
+        rows = range(start, start + size)
+        weight = x.graph.constant(w.view(f"{name}.weight", (total, width), rows))
+        added = x.graph.constant(w.view(f"{name}.bias", (total,), rows)) if bias else None
+        parts.append(ops.fully_connected(x, weight, added))
+        start += size
+    return parts
 
 
 def rms_norm(x: Tensor, w: Weights, name: str, eps: float, *, weight_offset: float = 0.0) -> Tensor:
