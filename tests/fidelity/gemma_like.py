@@ -11,7 +11,7 @@ from typing import Any
 from tokenizers import Tokenizer, models, normalizers, trainers
 
 from litertlm.bundle.probe_texts import CODE
-from tiny.models import TinyModel
+from tiny.model import TinyModel
 
 SPACE = "\u2581"
 SPECIAL = ("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>", "<table>")

@@ -20,19 +20,8 @@ from recorder import Recorder
 from tiny import MODELS, write_checkpoint
 
 FOLDER = Path(__file__).parent / "goldens"
-MODELS_SHOWN = (
-    "llama-gqa-tied",
-    "qwen3-gqa-tied",
-    "gemma3_text-pattern-linear",
-    "gemma3-vision",
-    "qwen2-bias-tied",
-    "mistral-window-untied",
-    "gemma2-softcaps",
-    "smollm3-sliding-bias-untied",
-    "olmo2-mha-untied",
-    "granite-multipliers-tied",
-    "phi3-partial-longrope-tied",
-)
+# The first model of each model_type.
+MODELS_SHOWN = tuple({m.config["model_type"]: m.name for m in reversed(MODELS.values())}.values())
 SHAPES = ("dynamic", "static")
 HASHED_MODEL = "llama-llama3-f16-sharded"
 

@@ -8,8 +8,9 @@ computes from them.
 """
 
 from tiny.checkpoint import change_config, write_checkpoint, write_safetensors
-from tiny.models import MODELS, TinyModel
-from tiny.tensors import tensor_shapes
+from tiny.model import TinyModel
+from tiny.models import MODELS
+from tiny.shapes import tensor_shapes
 from tiny.tokenizer import tokenizer_config, tokenizer_json
 
 __all__ = [

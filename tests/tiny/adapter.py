@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tiny.checkpoint import write_safetensors
 from tiny.models import MODELS
-from tiny.tensors import tensor_shapes
+from tiny.shapes import tensor_shapes
 
 RANK, ALPHA = 4, 6.0
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")

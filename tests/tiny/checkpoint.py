@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tiny.models import TinyModel
-from tiny.tensors import tensor_shapes
+from tiny.model import TinyModel
+from tiny.models import family_of
+from tiny.shapes import tensor_shapes
 from tiny.tokenizer import BOS, CHAT_TEMPLATE, EOS, IM_END, tokenizer_config, tokenizer_json
 
 
@@ -68,8 +69,7 @@ def tensor_values(model: TinyModel, name: str, shape: tuple[int, ...]) -> NDArra
     values = np.asarray(2.0 * random.random_sample(shape) - 1.0)
     if name.endswith("norm.weight") or "_layernorm" in name:
         center = 0.6 / model.embedding if name == f"{model.prefix}norm.weight" else 1.0
-        if model.text_config["model_type"].startswith("gemma"):
-            center -= 1.0
+        center -= family_of(model).norm_offset
         return center + 0.5 * values
     if name.endswith("bias"):
         return 0.2 * values

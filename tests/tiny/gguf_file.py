@@ -18,39 +18,16 @@ from gguf.quants import quantize
 from numpy.typing import NDArray
 
 from tiny.checkpoint import tensor_values
-from tiny.models import TinyModel
-from tiny.tensors import tensor_shapes
+from tiny.model import TinyGguf, TinyModel
+from tiny.models import MODELS, family_of
+from tiny.shapes import tensor_shapes
 from tiny.tokenizer import BOS, CHAT_TEMPLATE, EOS, IM_END, tokenizer_json
 
-_ARCHITECTURES = {
-    "llama": gguf.MODEL_ARCH.LLAMA,
-    "mistral": gguf.MODEL_ARCH.LLAMA,
-    "qwen2": gguf.MODEL_ARCH.QWEN2,
-    "qwen3": gguf.MODEL_ARCH.QWEN3,
-    "gemma2": gguf.MODEL_ARCH.GEMMA2,
-    "gemma3_text": gguf.MODEL_ARCH.GEMMA3,
-    "smollm3": gguf.MODEL_ARCH.SMOLLM3,
-    "olmo2": gguf.MODEL_ARCH.OLMO2,
-    "granite": gguf.MODEL_ARCH.GRANITE,
-    "phi3": gguf.MODEL_ARCH.PHI3,
-}
-# One of each GGUF architecture, with what llama.cpp takes for granted where GGUF cannot say it.
+# The models that are tested as GGUF files, with what llama.cpp takes for granted where GGUF cannot
+# say it.
 GGUF_CASES: list[tuple[str, dict[str, Any]]] = [
-    ("llama-bias-untied-linear", {}),
-    ("llama-gqa-tied", {}),
-    ("mistral-window-untied", {}),
-    ("qwen2-bias-tied", {}),
-    ("qwen3-gqa-tied", {}),
-    ("gemma2-softcaps", {"query_pre_attn_scalar": 16}),
-    ("gemma3_text-pattern-linear", {"query_pre_attn_scalar": 16, "sliding_window_pattern": 6}),
-    ("smollm3-nope-tied", {"no_rope_layer_interval": 4}),
-    ("olmo2-bias-linear-tied", {}),
-    ("granite-multipliers-tied", {}),
-    ("phi3-window-untied", {}),
-    ("phi3-partial-longrope-tied", {}),
+    (model.name, dict(model.gguf)) for model in MODELS.values() if model.gguf is not None
 ]
-
-_INTERLEAVED = ("llama", "mistral", "smollm3", "granite")
 
 
 def write_gguf(
@@ -60,8 +37,7 @@ def write_gguf(
     matrices: gguf.GGMLQuantizationType = gguf.GGMLQuantizationType.F32,
 ) -> Path:
     """Write the model, its matrices stored as `matrices`, vectors as F32."""
-    family = model.config["model_type"]
-    architecture = _ARCHITECTURES[family]
+    architecture = gguf.MODEL_ARCH[_converter(model).architecture]
     writer = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[architecture])
     _write_parameters(writer, model)
     _write_vocabulary(writer, model)
@@ -84,19 +60,25 @@ def write_gguf(
 
 
 def _converted(model: TinyModel, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
-    config, family = model.config, model.config["model_type"]
+    config, family = model.config, family_of(model)
     projection = name.split(".")[-2]
-    if family in _INTERLEAVED and projection in ("q_proj", "k_proj"):
+    if _converter(model).interleaved and projection in ("q_proj", "k_proj"):
         key = "num_attention_heads" if projection == "q_proj" else "num_key_value_heads"
         heads = values.reshape(config[key], 2, -1, *values.shape[1:])
         return np.ascontiguousarray(heads.swapaxes(1, 2)).reshape(values.shape)
-    if family.startswith("gemma") and name.endswith("norm.weight"):
-        return values + np.float32(1)
+    if family.norm_offset and name.endswith("norm.weight"):
+        return values + np.float32(family.norm_offset)
     return values
 
 
+def _converter(model: TinyModel) -> TinyGguf:
+    converter = family_of(model).gguf
+    assert converter is not None, f"{model.name}: llama.cpp does not convert its family"
+    return converter
+
+
 def _write_parameters(writer: gguf.GGUFWriter, model: TinyModel) -> None:
-    config, family = model.config, model.config["model_type"]
+    config, converter = model.config, _converter(model)
     head_dim = _head_dim(model)
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
@@ -109,24 +91,18 @@ def _write_parameters(writer: gguf.GGUFWriter, model: TinyModel) -> None:
     if "head_dim" in config:
         writer.add_key_length(head_dim)
         writer.add_value_length(head_dim)
-    if family in ("llama", "mistral", "smollm3", "granite"):
+    if converter.interleaved:
         writer.add_vocab_size(config["vocab_size"])
         writer.add_rope_dimension_count(head_dim)
-    if family == "phi3":
-        writer.add_rope_dimension_count(int(config.get("partial_rotary_factor", 1) * head_dim))
-        writer.add_rope_scaling_orig_ctx_len(config["original_max_position_embeddings"])
-        writer.add_sliding_window(config["sliding_window"] or 0)
-    elif config.get("sliding_window") and not family.startswith("qwen"):
+    if converter.window and config.get("sliding_window"):
         writer.add_sliding_window(config["sliding_window"])
     if config.get("attn_logit_softcapping"):
         writer.add_attn_logit_softcapping(config["attn_logit_softcapping"])
     if config.get("final_logit_softcapping"):
         writer.add_final_logit_softcapping(config["final_logit_softcapping"])
-    if family == "granite":
-        writer.add_attention_scale(config["attention_multiplier"])
-        writer.add_embedding_scale(config["embedding_multiplier"])
-        writer.add_residual_scale(config["residual_multiplier"])
-        writer.add_logit_scale(config["logits_scaling"])
+    for key, method in converter.keys.items():
+        getattr(writer, method)(config[key])
+    converter.parameters(writer, config)
     _write_rope_scaling(writer, config.get("rope_scaling") or {})
 
 

@@ -16,7 +16,7 @@ from litertlm.checkpoint import open_checkpoint
 from litertlm.errors import DamagedCheckpoint, LiteRtLmError, ModelNotFound, UnsupportedModel
 from litertlm.families import identify
 from tiny import MODELS, TinyModel, write_checkpoint
-from tiny.gguf_file import write_gguf
+from tiny.gguf_file import GGUF_CASES, write_gguf
 
 TYPE = gguf.GGMLQuantizationType
 
@@ -30,8 +30,7 @@ def changed(name: str, **config: Any) -> TinyModel:
 
 # Each with what GGUF and llama.cpp can say of it.
 REPRESENTABLE = {
-    "llama": MODELS["llama-gqa-tied"],
-    "llama bias linear": MODELS["llama-bias-untied-linear"],
+    **{name: changed(name, **changes) for name, changes in GGUF_CASES},
     "llama llama3": changed(
         "llama-llama3-f16-sharded",
         rope_theta=500000.0,
@@ -45,19 +44,7 @@ REPRESENTABLE = {
         },
     ),
     "llama yarn": changed("llama-yarn-gelu", hidden_act="silu"),
-    "mistral window": MODELS["mistral-window-untied"],
-    "qwen2": MODELS["qwen2-bias-tied"],
-    "qwen3": MODELS["qwen3-gqa-tied"],
-    "gemma2": changed("gemma2-softcaps", query_pre_attn_scalar=16),
-    "gemma3": changed(
-        "gemma3_text-pattern-linear", query_pre_attn_scalar=16, sliding_window_pattern=6
-    ),
-    "smollm3": changed("smollm3-nope-tied", no_rope_layer_interval=4),
     "olmo2": MODELS["olmo2-mha-untied"],
-    "olmo2 linear": changed("olmo2-bias-linear-tied"),
-    "granite": MODELS["granite-multipliers-tied"],
-    "phi3 window": MODELS["phi3-window-untied"],
-    "phi3 longrope": MODELS["phi3-partial-longrope-tied"],
 }
 
 
@@ -84,14 +71,18 @@ def test_a_model_opens_as_its_folder_does(tmp_path: Path, name: str) -> None:
 
 
 def test_layer_patterns_that_llama_cpp_fixes(tmp_path: Path) -> None:
-    config = open_checkpoint(write_gguf(REPRESENTABLE["gemma2"], tmp_path / "2.gguf")).config
+    config = open_checkpoint(
+        write_gguf(REPRESENTABLE["gemma2-softcaps"], tmp_path / "2.gguf")
+    ).config
     assert config["layer_types"] == ["sliding_attention", "full_attention"]
     model = changed("gemma3_text-pattern-linear", num_hidden_layers=7)
     config = open_checkpoint(write_gguf(model, tmp_path / "3.gguf")).config
     assert config["layer_types"] == [
         *["sliding_attention"] * 5, "full_attention", "sliding_attention",
     ]  # fmt: skip
-    config = open_checkpoint(write_gguf(REPRESENTABLE["smollm3"], tmp_path / "s.gguf")).config
+    config = open_checkpoint(
+        write_gguf(REPRESENTABLE["smollm3-nope-tied"], tmp_path / "s.gguf")
+    ).config
     assert config["no_rope_layers"] == [1, 1, 1, 0]
 
 

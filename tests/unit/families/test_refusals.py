@@ -46,29 +46,7 @@ UNSUPPORTED: list[tuple[str, str, dict[str, Any]]] = [
         "rope_scaling.short_factor",
         {"rope_scaling": {"rope_type": "longrope", "short_factor": [1.0], "long_factor": [1.0]}},
     ),
-    ("qwen3-gqa-tied", "layer_types", {"layer_types": ["full_attention", "chunked_attention"]}),
-    ("qwen3-gqa-tied", "layer_types", {"layer_types": ["full_attention", "sliding_attention"]}),
-    ("qwen3-gqa-tied", "layer_types", {"layer_types": ["full_attention"]}),
-    ("qwen3-gqa-tied", "max_window_layers", {"max_window_layers": -1}),
-    (
-        "gemma3_text-pattern-linear",
-        "use_bidirectional_attention",
-        {"use_bidirectional_attention": True},
-    ),
-    ("gemma3_text-pattern-linear", "query_pre_attn_scalar", {"query_pre_attn_scalar": 0}),
-    ("gemma3_text-pattern-linear", "sliding_window", {"sliding_window": 0}),
-    (
-        "gemma3_text-types-softcap",
-        "rope_parameters",
-        {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}},
-    ),
-    ("gemma3-vision", "text_config.hidden_activation", {"text_config/hidden_activation": "silly"}),
-    ("gemma2-softcaps", "attn_logit_softcapping", {"attn_logit_softcapping": -1.0}),
-    ("mistral-window-untied", "layer_types", {"layer_types": ["full_attention"] * 2}),
-    ("smollm3-nope-tied", "no_rope_layers", {"no_rope_layers": [1, 0, 2, 1]}),
-    ("granite-multipliers-tied", "logits_scaling", {"logits_scaling": 0}),
-    ("phi3-window-untied", "partial_rotary_factor", {"partial_rotary_factor": 1.5}),
-    ("phi3-window-untied", "rope_scaling.type", {"rope_scaling": {"type": "llama4"}}),
+    *((m.name, key, dict(change)) for m in MODELS.values() for key, change in m.unsupported),
 ]
 
 
