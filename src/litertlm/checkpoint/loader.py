@@ -60,7 +60,7 @@ def _merged(adapter: Path, base: Path) -> Checkpoint:
 
 
 def _open_file(path: Path) -> Checkpoint:
-    from litertlm.checkpoint.gguf_file import MAGIC
+    from litertlm.checkpoint.gguf_header import MAGIC
     from litertlm.checkpoint.gguf_model import open_gguf
 
     if path.suffix.lower() == ".gguf" or read_magic(path) == MAGIC:

@@ -13,6 +13,7 @@ from gguf.quants import dequantize, quantize
 from tokenizers import Tokenizer
 
 from litertlm.checkpoint import open_checkpoint
+from litertlm.checkpoint.gguf_header import read_architecture
 from litertlm.errors import DamagedCheckpoint, LiteRtLmError, ModelNotFound, UnsupportedModel
 from litertlm.families import identify
 from tiny import MODELS, TinyModel, write_checkpoint
@@ -227,3 +228,30 @@ def test_a_missing_file_and_a_file_that_is_no_checkpoint(tmp_path: Path) -> None
     (tmp_path / "x.gguf").write_text("hello")
     with pytest.raises(DamagedCheckpoint, match="is damaged"):
         open_checkpoint(tmp_path / "x.gguf")
+
+
+def test_the_architecture_in_the_first_bytes() -> None:
+    def text(value: str) -> bytes:
+        return len(value).to_bytes(8, "little") + value.encode()
+
+    def key(name: str, kind: int, value: bytes) -> bytes:
+        return text(name) + kind.to_bytes(4, "little") + value
+
+    def head(*keys: bytes, magic: bytes = b"GGUF", version: int = 3) -> bytes:
+        counts = (7).to_bytes(8, "little") + len(keys).to_bytes(8, "little")
+        return magic + version.to_bytes(4, "little") + counts + b"".join(keys)
+
+    number = key("general.file_type", 4, bytes(4))
+    name = key("general.architecture", 8, text("qwen3"))
+    flags = key("a", 9, (7).to_bytes(4, "little") + (2).to_bytes(8, "little") + b"\1\0")
+    assert read_architecture(head(name)) == "qwen3"
+    assert read_architecture(head(number, flags, name) + bytes(99)) == "qwen3"
+    assert read_architecture(head(number)) is None
+    assert read_architecture(head(name)[:-1]) is None
+    assert read_architecture(head(key("general.architecture", 4, bytes(4)))) is None
+    long = key("a", 9, (8).to_bytes(4, "little") + (1 << 40).to_bytes(8, "little"))
+    assert read_architecture(head(long, name)) is None
+    assert read_architecture(head(name, magic=b"LITE")) is None
+    assert read_architecture(b"") is None
+    with pytest.raises(UnsupportedModel, match="version 1"):
+        read_architecture(head(name, version=1))

@@ -4,7 +4,6 @@ import pytest
 
 from litertlm.errors import ModelNotFound, UnsupportedModel
 from litertlm.hub.choose import checkpoint_files, choose_bundle, choose_gguf
-from litertlm.hub.gguf_head import architecture
 from litertlm.hub.info import RepoFile, RepoInfo, check_path, check_twins
 
 
@@ -196,24 +195,6 @@ def test_most_precise_gguf():
     assert names([choice.file, *choice.others]) == ranked
     assert choose_gguf(repository("o/x", *ranked), wanted="X-q8_0.gguf").file.path == ranked[3]
     assert choose_gguf(repository("o/x", *useless)) is None
-
-
-def test_architecture_in_a_gguf_header():
-    def text(value):
-        return len(value).to_bytes(8, "little") + value.encode()
-
-    def key(name, kind, value):
-        return text(name) + kind.to_bytes(4, "little") + value
-
-    start = b"GGUF" + (3).to_bytes(4, "little") + bytes(16)
-    number = key("general.file_type", 4, bytes(4))
-    name = key("general.architecture", 8, text("qwen3"))
-    assert architecture(start + name) == "qwen3"
-    assert architecture(start + number + name + bytes(99)) == "qwen3"
-    assert architecture(start + number) is None
-    assert architecture(start + name[:-1]) is None
-    assert architecture(start + key("a", 9, bytes(12)) + name) is None
-    assert architecture(b"LITERTLM" + name) is None
 
 
 @pytest.mark.parametrize(

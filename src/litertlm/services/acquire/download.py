@@ -270,11 +270,11 @@ def _check_config(info: RepoInfo, config: dict[str, Any]) -> None:
 def _check_architecture(hub: Hub, info: RepoInfo, file: RepoFile) -> None:
     """Refuse a GGUF file of a family that is not converted, told by the start of its header."""
     from litertlm.checkpoint.gguf_architectures import ARCHITECTURES
-    from litertlm.hub.gguf_head import HEAD_BYTES, architecture
+    from litertlm.checkpoint.gguf_header import HEAD_BYTES, read_architecture
 
     name = info.gguf_architecture
     if name is None:
-        name = architecture(hub.read(info.repo, info.commit, file.path, first=HEAD_BYTES))
+        name = read_architecture(hub.read(info.repo, info.commit, file.path, first=HEAD_BYTES))
     if name is not None and name not in ARCHITECTURES:
         raise UnsupportedModel(
             f"{info.repo} cannot be converted: its architecture is {name!a}.",
