@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from litertlm.services.convert.convert import ConvertOptions, plan_conversion, write_plan
-from litertlm.store.files import settling
+from litertlm.store.files import hash_in_background
 from recorder import Recorder
 from tiny import MODELS, write_checkpoint
 from tiny.adapter import ADAPTERS, write_adapter
@@ -86,7 +86,7 @@ def convert_and_hash(
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "model.litertlm"
         target.touch()
-        with settling(target) as file:
+        with hash_in_background(target) as file:
             write_plan(plan_conversion(source, options, base=base), target, file, Recorder())
         return hashlib.sha256(target.read_bytes()).hexdigest()
 

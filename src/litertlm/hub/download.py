@@ -19,8 +19,8 @@ import threading
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
+from litertlm.disk import Digest, hash_buffer, sync_to_disk, update_hash
 from litertlm.errors import NetworkError
 from litertlm.hub.cache import cached_file
 from litertlm.hub.client import HubClient
@@ -33,11 +33,6 @@ _BLOCK = 1 << 20
 _CONNECTIONS = 4  # small files cost round trips, and one connection rarely fills a line
 
 
-class _Digest(Protocol):
-    def update(self, data: bytes, /) -> None: ...
-    def hexdigest(self) -> str: ...
-
-
 def download(
     client: HubClient | None,
     info: RepoInfo,
@@ -45,7 +40,7 @@ def download(
     folder: Path,
     progress: Progress,
     *,
-    appears: Callable[[Path], None] = lambda part: None,
+    before_rename: Callable[[Path], None] = lambda part: None,
 ) -> list[Path]:
     """Bring `files` at `info.commit` to `folder`, under their names without folders.
 
@@ -53,7 +48,7 @@ def download(
     there is nothing else.
 
     Args:
-        appears: called with each new file, whole and verified, before it gets its name.
+        before_rename: called with each new file, whole and verified, before it gets its name.
 
     Raises:
         NetworkError: the network failed for good, or what it sent is not what was announced.
@@ -77,10 +72,10 @@ def download(
             raise offline_error()
         else:
             _fetch(replace(client, sleep=stop.wait), info, file, part, task, stop)
-        _sync(part)
-        appears(part)
+        sync_to_disk(part)
+        before_rename(part)
         os.replace(part, target)
-        _sync(folder)
+        sync_to_disk(folder)
 
     stop = threading.Event()
     try:
@@ -179,22 +174,16 @@ def _remove_empty(parts: Path) -> None:
         parts.rmdir()
 
 
-def _digest(file: RepoFile) -> _Digest:
+def _digest(file: RepoFile) -> Digest:
     """The hash that the Hub announces for the file: its sha256, or git's for a blob."""
     if file.sha256 is not None:
         return hashlib.sha256()
     return hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False)
 
 
-def _is_right(digest: _Digest, file: RepoFile) -> bool:
+def _is_right(digest: Digest, file: RepoFile) -> bool:
     announced = file.sha256 or file.blob_id
     return announced is None or digest.hexdigest() == announced
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as source:
-        while block := source.read(_BLOCK):
-            yield block
 
 
 def _matches(path: Path, file: RepoFile) -> bool:
@@ -202,8 +191,7 @@ def _matches(path: Path, file: RepoFile) -> bool:
     if _size(path) != file.size or path.is_symlink():
         return False
     digest = _digest(file)
-    for block in _blocks(path):
-        digest.update(block)
+    update_hash(digest, path, 0, file.size, hash_buffer(_BLOCK))
     return _is_right(digest, file)
 
 
@@ -249,15 +237,15 @@ def _fetch(
     )
 
 
-def _continue(part: Path, file: RepoFile, digest: _Digest) -> int:
+def _continue(part: Path, file: RepoFile, digest: Digest) -> int:
     """The bytes of `part` that an earlier run left, fed into `digest`."""
     if part.is_symlink() or _size(part) > file.size:
         part.unlink()
     if not part.exists():
         part.touch()
-    for block in _blocks(part):
-        digest.update(block)
-    return _size(part)
+    size = _size(part)
+    update_hash(digest, part, 0, size, hash_buffer(_BLOCK))
+    return size
 
 
 def _fetch_rest(
@@ -265,7 +253,7 @@ def _fetch_rest(
     info: RepoInfo,
     file: RepoFile,
     part: Path,
-    digest: _Digest,
+    digest: Digest,
     size: int,
     task: Task,
     stop: threading.Event,
@@ -318,11 +306,3 @@ def _wrong_size(info: RepoInfo, file: RepoFile, sent: str) -> NetworkError:
         f"Refused {file.path} of {info.repo}: its size is not the announced one.",
         why=f"The Hub announced {file.size} bytes, and {sent} came.",
     )
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

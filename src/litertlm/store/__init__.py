@@ -3,36 +3,36 @@
 from litertlm.store.names import BUNDLE_SUFFIX, ModelName, parse_name, safe_part
 from litertlm.store.provenance import (
     Provenance,
-    announce_provenance,
     provenance_path,
+    stage_provenance,
     timestamp,
     write_provenance,
 )
 from litertlm.store.store import (
     LOCAL_ORG,
     REJECTED_SUFFIX,
+    DiskUsage,
     InstalledModel,
     Leftover,
-    Sizes,
     Store,
-    check_whole,
+    check_integrity,
 )
 
 __all__ = [
     "BUNDLE_SUFFIX",
     "LOCAL_ORG",
     "REJECTED_SUFFIX",
+    "DiskUsage",
     "InstalledModel",
     "Leftover",
     "ModelName",
     "Provenance",
-    "Sizes",
     "Store",
-    "announce_provenance",
-    "check_whole",
+    "check_integrity",
     "parse_name",
     "provenance_path",
     "safe_part",
+    "stage_provenance",
     "timestamp",
     "write_provenance",
 ]

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all; hashes; the size and removal of folders."""
+"""Atomic writes, hashes while a file is written, and the size and removal of folders."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from litertlm.disk import HASH_BLOCK, hash_buffer, sync_to_disk, update_hash
+
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-# Between two blocks a thread may have to wait for Python, which another one uses: few blocks.
-_HASHED_AT_ONCE = 4 << 20
-_SYNCED_AT_ONCE = 32 << 20
+_SYNC_BLOCK = 32 << 20
 
 TEMPORARY_SUFFIX = ".tmp"  # of hidden files: `.<final name>.<process id>.tmp`
 
@@ -32,130 +32,121 @@ def is_temporary(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def appearing(target: Path) -> Iterator[Path]:
+def atomic_write(target: Path) -> Iterator[Path]:
     """A temporary path beside `target`, to be written by the body of the `with`.
 
-    When the body ends well, the file is synced and renamed to `target`; when it raises,
-    the temporary file is removed and `target` is what it was.
+    When the body succeeds, the file is synced and renamed to `target`; when it raises, the
+    temporary file is removed and `target` is unchanged.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_path(target)
+    temp_path = temporary_path(target)
     try:
-        yield temporary
-        _sync(temporary)
-        os.replace(temporary, target)
-        _sync(target.parent)
+        yield temp_path
+        sync_to_disk(temp_path)
+        os.replace(temp_path, target)
+        sync_to_disk(target.parent)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        temp_path.unlink(missing_ok=True)
         raise
 
 
-class Settling:
-    """A file that is hashed and sent to the disk while it is written, from its beginning on.
+class BackgroundHasher:
+    """Hashes a file and syncs it to the disk while it is written, from its beginning on.
 
-    Otherwise the disk would idle until the file is whole, and the hash would only begin then.
+    Otherwise the disk would idle until the last byte is written, and hashing would start then.
     """
 
     def __init__(self, path: Path, pool: Executor) -> None:
         self._path = path
-        self._final = 0
-        self._whole = self._stopped = False
+        self._final_end = 0
+        self._finished = self._stopped = False
         self._changed = threading.Condition()
         self._hashed = pool.submit(self._hash)
         self._synced = pool.submit(self._sync)
 
-    def final(self, end: int) -> None:
+    def mark_final(self, end: int) -> None:
         """Nothing before the offset `end` will change. May be called by any thread."""
         with self._changed:
-            if end > self._final:
-                self._final = end
+            if end > self._final_end:
+                self._final_end = end
                 self._changed.notify_all()
 
-    def whole(self) -> None:
-        """Nothing at all will change."""
+    def finish(self) -> None:
+        """The file is complete."""
         with self._changed:
-            self._final = max(self._final, self._path.stat().st_size)
-            self._whole = True
+            self._final_end = max(self._final_end, self._path.stat().st_size)
+            self._finished = True
             self._changed.notify_all()
 
     def sha256(self) -> str:
-        """Wait for the disk and the hash of the whole file, hexadecimal.
+        """Wait until the file is on the disk; its hash, hexadecimal.
 
         Raises:
-            OSError: the disk did not take the file.
+            OSError: the file could not be written to the disk, or became shorter.
         """
         self._synced.result()
         return self._hashed.result()
 
     def stop(self) -> None:
-        """Let go of the file, whatever is left to do."""
+        """Stop both threads, whatever is left to do."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
 
-    def _next(self, position: int, least: int) -> int | None:
+    def _next_end(self, position: int, least: int) -> int | None:
         """Wait until `least` bytes after `position`, or the last ones, are final: where they end.
 
         None when there are none left."""
         with self._changed:
             self._changed.wait_for(
-                lambda: self._stopped or self._whole or self._final >= position + least
+                lambda: self._stopped or self._finished or self._final_end >= position + least
             )
-            return None if self._stopped or self._final == position else self._final
+            return None if self._stopped or self._final_end == position else self._final_end
 
     def _hash(self) -> str:
         digest, position = hashlib.sha256(), 0
-        buffer = memoryview(bytearray(_HASHED_AT_ONCE))
-        while (end := self._next(position, _HASHED_AT_ONCE)) is not None:
-            with self._path.open("rb", buffering=0) as file:
-                file.seek(position)
-                while position < end:
-                    size = file.readinto(buffer[: end - position])
-                    if not size:
-                        raise OSError(f"{self._path} became shorter while it was written")
-                    digest.update(buffer[:size])
-                    position += size
+        buffer = hash_buffer(HASH_BLOCK)
+        while (end := self._next_end(position, HASH_BLOCK)) is not None:
+            update_hash(digest, self._path, position, end, buffer)
+            position = end
         return digest.hexdigest()
 
     def _sync(self) -> None:
         position = 0
-        while (end := self._next(position, _SYNCED_AT_ONCE)) is not None:
-            _sync(self._path)
+        while (end := self._next_end(position, _SYNC_BLOCK)) is not None:
+            sync_to_disk(self._path)
             position = end
 
 
 @contextlib.contextmanager
-def settling(path: Path) -> Iterator[Settling]:
-    """Hash and sync the file `path` beside the body of the `with`, which writes it."""
+def hash_in_background(path: Path) -> Iterator[BackgroundHasher]:
+    """Hash and sync the file `path` while the body of the `with` writes it."""
     from concurrent.futures import ThreadPoolExecutor  # `list` and the like must start at once
 
     pool = ThreadPoolExecutor(2)
-    file = Settling(path, pool)
+    hasher = BackgroundHasher(path, pool)
     try:
-        yield file
+        yield hasher
     finally:
-        file.stop()
+        hasher.stop()
         pool.shutdown(wait=False)  # Ctrl-C need not wait for the disk
 
 
 def file_sha256(path: Path) -> str:
-    """Hexadecimal sha256 of a file."""
+    """Hexadecimal SHA-256 of a file."""
     digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        buffer = memoryview(bytearray(_HASHED_AT_ONCE))
-        while size := file.readinto(buffer):
-            digest.update(buffer[:size])
+    update_hash(digest, path, 0, path.stat().st_size, hash_buffer())
     return digest.hexdigest()
 
 
-def write_whole(target: Path, data: bytes) -> None:
-    """Write `data` so that `target` never holds a part of it."""
-    with appearing(target) as temporary:
-        temporary.write_bytes(data)
+def atomic_write_bytes(target: Path, data: bytes) -> None:
+    """Write `data` so that `target` never has a part of it."""
+    with atomic_write(target) as temp_path:
+        temp_path.write_bytes(data)
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files below a folder; 0 when there is nothing."""
+    """Bytes of a file, or of all files below a folder; 0 if it does not exist."""
     if not path.is_dir():
         return path.lstat().st_size if path.exists() else 0
     return sum(
@@ -166,18 +157,10 @@ def size_of(path: Path) -> int:
 
 
 def remove(path: Path) -> int:
-    """Remove a file or a folder with all that is in it; returns the bytes freed."""
+    """Remove a file, or a folder with everything in it; returns the bytes freed."""
     freed = size_of(path)
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
     return freed
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,10 +11,10 @@ from litertlm.progress import Progress
 
 @contextlib.contextmanager
 def locked(path: Path, waiting: str, progress: Progress) -> Iterator[None]:
-    """Hold the lock file `path`; says `waiting` when another process holds it, and waits.
+    """Lock the file `path`. If another process has the lock, report `waiting` and wait for it.
 
-    The lock is the kernel's, so it ends with the process, however that ends. The file itself
-    stays: removing it would let two processes lock two files of one name.
+    The kernel releases the lock when the process ends, in whatever way. The file itself is kept:
+    removing it would let two processes lock two different files of one name.
     """
     from filelock import FileLock, Timeout  # imports asyncio, 60 ms
 

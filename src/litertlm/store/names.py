@@ -9,14 +9,14 @@ from litertlm.errors import UsageError
 
 BUNDLE_SUFFIX = ".litertlm"
 
-# The characters that the Hub allows in repository names; the first one keeps hidden files,
-# options and `..` out.
+# The characters that the Hub allows in repository names; the rule for the
+# first one excludes hidden files, options and `..`.
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,95}")
 
 
 @dataclass(frozen=True, order=True)
 class ModelName:
-    """`org/name`, checked: it cannot lead out of the models folder."""
+    """`org/name`, validated: as a path it stays inside of the models folder."""
 
     org: str
     name: str
@@ -46,6 +46,6 @@ def is_name_part(part: str) -> bool:
 
 
 def safe_part(text: str) -> str:
-    """`text` (a folder's or a file's name) made into a valid `name`."""
+    """A valid `name` made from `text`, the name of a folder or a file."""
     cleaned = re.sub(r"\.{2,}", ".", re.sub(r"[^A-Za-z0-9._-]+", "-", text)).strip(".-")
     return cleaned[:96].rstrip(".-") or "model"

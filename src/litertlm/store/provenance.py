@@ -1,9 +1,9 @@
 """Where a bundle came from: the `<bundle name>.json` beside it.
 
-A bundle and its record are two files, and a process may be killed after any of its steps. So the
-record comes first, under another name and with the time of the file that is about to be renamed
-(`announce_provenance`). Whoever finds a bundle of that time knows that the announced record is its
-own; `write_provenance` and `settle` then give it its place.
+A bundle and its record are two files, and a process may be killed between any two steps. So the
+record is staged first, under another name and with the modification time of the file that is about
+to be renamed (`stage_provenance`). A bundle with that modification time belongs to the staged
+record; `write_provenance` and `commit_staged` then rename the record.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from litertlm.store.files import write_whole
+from litertlm.store.files import atomic_write_bytes
 from litertlm.store.names import BUNDLE_SUFFIX
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What is known about a bundle. Field names are those of the file and of `--json`.
+    """The record of a bundle. Field names are those of the file and of `--json`.
 
     Attributes:
         model: `org/name`.
         source: `hub`, `package registry` or `local`.
         origin: the repository, package or path that the checkpoint or bundle came from.
-        commit: the repository's commit, or the package's version.
-        revision: the branch or tag that was asked for; None for the default branch.
-        recipe: the quantization recipe, None for a bundle that was downloaded ready.
+        commit: the repository's commit, or the version of the package.
+        revision: the requested branch or tag; None for the default branch.
+        recipe: the quantization recipe; None for a bundle that was downloaded.
         options: the other conversion options.
-        parameters: the model's size in words, such as `270m`.
-        base, base_commit: of a LoRA adapter: what it was merged into, as `origin` and `commit`.
-        fingerprint: of a local checkpoint's files, to notice that they changed.
+        parameters: the model's size, such as `270m`.
+        base, base_commit: for a LoRA adapter, `origin` and `commit` of its base model.
+        fingerprint: of a local checkpoint's files, to detect changes.
         sha256, size_bytes: of the bundle.
         created: ISO 8601 in UTC.
         versions: of the programs that made it.
@@ -66,49 +66,51 @@ def timestamp() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
-def announce_provenance(bundle: Path, coming: Path, provenance: Provenance) -> None:
-    """Write the record of the file `coming`, which is about to be renamed to `bundle`."""
-    data = {"mtime_ns": coming.stat().st_mtime_ns, "provenance": asdict(provenance)}
-    write_whole(_announced_path(bundle), json.dumps(data).encode())
+def stage_provenance(bundle: Path, temp_path: Path, provenance: Provenance) -> None:
+    """Write the record of the file `temp_path`, which is about to be renamed to `bundle`."""
+    data = {"mtime_ns": temp_path.stat().st_mtime_ns, "provenance": asdict(provenance)}
+    atomic_write_bytes(_staged_path(bundle), json.dumps(data).encode())
 
 
 def write_provenance(bundle: Path, provenance: Provenance) -> None:
-    """Write the record of a bundle that is in its place."""
+    """Write the record of a bundle that has its final name."""
     data = json.dumps(asdict(provenance), indent=2) + "\n"
-    write_whole(provenance_path(bundle), data.encode())
-    _announced_path(bundle).unlink(missing_ok=True)
+    atomic_write_bytes(provenance_path(bundle), data.encode())
+    _staged_path(bundle).unlink(missing_ok=True)
 
 
 def provenance_of(bundle: Path) -> Provenance | None:
-    """The provenance of a bundle; None when there is none or it is not one (a bundle that was
-    copied here by hand works all the same)."""
-    announced = _announced(bundle)
-    return read_provenance(provenance_path(bundle)) if announced is None else announced
+    """The provenance of a bundle; None if there is none or it cannot be read: a bundle that was
+    copied here by hand works as well."""
+    staged = _staged(bundle)
+    return read_provenance(provenance_path(bundle)) if staged is None else staged
 
 
-def settle(folder: Path) -> None:
-    """Give the announced records of killed runs their place, or remove them; the model's lock is
-    held."""
-    for path in folder.glob(f".*{_ANNOUNCED_SUFFIX}"):
-        bundle = folder / f"{path.name[1 : -len(_ANNOUNCED_SUFFIX)]}{BUNDLE_SUFFIX}"
-        announced = _announced(bundle)
-        if announced is None:
+def commit_staged(folder: Path) -> None:
+    """Rename the staged records of killed runs, or remove those that belong to no bundle.
+
+    The caller has the model's lock.
+    """
+    for path in folder.glob(f".*{_STAGED_SUFFIX}"):
+        bundle = folder / f"{path.name[1 : -len(_STAGED_SUFFIX)]}{BUNDLE_SUFFIX}"
+        staged = _staged(bundle)
+        if staged is None:
             path.unlink(missing_ok=True)
         else:
-            write_provenance(bundle, announced)
+            write_provenance(bundle, staged)
 
 
-_ANNOUNCED_SUFFIX = ".json.new"
+_STAGED_SUFFIX = ".json.new"
 
 
-def _announced_path(bundle: Path) -> Path:
-    return bundle.with_name(f".{bundle.stem}{_ANNOUNCED_SUFFIX}")
+def _staged_path(bundle: Path) -> Path:
+    return bundle.with_name(f".{bundle.stem}{_STAGED_SUFFIX}")
 
 
-def _announced(bundle: Path) -> Provenance | None:
-    """The announced record, if it is that of the file that is there."""
+def _staged(bundle: Path) -> Provenance | None:
+    """The staged record, if it is that of the bundle on disk."""
     try:
-        data = json.loads(_announced_path(bundle).read_bytes())
+        data = json.loads(_staged_path(bundle).read_bytes())
         if bundle.stat().st_mtime_ns == data["mtime_ns"]:
             return _parsed(data["provenance"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -15,12 +15,12 @@ from litertlm.progress import Progress
 from litertlm.store.files import is_temporary, remove, size_of
 from litertlm.store.locks import locked
 from litertlm.store.names import BUNDLE_SUFFIX, ModelName, is_name_part, safe_part
-from litertlm.store.provenance import Provenance, provenance_of, settle
+from litertlm.store.provenance import Provenance, commit_staged, provenance_of
 
-REJECTED_SUFFIX = ".rejected"  # after a bundle's name: it failed its checks
-DOWNLOADS = ".download"  # inside a folder that is being downloaded to: parts to go on with
-LOCAL_ORG = "local"  # of models that were made from local folders and files
-OUTSIDE_CACHES = ".cache"  # of bundles that lie elsewhere
+REJECTED_SUFFIX = ".rejected"  # appended to the name of a bundle that failed its checks
+DOWNLOADS = ".download"  # inside of a folder: downloads that can be resumed
+LOCAL_ORG = "local"  # of models that were converted from local folders and files
+EXTERNAL_CACHES = ".cache"  # of bundles outside of the models folder
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class InstalledModel:
     """A bundle on disk.
 
     Attributes:
-        name: `org/name`; for a `.litertlm` file outside the models folder, the file's stem.
+        name: `org/name`; for a `.litertlm` file outside of the models folder, its stem.
         bundle: the `.litertlm` file.
         folder: the model's folder.
         cache_dir: where the runtime may keep its files.
-        provenance: None for a bundle that was put there by hand.
+        provenance: None for a bundle that was copied there by hand.
     """
 
     name: str
@@ -43,7 +43,7 @@ class InstalledModel:
 
 
 @dataclass(frozen=True)
-class Sizes:
+class DiskUsage:
     """Bytes on disk."""
 
     bundle: int
@@ -57,10 +57,10 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Leftover:
-    """Something that `prune` can remove, and why nobody misses it.
+    """Something that `prune` can remove, and why.
 
     Attributes:
-        model: whose folder it lies in; None for caches of bundles outside the models folder.
+        model: whose folder it is in; None for caches of bundles outside of the models folder.
     """
 
     path: Path
@@ -79,11 +79,11 @@ class Store:
         return self.root / name.org / name.name
 
     def bundle_path(self, name: ModelName) -> Path:
-        """Where a converted bundle of this name lies."""
+        """Path of a converted bundle of this name."""
         return self.folder(name) / f"{name.name}{BUNDLE_SUFFIX}"
 
     def checkpoint_dir(self, name: ModelName) -> Path:
-        """Where downloaded checkpoint files of this name lie."""
+        """Folder of the downloaded checkpoint files of this name."""
         return self.folder(name) / "checkpoint"
 
     def names(self) -> list[ModelName]:
@@ -98,8 +98,8 @@ class Store:
         """All models that have a bundle, sorted by name."""
         return [model for name in self.names() if (model := self.find(name))]
 
-    def checkpoints_alone(self) -> list[ModelName]:
-        """Models of which only the checkpoint is here, such as the base of an adapter."""
+    def checkpoints_only(self) -> list[ModelName]:
+        """Models of which only the checkpoint is on disk, such as the base of an adapter."""
         found = []
         for name in self.names():
             folder = self.checkpoint_dir(name)
@@ -109,8 +109,8 @@ class Store:
         return found
 
     def match(self, text: str) -> ModelName | None:
-        """The name here that equals `text` (`org/name` or `name` alone), letter case aside;
-        None when there is none or more than one."""
+        """The installed name that equals `text` (`org/name` or `name`), in any letter case; None
+        if there is none or more than one."""
         wanted = text.lower()
         found = [n for n in self.names() if wanted in {str(n).lower(), n.name.lower()}]
         exact = [n for n in found if str(n) == text]
@@ -119,10 +119,10 @@ class Store:
         return found[0] if len(found) == 1 else None
 
     def find(self, name: ModelName, *, file: str | None = None) -> InstalledModel | None:
-        """The model of this name, or None when no bundle is there.
+        """The model of this name, or None if it has no bundle.
 
-        Of several bundles the one with the name of `file` is taken; without one, that named like
-        the model, else the newest.
+        Of several bundles, the one named `file` is taken; without `file`, the one with the name
+        of the model, else the newest.
 
         Raises:
             DamagedBundle: the file's size is not the one recorded when it was made.
@@ -142,8 +142,8 @@ class Store:
         cache_dir = folder / "cache"
         return InstalledModel(str(name), bundle, folder, cache_dir, provenance_of(bundle))
 
-    def sizes(self, model: InstalledModel) -> Sizes:
-        return Sizes(
+    def sizes(self, model: InstalledModel) -> DiskUsage:
+        return DiskUsage(
             bundle=size_of(model.bundle),
             cache=size_of(model.cache_dir),
             checkpoint=size_of(model.folder / "checkpoint"),
@@ -151,10 +151,10 @@ class Store:
 
     @contextlib.contextmanager
     def lock(self, name: ModelName, progress: Progress) -> Iterator[None]:
-        """Be the only process that changes this model; what killed runs left is removed.
+        """Be the only process that changes this model; leftovers of killed runs are removed.
 
         Raises:
-            UsageError: nothing can be written below the models folder.
+            UsageError: the models folder is not writable.
         """
         with contextlib.ExitStack() as stack:
             try:
@@ -187,9 +187,9 @@ class Store:
             return remove(self.folder(name))
 
     def leftovers(self, *, caches: bool = False, checkpoints: bool = False) -> list[Leftover]:
-        """What can go: unfinished files, bundles that failed their checks, and, as asked, runtime
-        caches (made again at the next start) and downloaded checkpoints, also those that adapters
-        were merged into."""
+        """What can be removed: unfinished files, bundles that failed their checks, and on request
+        runtime caches (created again at the next start) and downloaded checkpoints, including
+        those that adapters were merged into."""
         found = []
         for name in self.names():
             model = self.find(name)
@@ -207,47 +207,47 @@ class Store:
             if checkpoint.is_dir() and checkpoints:
                 reason = "checkpoint" if model else "checkpoint without a bundle"
                 found.append(_leftover(checkpoint, reason, name))
-        outside = self.root / OUTSIDE_CACHES
-        if outside.is_dir() and caches:
-            found.append(_leftover(outside, "caches of bundles elsewhere", None))
+        external = self.root / EXTERNAL_CACHES
+        if external.is_dir() and caches:
+            found.append(_leftover(external, "caches of bundles elsewhere", None))
         return found
 
     def prune(self, leftover: Leftover, progress: Progress) -> None:
-        """Remove one of `leftovers()`, unless a process is at work on its model."""
+        """Remove one of `leftovers()`; waits for other processes that use its model's lock."""
         if leftover.model is None:
             remove(leftover.path)
             return
         with self.lock(leftover.model, progress):
             remove(leftover.path)
 
-    def outside_cache(self, bundle: Path) -> Path:
-        """The cache folder of a bundle that lies outside the models folder."""
-        place = hashlib.sha256(str(bundle).encode()).hexdigest()[:8]
-        return self.root / OUTSIDE_CACHES / f"{safe_part(bundle.stem)}-{place}"
+    def external_cache(self, bundle: Path) -> Path:
+        """The cache folder of a bundle outside of the models folder."""
+        path_hash = hashlib.sha256(str(bundle).encode()).hexdigest()[:8]
+        return self.root / EXTERNAL_CACHES / f"{safe_part(bundle.stem)}-{path_hash}"
 
     def _remove_temporary(self, name: ModelName) -> None:
         with contextlib.suppress(OSError):
-            settle(self.folder(name))
+            commit_staged(self.folder(name))
         for path in _temporary_files(self.folder(name)):
             # A helper program of a killed run may still write there: the next run removes it.
             with contextlib.suppress(OSError):
                 remove(path)
 
 
-def check_whole(model: InstalledModel) -> None:
-    """Compare the bundle with what was recorded when it was made; reads nothing large.
+def check_integrity(model: InstalledModel) -> None:
+    """Compare the bundle's size with its provenance, and check its first bytes.
 
     Raises:
-        DamagedBundle: it has another size, or does not begin like a `.litertlm` file.
+        DamagedBundle: its size differs, or it does not start with LITERTLM.
     """
     size = model.bundle.stat().st_size
     recorded = model.provenance.size_bytes if model.provenance else size
     with model.bundle.open("rb") as file:
         magic = file.read(len(MAGIC))
     if size != recorded:
-        why = f"It has {size} bytes and was made with {recorded}."
+        why = f"It has {size:,} bytes; {recorded:,} bytes were written."
     elif magic != MAGIC:
-        why = "It does not begin like a .litertlm file."
+        why = "It does not start with LITERTLM."
     else:
         return
     raise DamagedBundle(f"Damaged bundle: {model.bundle}.", why=why)

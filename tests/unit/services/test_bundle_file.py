@@ -21,7 +21,7 @@ from litertlm.quantize import RECIPES
 from litertlm.services import bundle_file
 from litertlm.services.bundle_file import BundleLayout, Section, tflite_section
 from litertlm.services.convert.convert import plan_models
-from litertlm.store.files import settling
+from litertlm.store.files import hash_in_background
 
 WIDTH, VOCABULARY = 64, 40
 RECIPE_NAMES = ("none", "int8", "dynamic_int8", "dynamic_int4")
@@ -69,13 +69,13 @@ def write(bundle: BundleLayout, path: Path) -> str:
     """Write a bundle; its SHA-256 as it was computed while it was written."""
     path.touch()
     written: list[int] = []
-    with settling(path) as file:
+    with hash_in_background(path) as file:
         fd = os.open(path, os.O_RDWR)
         try:
-            bundle_file.write(fd, bundle, threads=3, advance=written.append, final=file.final)
+            bundle_file.write(fd, bundle, threads=3, advance=written.append, final=file.mark_final)
         finally:
             os.close(fd)
-        file.whole()
+        file.finish()
         assert sum(written) == bundle.weights_nbytes
         return file.sha256()
 

@@ -11,7 +11,7 @@ from litertlm.bundle_format.constants import HF_TOKENIZER, LLM_METADATA
 from litertlm.bundle_format.header import read_header
 from litertlm.services.convert.convert import ConvertOptions, plan_conversion, write_plan
 from litertlm.services.verify.stub import plain_sections, write_stub
-from litertlm.store.files import settling
+from litertlm.store.files import hash_in_background
 from litertlm.tflite import pwrite_all
 from recorder import Recorder
 from tiny import MODELS, write_checkpoint
@@ -35,7 +35,7 @@ def short_writes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def written(source: Path, target: Path) -> bytes:
     target.touch()
-    with settling(target) as file:
+    with hash_in_background(target) as file:
         write_plan(plan_conversion(source, ConvertOptions()), target, file, Recorder())
     return target.read_bytes()
 

@@ -17,13 +17,13 @@ from litertlm.store import (
     ModelName,
     Provenance,
     Store,
-    announce_provenance,
-    check_whole,
+    check_integrity,
     parse_name,
     safe_part,
+    stage_provenance,
     write_provenance,
 )
-from litertlm.store.files import appearing, is_temporary, size_of, write_whole
+from litertlm.store.files import atomic_write, atomic_write_bytes, is_temporary, size_of
 from litertlm.store.provenance import read_provenance
 from recorder import Recorder
 
@@ -82,14 +82,14 @@ def test_folder_names_become_valid_names(text: str, part: str) -> None:
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     target = tmp_path / "folder" / "file"
-    with appearing(target) as temporary:
+    with atomic_write(target) as temporary:
         temporary.write_bytes(b"first")
         assert not target.exists()
         assert is_temporary(temporary)
     assert target.read_bytes() == b"first"
 
     def interrupted() -> None:
-        with appearing(target) as temporary:
+        with atomic_write(target) as temporary:
             temporary.write_bytes(b"sec")
             raise KeyboardInterrupt
 
@@ -97,7 +97,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         interrupted()
     assert target.read_bytes() == b"first"
     assert list(target.parent.iterdir()) == [target]
-    write_whole(target, b"third")
+    atomic_write_bytes(target, b"third")
     assert target.read_bytes() == b"third"
 
 
@@ -156,10 +156,10 @@ def test_provenance_of_a_newer_version_is_read(tmp_path: Path) -> None:
 def test_a_kill_after_the_rename_leaves_the_record_of_the_new_bundle(tmp_path: Path) -> None:
     store = Store(tmp_path)
     bundle = put(store, NAME, provenance=replace(PROVENANCE, sha256="old"))
-    coming = bundle.with_name("coming")
-    coming.write_bytes(b"LITERTLM")
-    announce_provenance(bundle, coming, replace(PROVENANCE, sha256="new"))
-    coming.rename(bundle)
+    temp_path = bundle.with_name("temp_path")
+    temp_path.write_bytes(b"LITERTLM")
+    stage_provenance(bundle, temp_path, replace(PROVENANCE, sha256="new"))
+    temp_path.rename(bundle)
     for _ in range(2):
         found = store.find(NAME)
         assert found is not None
@@ -173,10 +173,10 @@ def test_a_kill_after_the_rename_leaves_the_record_of_the_new_bundle(tmp_path: P
 def test_a_kill_before_the_rename_leaves_the_record_of_the_old_bundle(tmp_path: Path) -> None:
     store = Store(tmp_path)
     bundle = put(store, NAME, provenance=replace(PROVENANCE, sha256="old"))
-    coming = bundle.with_name(".name.litertlm.1.tmp")
-    coming.write_bytes(b"LITERTLM")
-    os.utime(coming, ns=(1, 1))
-    announce_provenance(bundle, coming, replace(PROVENANCE, sha256="new"))
+    temp_path = bundle.with_name(".name.litertlm.1.tmp")
+    temp_path.write_bytes(b"LITERTLM")
+    os.utime(temp_path, ns=(1, 1))
+    stage_provenance(bundle, temp_path, replace(PROVENANCE, sha256="new"))
     with store.lock(NAME, Recorder()):
         pass
     found = store.find(NAME)
@@ -193,14 +193,14 @@ def test_a_bundle_that_is_not_whole_is_noticed(data: bytes, tmp_path: Path) -> N
     found = store.find(NAME)
     assert found is not None
     with pytest.raises(DamagedBundle, match="Damaged bundle"):
-        check_whole(found)
+        check_integrity(found)
 
 
 def test_sizes_count_checkpoint_and_cache(tmp_path: Path) -> None:
     store = Store(tmp_path)
     bundle = put(store, NAME)
-    write_whole(bundle.parent / "cache" / "a", b"12")
-    write_whole(bundle.parent / "checkpoint" / "deep" / "b", b"123")
+    atomic_write_bytes(bundle.parent / "cache" / "a", b"12")
+    atomic_write_bytes(bundle.parent / "checkpoint" / "deep" / "b", b"123")
     found = store.find(NAME)
     assert found is not None
     sizes = store.sizes(found)
@@ -211,7 +211,7 @@ def test_sizes_count_checkpoint_and_cache(tmp_path: Path) -> None:
 def test_the_lock_cleans_up_and_leaves_no_empty_folder(tmp_path: Path) -> None:
     store = Store(tmp_path)
     leftover = store.checkpoint_dir(NAME) / ".model.gguf.77.tmp"
-    write_whole(leftover, b"x")
+    atomic_write_bytes(leftover, b"x")
     (store.folder(NAME) / ".wheel.77.tmp").mkdir()
     with store.lock(NAME, Recorder()):
         assert not leftover.exists()
@@ -261,7 +261,7 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
 def test_remove_takes_the_whole_model(tmp_path: Path) -> None:
     store = Store(tmp_path)
     bundle = put(store, NAME, provenance=PROVENANCE)
-    write_whole(bundle.parent / "checkpoint" / "a", b"1234")
+    atomic_write_bytes(bundle.parent / "checkpoint" / "a", b"1234")
     size = size_of(store.folder(NAME))
     assert size > 12
     assert store.remove(NAME, Recorder()) == size

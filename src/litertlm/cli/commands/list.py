@@ -16,7 +16,7 @@ def command(app: App) -> None:
     model without a SIZE is a checkpoint without a bundle, such as the base model of an adapter.
     """
     models = [model_fields(model, app.store) for model in app.store.installed()]
-    models += [checkpoint_fields(name, app.store) for name in app.store.checkpoints_alone()]
+    models += [checkpoint_fields(name, app.store) for name in app.store.checkpoints_only()]
     models.sort(key=lambda model: str(model["model"]))
     rows = [["MODEL", "SIZE", "ON DISK", "RECIPE", "CREATED"]]
     rows += [

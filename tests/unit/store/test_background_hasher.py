@@ -12,50 +12,50 @@ from pathlib import Path
 import pytest
 
 from litertlm.store import files
-from litertlm.store.files import settling
+from litertlm.store.files import hash_in_background
 
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "_HASHED_AT_ONCE", 1000)
-    monkeypatch.setattr(files, "_SYNCED_AT_ONCE", 3000)
+    monkeypatch.setattr(files, "HASH_BLOCK", 1000)
+    monkeypatch.setattr(files, "_SYNC_BLOCK", 3000)
 
 
 @pytest.mark.parametrize("size", [0, 1, 999, 1000, 1001, 50_000])
 def test_hash_of_a_file_that_grows(size: int, tmp_path: Path) -> None:
     data = random.Random(size).randbytes(size)
     path = tmp_path / "file"
-    with settling(path) as file:
+    with hash_in_background(path) as file:
         with path.open("wb", buffering=0) as out:
             out.truncate(size)
             for start in range(0, size, 700):
                 out.write(data[start : start + 700])
-                file.final(min(start + 700, size))
-                file.final(start)  # late news is no news
-        file.whole()
+                file.mark_final(min(start + 700, size))
+                file.mark_final(start)  # an earlier offset changes nothing
+        file.finish()
         assert file.sha256() == hashlib.sha256(data).hexdigest()
 
 
 def test_bytes_that_are_not_final_are_not_hashed(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    with settling(path) as file:
+    with hash_in_background(path) as file:
         with path.open("wb", buffering=0) as out:
             out.write(b"a" * 5000 + b"?" * 5000)
-            file.final(5000)
+            file.mark_final(5000)
             out.seek(5000)
             out.write(b"b" * 5000)
-        file.whole()
+        file.finish()
         assert file.sha256() == hashlib.sha256(b"a" * 5000 + b"b" * 5000).hexdigest()
 
 
-def test_nobody_goes_on_after_an_error(tmp_path: Path) -> None:
+def test_the_threads_end_after_an_error(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(bytes(9000))
     before = set(threading.enumerate())
 
     def interrupted() -> None:
-        with settling(path) as file:
-            file.final(2000)
+        with hash_in_background(path) as file:
+            file.mark_final(2000)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -74,9 +74,9 @@ def test_a_disk_that_does_not_take_the_file(
     path = tmp_path / "file"
     path.write_bytes(bytes(9000))
     monkeypatch.setattr(os, "fsync", broken)
-    with settling(path) as file:
-        file.final(4000)  # an error is kept until somebody asks
-        file.whole()
+    with hash_in_background(path) as file:
+        file.mark_final(4000)  # raised by sha256()
+        file.finish()
         with pytest.raises(OSError, match="Input/output error"):
             file.sha256()
 
@@ -84,8 +84,8 @@ def test_a_disk_that_does_not_take_the_file(
 def test_a_file_that_became_shorter(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(bytes(10))
-    with settling(path) as file:
-        file.final(5000)
-        file.whole()
+    with hash_in_background(path) as file:
+        file.mark_final(5000)
+        file.finish()
         with pytest.raises(OSError, match="shorter"):
             file.sha256()
