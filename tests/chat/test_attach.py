@@ -207,7 +207,7 @@ def test_a_conversation_with_files_is_saved_and_loaded(
     second = expected(([png(RED)], QUESTION), ([], "and now?"))
     assert second.strip() in again.say("and now?")
     (home / "red.png").unlink()
-    assert "There is no file" in again.say("/load talk.json")
+    assert "No such file" in again.say("/load talk.json")
     for number, files in enumerate(('"red.png"', "[1]", "{}"), 1):
         message = f'{{"role": "user", "content": "a", "attachments": {files}}}'
         (home / "bad.json").write_text(f'{{"messages": [{message}]}}')
@@ -227,7 +227,7 @@ def test_tab_completes_the_file(start: Start) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "words"),
     [
-        ("missing.png", None, "There is no file"),
+        ("missing.png", None, "No such file"),
         ("folder", None, "is a folder."),
         ("empty.png", b"", "It is empty. Supported are PNG, JPEG, BMP, GIF, WAV,"),
         ("text.png", b"hello", "It is not a known image or audio format."),

@@ -335,8 +335,8 @@ def _network_errors(endpoint: str) -> Iterator[None]:
             NetworkError(
                 f"Cannot reach {host}.",
                 why=str(error) or "No answer in time.",
-                hint="Check the network, and HTTPS_PROXY and the like if they are set.\n"
-                "Models that are on disk run without it.",
+                hint="Check the network connection and the proxy settings (HTTPS_PROXY).\n"
+                "Models on disk run without a network.",
             )
         ) from error
     except (httpx2.NetworkError, httpx2.RemoteProtocolError) as error:

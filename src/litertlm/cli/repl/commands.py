@@ -213,7 +213,7 @@ def _copy(repl: Repl, argument: str) -> Next:
     program = copy_with_program(answer.text, os.environ)
     if program is None:
         repl.output.write_stderr(terminal_copy_sequence(answer.text))
-    way = program or "the terminal"
+    way = program or "terminal"
     repl.output.note(f"Copied {len(answer.text):,} characters ({way}).")
     return Next.PROMPT
 

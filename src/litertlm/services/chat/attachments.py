@@ -40,26 +40,26 @@ def read_attachment(path: Path) -> Attachment:
         if path.is_dir():
             raise UsageError(f"{path} is a folder.", hint="Attach the files in it one by one.")
         if not path.exists():
-            raise UsageError(f"There is no file {path}.")
+            raise UsageError(f"No such file: {path}.")
         if not path.is_file():
-            raise UsageError(f"{path} is not a file that can be attached.")
+            raise UsageError(f"{path} is not a regular file.")
         size = path.stat().st_size
         if size > LARGEST:
             raise UsageError(
-                f"{path} is too large to be attached.",
+                f"{path} is too large.",
                 why=f"It has {size / 1e6:,.1f} MB; the maximum is {LARGEST / 1e6:,.0f} MB.",
                 hint="Use a smaller image or a shorter recording.",
             )
         data = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{path} cannot be read.", why=error.strerror or "") from error
+        raise UsageError(f"Cannot read {path}.", why=error.strerror or "") from error
     except ValueError as error:
         raise UsageError("Not a valid file name.", why=str(error)) from error
     kind = _begins(data, _SENT)
     if kind:
         return Attachment(kind, path, data)
     raise UsageError(
-        f"{path} cannot be sent to a model.",
+        f"Unsupported attachment: {path}.",
         why=f"{_looks(data)}. Supported are PNG, JPEG, BMP, GIF, WAV, FLAC and MP3.",
     )
 

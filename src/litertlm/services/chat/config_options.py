@@ -123,9 +123,7 @@ def find_option(name: str) -> Option:
 
         near = get_close_matches(name, OPTIONS, n=1, cutoff=0.5)
         hint = f"Did you mean {near[0]}? " if near else ""
-        raise UsageError(
-            f"There is no option {name}.", hint=f"{hint}Options: {', '.join(OPTIONS)}."
-        )
+        raise UsageError(f"Unknown option: {name}.", hint=f"{hint}Options: {', '.join(OPTIONS)}.")
     return option
 
 

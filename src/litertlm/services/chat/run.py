@@ -206,7 +206,7 @@ def _context(info: BundleInfo, wanted: Value | None) -> int | None:
     maximum = info.longest_context
     if maximum is not None and wanted > maximum:
         raise UsageError(
-            f"A context of {wanted:,} tokens is more than this model has.",
+            f"A context of {wanted:,} tokens exceeds the model's maximum.",
             why=f"Its maximum is {maximum:,}.",
             hint=f"Use --context {maximum} or less.",
         )
