@@ -21,6 +21,8 @@ prints them.
 
 from __future__ import annotations
 
+import errno
+
 
 class LiteRtLmError(Exception):
     """Base of all errors that a user can cause or fix.
@@ -64,6 +66,26 @@ class NetworkError(LiteRtLmError):
 
 class NotEnoughResources(LiteRtLmError):
     """Not enough disk or memory; the numbers are in `why`."""
+
+
+def resource_error(error: OSError, what: str) -> NotEnoughResources | None:
+    """The error for a full disk, a limit of this process or too little memory; None for any other.
+
+    Args:
+        what: one sentence, what could not be done.
+    """
+    hints = {
+        errno.ENOSPC: "Free some disk space (litert-lm-cli list, rm), or choose another disk.",
+        errno.EDQUOT: "Free some of your disk quota, or choose another disk.",
+        errno.EFBIG: "Raise the limit on the size of a file (ulimit -f).",
+        errno.ENOMEM: "Close other programs, or raise the limit on memory (ulimit -v).",
+        errno.EMFILE: "Raise the limit on open files (ulimit -n).",
+        errno.ENFILE: "Close other programs.",
+    }
+    hint = hints.get(error.errno or 0)
+    if hint is None:
+        return None
+    return NotEnoughResources(what, why=f"{error.strerror}.", hint=hint)
 
 
 class UnsupportedModel(LiteRtLmError):

@@ -11,7 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from litertlm.errors import DamagedCheckpoint, ModelNotFound, NotEnoughResources
+from litertlm.errors import (
+    DamagedCheckpoint,
+    LiteRtLmError,
+    ModelNotFound,
+    NotEnoughResources,
+    resource_error,
+)
 
 DOWNLOAD_AGAIN = "Download or copy the file again."
 
@@ -33,7 +39,7 @@ def regular_file_size(path: Path) -> int:
     except FileNotFoundError:
         raise ModelNotFound(f"{path} does not exist.", hint=DOWNLOAD_AGAIN) from None
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     if not stat.S_ISREG(status.st_mode):
         raise DamagedCheckpoint(f"{path} is not a file.")
     return status.st_size
@@ -63,7 +69,7 @@ def read_range(path: Path, offset: int, into: NDArray[Any], *, tensor: str) -> N
                     )
                 done += count
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def read_bytes(path: Path, limit: int) -> bytes:
@@ -81,7 +87,7 @@ def read_bytes(path: Path, limit: int) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     if data.startswith(LFS_POINTER):
         raise DamagedCheckpoint(
             f"{path} was not downloaded: it is a Git LFS pointer.", hint=DOWNLOAD_AGAIN
@@ -139,7 +145,7 @@ def read_magic(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(4)
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
@@ -157,5 +163,8 @@ def _repeated(pairs: list[tuple[str, Any]]) -> Iterator[str]:
         seen.add(key)
 
 
-def _unreadable(path: Path, error: OSError) -> DamagedCheckpoint:
-    return DamagedCheckpoint(f"Cannot read {path}.", why=error.strerror or str(error))
+def unreadable(path: Path, error: OSError) -> LiteRtLmError:
+    """The error for a file that the system does not read."""
+    what = f"Cannot read {path}."
+    limit = resource_error(error, what)
+    return limit or DamagedCheckpoint(what, why=error.strerror or str(error))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from litertlm.checkpoint.files import read_magic, regular_file_size
+from litertlm.checkpoint.files import read_magic, regular_file_size, unreadable
 from litertlm.checkpoint.folder import open_folder
 from litertlm.checkpoint.lora_config import is_adapter
 from litertlm.checkpoint.types import Checkpoint
-from litertlm.errors import DamagedCheckpoint, ModelNotFound
+from litertlm.errors import ModelNotFound
 
 
 def open_checkpoint(path: Path, *, base: Path | None = None) -> Checkpoint:
@@ -27,7 +27,7 @@ def open_checkpoint(path: Path, *, base: Path | None = None) -> Checkpoint:
     try:
         return _open(path) if base is None else _merged(path, base)
     except OSError as error:  # permissions, mostly
-        raise DamagedCheckpoint(f"Cannot read {path}.", why=str(error)) from error
+        raise unreadable(path, error) from error
 
 
 def _open(path: Path) -> Checkpoint:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from litertlm.cli.output import Output, make_output
+from litertlm.errors import UsageError
 from litertlm.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -29,7 +30,14 @@ class App:
     def store(self) -> Store:
         from litertlm.store import Store
 
-        return Store(self.settings.models_dir)
+        folder = self.settings.models_dir
+        if not _is_utf8(str(folder)):
+            raise UsageError(
+                f"The name of the models folder is not valid UTF-8: {str(folder)!a}.",
+                why="The runtime opens files by names in UTF-8.",
+                hint="Choose another folder with --models-dir or LITERT_LM_MODELS.",
+            )
+        return Store(folder)
 
 
 def common_options() -> list[click.Parameter]:
@@ -73,6 +81,15 @@ def help_without_command(context: click.Context) -> None:
     """For a group that is run without a command: print its help on stdout."""
     if context.invoked_subcommand is None:
         current_app().output.write_stdout(context.get_help(), end="\n")
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether a name of a file is UTF-8; other bytes arrive as lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _option(name: str, text: str, **more: Any) -> click.Option:

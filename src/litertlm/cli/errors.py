@@ -58,6 +58,9 @@ _OS_ERRORS = {
     errno.ENOSPC: NO_RESOURCES,
     errno.EDQUOT: NO_RESOURCES,
     errno.ENOMEM: NO_RESOURCES,
+    errno.EFBIG: NO_RESOURCES,
+    errno.EMFILE: NO_RESOURCES,
+    errno.ENFILE: NO_RESOURCES,
     errno.EACCES: USAGE,
     errno.EPERM: USAGE,
     errno.EROFS: USAGE,
@@ -65,6 +68,14 @@ _OS_ERRORS = {
     errno.EISDIR: USAGE,
     errno.ENAMETOOLONG: USAGE,
 }
+
+
+# What the loader of shared libraries, and Python, say when the system refuses memory or a thread.
+_NO_MEMORY = (
+    "failed to map segment",
+    "annot allocate memory",  # with a capital or not
+    "can't start new thread",
+)
 
 
 def exit_code_of(error: errors.LiteRtLmError) -> int:
@@ -102,11 +113,9 @@ def run_guarded(action: Callable[[], None], output: Callable[[], Output]) -> int
         return code
     except OSError as error:
         return _os_error(error, output())
-    except MemoryError as error:
-        _print_traceback(output(), error)
-        _report(output(), "MemoryError", "Not enough memory.", NO_RESOURCES)
-        return NO_RESOURCES
     except Exception as error:  # noqa: BLE001 - last resort; prints the error
+        if (why := _no_memory(error)) is not None:
+            return _memory(error, why, output())
         return _internal(error, output())
     return OK
 
@@ -128,6 +137,23 @@ def _os_error(error: OSError, output: Output) -> int:
     where = f": {error.filename}" if error.filename else ""
     _report(output, type(error).__name__, f"{reason}{where}.", code)
     return code
+
+
+def _no_memory(error: Exception) -> str | None:
+    """Why memory ran out, if that is what the error means; may be empty. None if it is not."""
+    if isinstance(error, MemoryError):
+        return ""
+    if isinstance(error, ImportError | RuntimeError):
+        lines = str(error).splitlines()
+        return next((x for x in lines if any(mark in x for mark in _NO_MEMORY)), None)
+    return None
+
+
+def _memory(error: Exception, why: str, output: Output) -> int:
+    _print_traceback(output, error)
+    hint = "Close other programs, raise the limits (ulimit -v, -u), or use a smaller model."
+    _report(output, "MemoryError", "Not enough memory.", NO_RESOURCES, why, hint)
+    return NO_RESOURCES
 
 
 def _internal(error: Exception, output: Output) -> int:

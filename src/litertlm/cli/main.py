@@ -84,7 +84,12 @@ def main(argv: Sequence[str]) -> int:
     if instruction := os.environ.get(_COMPLETION_VARIABLE):
         from click.shell_completion import shell_complete
 
-        return shell_complete(cli, {}, PROGRAM, _COMPLETION_VARIABLE, instruction)
+        def complete() -> None:
+            raise click.exceptions.Exit(
+                shell_complete(cli, {}, PROGRAM, _COMPLETION_VARIABLE, instruction)
+            )
+
+        return run_guarded(complete, lambda: make_output({}))
     # An error may occur before the options are parsed, and must be printed as they ask.
     flags = {name: f"--{name}" in argv for name in ("json", "quiet", "verbose")}
     return run_guarded(lambda: _invoke(list(argv)), lambda: make_output(flags))

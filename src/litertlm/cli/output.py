@@ -245,7 +245,9 @@ def make_output(options: Mapping[str, bool]) -> Output:
     """An `Output` on stdout and stderr; `options` are `json`, `quiet`, `verbose`."""
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a character gets a replacement, not an exception.
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+        # It flushes first, which fails again when stdout is full.
+        with contextlib.suppress(OSError):
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     return Output(
         sys.stdout,
         sys.stderr,

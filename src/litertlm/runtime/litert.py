@@ -99,7 +99,7 @@ def load_engine(
     def load() -> None:
         try:
             result.append(_native_engine(bundle, options))
-        except (RuntimeError, OSError, ImportError) as error:
+        except Exception as error:  # noqa: BLE001 - raised again by the thread that waits
             result.append(error)
 
     # Captured here, not in the thread: an interrupt while it loads must find stderr as it was.

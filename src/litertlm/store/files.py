@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
+import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,6 +132,20 @@ def hash_in_background(path: Path) -> Iterator[BackgroundHasher]:
     finally:
         hasher.stop()
         pool.shutdown(wait=False)  # Ctrl-C need not wait for the disk
+
+
+def read_regular(path: Path, limit: int = 16_000_000) -> bytes:
+    """The bytes of a small file. A pipe would block the reader, and a device may have no end.
+
+    Raises:
+        OSError: it cannot be read, is not a regular file, or has more than `limit` bytes.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
+    if status.st_size > limit:
+        raise OSError(errno.EFBIG, f"Larger than {limit:,} bytes", str(path))
+    return path.read_bytes()
 
 
 def file_sha256(path: Path) -> str:

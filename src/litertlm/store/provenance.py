@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from litertlm.store.files import atomic_write_bytes
+from litertlm.store.files import atomic_write_bytes, read_regular
 from litertlm.store.names import BUNDLE_SUFFIX
 
 
@@ -110,7 +110,7 @@ def _staged_path(bundle: Path) -> Path:
 def _staged(bundle: Path) -> Provenance | None:
     """The staged record, if it is that of the bundle on disk."""
     try:
-        data = json.loads(_staged_path(bundle).read_bytes())
+        data = json.loads(read_regular(_staged_path(bundle)))
         if bundle.stat().st_mtime_ns == data["mtime_ns"]:
             return _parsed(data["provenance"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -121,7 +121,7 @@ def _staged(bundle: Path) -> Provenance | None:
 def read_provenance(path: Path) -> Provenance | None:
     """The provenance in `path`; None when there is none or it is not one."""
     try:
-        data = json.loads(path.read_bytes())
+        data = json.loads(read_regular(path))
     except (OSError, ValueError):
         return None
     return _parsed(data)

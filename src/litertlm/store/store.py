@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -222,7 +223,7 @@ class Store:
 
     def external_cache(self, bundle: Path) -> Path:
         """The cache folder of a bundle outside of the models folder."""
-        path_hash = hashlib.sha256(str(bundle).encode()).hexdigest()[:8]
+        path_hash = hashlib.sha256(os.fsencode(bundle)).hexdigest()[:8]
         return self.root / EXTERNAL_CACHES / f"{safe_part(bundle.stem)}-{path_hash}"
 
     def _remove_temporary(self, name: ModelName) -> None:

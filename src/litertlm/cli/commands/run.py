@@ -7,7 +7,7 @@ import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from litertlm.runtime.engine import Attachment
     from litertlm.services.chat.tools import Toolbox
 
+# Of a prompt or a schema. The longest contexts are a million tokens of a few bytes each.
+_MAX_TEXT_BYTES = 16_000_000
 _METAVARS = {"number": "NUMBER", "integer": "N", "text": "TEXT", "texts": "TEXT"}
 
 
@@ -173,7 +175,7 @@ def _schema(path: Path | None, format_: str | None) -> str | None:
         return '{"type": "object"}' if format_ else None
     import json
 
-    text = _decode(path.read_bytes(), str(path), warn=None)
+    text = _decode(_read_limited(path), str(path), warn=None)
     try:
         schema = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -203,7 +205,7 @@ def _prompt_parts(app: App, text: str | None, path: Path | None) -> list[str]:
     if text is not None and path is not None:
         raise UsageError("--prompt and --prompt-file are mutually exclusive.")
     if path is not None:
-        text = _decode(path.read_bytes(), str(path), warn=app.output.warn)
+        text = _decode(_read_limited(path), str(path), warn=app.output.warn)
     return [] if text is None else [_replace_invalid_utf8(text)]
 
 
@@ -227,7 +229,23 @@ def _read_piped() -> bytes:
     """The piped input; empty for a terminal, /dev/null or a closed stdin."""
     if sys.stdin is None or stat.S_ISCHR(os.fstat(sys.stdin.fileno()).st_mode):
         return b""
-    return sys.stdin.buffer.read()
+    return _limited(sys.stdin.buffer, "The input")
+
+
+def _read_limited(path: Path) -> bytes:
+    """A file, or a pipe such as `<(command)`, which may have no end."""
+    with path.open("rb") as file:
+        return _limited(file, str(path))
+
+
+def _limited(file: BinaryIO, name: str) -> bytes:
+    data = file.read(_MAX_TEXT_BYTES + 1)
+    if len(data) > _MAX_TEXT_BYTES:
+        raise UsageError(
+            f"{name} is too long.",
+            why=f"It has more than {_MAX_TEXT_BYTES / 1e6:.0f} MB; no model has a context for it.",
+        )
+    return data
 
 
 def _replace_invalid_utf8(argument: str) -> str:

@@ -11,6 +11,9 @@ from litertlm.errors import UsageError
 from litertlm.services.chat.attachments import read_attachment
 from litertlm.services.chat.chat import Chat, Message
 from litertlm.services.chat.config_options import Value
+from litertlm.store.files import read_regular
+
+_MAX_BYTES = 64_000_000
 
 
 def write_conversation(path: Path, model: str, options: Mapping[str, Value], chat: Chat) -> None:
@@ -39,7 +42,7 @@ def read_conversation(path: Path) -> tuple[str | None, list[Message]]:
         UsageError: the file or an attachment cannot be read or is invalid.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(read_regular(path, _MAX_BYTES).decode())
     except OSError as error:
         raise UsageError(f"Cannot read {path}.", why=error.strerror or "") from error
     except (ValueError, RecursionError) as error:

@@ -27,6 +27,7 @@ from litertlm.services.acquire.reference import (
     size_in_words,
 )
 from litertlm.services.acquire.sources import AcquireRequest, Source, local_name, source_of
+from litertlm.services.acquire.space import check_address_space
 from litertlm.services.convert.conversion_options import ConvertOptions, with_static_shapes
 from litertlm.settings import Settings
 from litertlm.store import (
@@ -244,6 +245,7 @@ def _convert(
     settings: Settings,
     progress: Progress,
 ) -> tuple[Provenance, Report]:
+    check_address_space()
     _set_up_process()  # before numpy is first imported, which is below
     from litertlm.checkpoint import open_checkpoint
     from litertlm.services.convert.convert import Conversion, convert, count_parameters

@@ -30,7 +30,7 @@ from litertlm.services.acquire.space import (
 from litertlm.services.convert.conversion_options import ConvertOptions
 from litertlm.settings import Settings
 from litertlm.store import Provenance, stage_provenance, timestamp
-from litertlm.store.files import atomic_write_bytes, file_sha256
+from litertlm.store.files import atomic_write_bytes, file_sha256, read_regular
 
 if TYPE_CHECKING:  # 200 ms that a model on disk need not pay
     from litertlm.hub.cache import CachedHub
@@ -416,7 +416,7 @@ def _download(
 def _kept_checkpoint(folder: Path, revision: str | None) -> FetchedCheckpoint | None:
     """The checkpoint that an earlier run downloaded, if it is whole and of this revision."""
     try:
-        kept = json.loads((folder / _KEPT_FILE).read_bytes())
+        kept = json.loads(read_regular(folder / _KEPT_FILE))
         files = {folder / name: size for name, size in kept["files"].items()}
         whole = all(path.stat().st_size == size for path, size in files.items())
         known = {kept["revision"], kept["commit"]}

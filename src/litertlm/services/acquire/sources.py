@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -186,7 +187,7 @@ def local_name(path: Path, store: Store) -> ModelName:
     name = ModelName(LOCAL_ORG, stem)
     other = store.find(name)
     if other and other.provenance and other.provenance.origin != str(path):
-        place = hashlib.sha256(str(path).encode()).hexdigest()[:6]
+        place = hashlib.sha256(os.fsencode(path)).hexdigest()[:6]
         return ModelName(LOCAL_ORG, f"{stem[:89]}-{place}")
     return name
 
@@ -197,5 +198,6 @@ def _fingerprint(path: Path) -> str:
     digest = hashlib.sha256()
     for file in files:
         status = file.stat()
-        digest.update(f"{file.name} {status.st_size} {status.st_mtime_ns}\n".encode())
+        times = f" {status.st_size} {status.st_mtime_ns}\n"
+        digest.update(os.fsencode(file.name) + times.encode())
     return digest.hexdigest()

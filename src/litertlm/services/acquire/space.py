@@ -125,6 +125,22 @@ def check_memory(title: str, sizes: Sizes) -> None:
     )
 
 
+def check_address_space() -> None:
+    """Refuse a limit (`ulimit -v`) at which numpy or another native library would end the process.
+
+    Raises:
+        NotEnoughResources: with the numbers.
+    """
+    limit = _address_space()
+    if limit is not None and limit < _PROGRAM_BYTES:
+        raise NotEnoughResources(
+            "Not enough memory to convert a model.",
+            why=f"It needs about {in_words(_PROGRAM_BYTES)} of address space; the limit is "
+            f"{in_words(limit)}.",
+            hint="Raise the limit (ulimit -v).",
+        )
+
+
 def memory_limit() -> int | None:
     """Bytes that this process may use at most: of the machine, its control group and its
     address-space limit (`ulimit -v`), the least. None where the system does not tell."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from litertlm.errors import UsageError
 from litertlm.services.chat.config_options import Value, check_value, find_option, parse_value
+from litertlm.store.files import read_regular
 
 Defaults = dict[str, Value]
 
@@ -26,7 +27,7 @@ def read_config(path: Path) -> dict[str, Defaults]:
         UsageError: the file is not TOML, or holds what is not allowed; it is named.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path).decode()
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:

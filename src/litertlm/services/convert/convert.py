@@ -25,6 +25,7 @@ from litertlm.errors import (
     NotEnoughResources,
     QualityCheckFailed,
     UsageError,
+    resource_error,
 )
 from litertlm.families import Family, Signature, identify
 from litertlm.graph import Dim, Model
@@ -174,10 +175,11 @@ def _converted(
                 why=f"The bundle needs {plan.nbytes / 1e6:,.0f} MB.",
                 hint="Free some space (litert-lm-cli list, rm), or choose another --models-dir.",
             ) from error
-        raise ConversionFailed(
-            f"The bundle could not be written to {target.parent}.",
+        what = f"The bundle could not be written to {target.parent}."
+        raise resource_error(error, what) or ConversionFailed(
+            what,
             why=f"{error.strerror or error}",
-            hint="Choose another place with --output-dir, or free some disk space.",
+            hint="Choose another place with --output-dir.",
         ) from error
     return made
 
