@@ -10,6 +10,7 @@ then the time of one TFLite Tensor table in our encoder and in the package `flat
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 import tempfile
 import time
@@ -33,6 +34,7 @@ from litertlm.tflite.flatbuffer import Builder
 
 LIMITS = {"dynamic": 500, "static": 1000}  # milliseconds, for 28 layers
 TABLES = 20_000
+COLLECT_AFTER = 100_000  # objects, as in a conversion (litertlm/__main__.py)
 
 
 def best(work: Callable[[], object]) -> float:
@@ -84,6 +86,7 @@ def package() -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("sizes", nargs="*", default=["qwen3-0.6b"])
+    gc.set_threshold(COLLECT_AFTER)
     slow = False
     print("| graph | shapes | flatbuffer | CPU ms | limit |\n| --- | --- | --- | --- | --- |")
     for size in parser.parse_args().sizes:

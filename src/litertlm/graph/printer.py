@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from litertlm.graph.types import Graph, Model, Op, Tensor
+from litertlm.graph.ops import OPERATIONS
+from litertlm.graph.types import DType, Graph, Model, Op, Tensor
 
 _SHOWN = 8  # values of a table that are written out
-
-# Their attributes repeat what their operands say.
-_PLAIN = ("reshape", "slice", "transpose")
 
 
 def dump(model: Model) -> str:
@@ -25,20 +23,23 @@ def dump(model: Model) -> str:
 
 
 def _graph(graph: Graph) -> Iterator[str]:
-    names = {id(tensor): name for name, tensor in graph.inputs.items()}
+    names = {tensor: name for name, tensor in graph.inputs.items()}
     yield f"signature {graph.name} ({len(graph.ops)} operations)"
     for name, tensor in graph.inputs.items():
         yield f"  input {name} {_type(tensor)}"
     for number, op in enumerate(graph.ops):
-        names[id(op.output)] = f"%{number}"
-        yield f"  %{number} {_type(op.output)} = {_call(op, names)}"
+        results = [f"%{number}.{i}" if i else f"%{number}" for i in range(len(op.outputs))]
+        names.update(zip(op.outputs, results, strict=True))
+        left = ", ".join(f"{names[t]} {_type(t)}" for t in op.outputs)
+        yield f"  {left} = {_call(op, names)}"
     for name, tensor in graph.outputs.items():
-        yield f"  output {name} = {names[id(tensor)]}"
+        yield f"  output {name} = {names[tensor]}"
 
 
-def _call(op: Op, names: dict[int, str]) -> str:
-    operands = [names.get(id(t)) or _constant(t) for t in op.inputs]
-    attributes = [f"{k}={v}" for k, v in sorted(op.attrs.items()) if op.kind not in _PLAIN]
+def _call(op: Op, names: dict[Tensor, str]) -> str:
+    operands = [names.get(t) or _constant(t) for t in op.inputs]
+    repeats = OPERATIONS[op.kind].repeats
+    attributes = [f"{k}={_text(v)}" for k, v in sorted(op.attrs.items()) if k not in repeats]
     return f"{op.kind}({', '.join(operands + attributes)})"
 
 
@@ -52,6 +53,10 @@ def _constant(tensor: Tensor) -> str:
     text = ", ".join(f"{v:.6g}" for v in values[:_SHOWN].tolist())
     more = f", ... {values.size} in all" if values.size > _SHOWN else ""
     return f"[{text}{more}]" if constant.shape else text
+
+
+def _text(attribute: object) -> str:
+    return attribute.value if isinstance(attribute, DType) else str(attribute)
 
 
 def _type(tensor: Tensor) -> str:

@@ -6,6 +6,7 @@ Shapes are tuples of `int` or `Dim`. Letters: S = tokens of this call, C = lengt
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -27,22 +28,60 @@ class DType(enum.Enum):
 
 @dataclass(frozen=True)
 class Dim:
-    """A dimension that is known only when the model runs: `factor` times the symbol `name`."""
+    """A dimension that is known only when the model runs: `factor` x `name` + `offset`.
+
+    The symbol `name` is at least 1. Sums, differences and multiples are dimensions again, or
+    numbers where the symbol cancels out. Those of two symbols raise GraphError.
+    """
 
     name: str
     factor: int = 1
+    offset: int = 0
 
-    def __mul__(self, other: int) -> Dim:
-        return Dim(self.name, self.factor * other)
+    @property
+    def smallest(self) -> float:
+        """The least value: where the symbol is 1, or -infinity for a negative factor."""
+        return self.factor + self.offset if self.factor > 0 else -math.inf
+
+    def at(self, symbols: Mapping[str, int]) -> int:
+        """The value where the symbols have these values."""
+        return self.factor * symbols[self.name] + self.offset
+
+    def __add__(self, other: Size) -> Size:
+        if isinstance(other, int):
+            return Dim(self.name, self.factor, self.offset + other)
+        if other.name != self.name:
+            raise GraphError(f"the dimension {self} + {other} depends on two symbols")
+        return _affine(self.name, self.factor + other.factor, self.offset + other.offset)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Dim:
+        return Dim(self.name, -self.factor, -self.offset)
+
+    def __sub__(self, other: Size) -> Size:
+        return self + -other
+
+    def __rsub__(self, other: int) -> Size:
+        return -self + other
+
+    def __mul__(self, other: int) -> Size:
+        return _affine(self.name, self.factor * other, self.offset * other)
 
     __rmul__ = __mul__
 
     def __str__(self) -> str:
-        return self.name if self.factor == 1 else f"{self.factor}{self.name}"
+        symbol = {1: "", -1: "-"}.get(self.factor, str(self.factor)) + self.name
+        return f"{symbol}{self.offset:+d}" if self.offset else symbol
 
 
 Size = int | Dim
 Shape = tuple[Size, ...]
+
+
+def _affine(name: str, factor: int, offset: int) -> Size:
+    return Dim(name, factor, offset) if factor else offset
+
 
 Rows = Callable[[int, int], NDArray[Any]]
 
@@ -71,7 +110,7 @@ class Constant:
     weight: bool = True
 
     def read(self) -> NDArray[Any]:
-        """The whole constant."""
+        """All values."""
         return self.rows(0, self.shape[0] if self.shape else 1)
 
 
@@ -111,17 +150,26 @@ class Tensor:
 
 
 class Op:
-    """One operation with one output. `kind` is a key of graph.infer.RULES."""
+    """One operation. `kind` is a key of graph.ops.OPERATIONS."""
 
-    __slots__ = ("attrs", "inputs", "kind", "output")
+    __slots__ = ("attrs", "inputs", "kind", "outputs")
 
     def __init__(
-        self, kind: str, inputs: tuple[Tensor, ...], output: Tensor, attrs: Mapping[str, Any]
+        self,
+        kind: str,
+        inputs: tuple[Tensor, ...],
+        outputs: tuple[Tensor, ...],
+        attrs: Mapping[str, Any],
     ) -> None:
         self.kind = kind
         self.inputs = inputs
-        self.output = output
+        self.outputs = outputs
         self.attrs = attrs
+
+    @property
+    def output(self) -> Tensor:
+        """The output of an operation that has one; the first of several."""
+        return self.outputs[0]
 
 
 @dataclass(eq=False)
@@ -132,7 +180,7 @@ class Graph:
         name: signature name (`prefill_128`, `decode`, ...).
         inputs, outputs: tensors by signature name; a name may be both (a state).
         states: the inputs that are states, by name.
-        constants: the tensor of each constant, by the constant's id.
+        constants: the tensor of each constant.
         tables: small tables (shapes, axes, scalars) by their values, so that equal ones are one.
     """
 
@@ -140,7 +188,7 @@ class Graph:
     inputs: dict[str, Tensor] = field(default_factory=dict)
     outputs: dict[str, Tensor] = field(default_factory=dict)
     ops: list[Op] = field(default_factory=list)
-    constants: dict[int, Tensor] = field(default_factory=dict)
+    constants: dict[Constant, Tensor] = field(default_factory=dict)
     tables: dict[Hashable, Tensor] = field(default_factory=dict)
     states: dict[str, StateTensor] = field(default_factory=dict)
 
@@ -166,22 +214,23 @@ class Graph:
 
     def constant(self, constant: Constant) -> Tensor:
         """The tensor that stands for `constant` in this graph; the same for the same constant."""
-        tensor = self.constants.get(id(constant))
+        tensor = self.constants.get(constant)
         if tensor is None:
             tensor = Tensor(self, constant.name, constant.shape, constant.dtype, constant)
-            self.constants[id(constant)] = tensor
+            self.constants[constant] = tensor
         return tensor
 
     def prune(self) -> None:
         """Drop what no output needs: prefill has no logits, so its last layer ends at the cache."""
-        needed = {id(t) for t in self.outputs.values()}
+        needed = set(self.outputs.values())
         kept = []
         for op in reversed(self.ops):
-            if id(op.output) in needed:
+            if not needed.isdisjoint(op.outputs):
                 kept.append(op)
-                needed.update(id(t) for t in op.inputs)
+                needed.update(op.inputs)
         self.ops = kept[::-1]
-        self.constants = {k: t for k, t in self.constants.items() if id(t) in needed}
+        self.constants = {c: t for c, t in self.constants.items() if t in needed}
+        self.tables = {key: t for key, t in self.tables.items() if t in needed}
 
 
 @dataclass(frozen=True)
@@ -192,10 +241,4 @@ class Model:
 
     def constants(self) -> Iterator[Constant]:
         """Every constant once, in order of first use."""
-        seen: set[int] = set()
-        for graph in self.graphs:
-            for tensor in graph.constants.values():
-                constant = tensor.constant
-                if constant is not None and id(constant) not in seen:
-                    seen.add(id(constant))
-                    yield constant
+        return iter(dict.fromkeys(c for graph in self.graphs for c in graph.constants))

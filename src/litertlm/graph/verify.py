@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from litertlm.graph.infer import infer
+from litertlm.graph.ops import OPERATIONS, infer
 from litertlm.graph.state import Role, StateTensor
 from litertlm.graph.types import Graph, GraphError, Model, Op, Tensor
 
@@ -37,25 +37,27 @@ def verify(model: Model) -> None:
 class _Check:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.defined = {id(t) for t in graph.inputs.values()}
-        self.used: Counter[int] = Counter()
+        self.defined = set(graph.inputs.values())
+        self.used: Counter[Tensor] = Counter()
         # The operations that read each state.
-        self.readers: dict[int, list[Op]] = {id(graph.inputs[name]): [] for name in graph.states}
+        self.readers: dict[Tensor, list[Op]] = {graph.inputs[name]: [] for name in graph.states}
 
     def run(self) -> None:
+        for tensor in self.graph.inputs.values():
+            self._positive(tensor)
         for op in self.graph.ops:
             self._operands(op)
-            self._result(op)
-            self.defined.add(id(op.output))
-        outputs = {id(t) for t in self.graph.outputs.values()}
+            self._results(op)
+            self.defined.update(op.outputs)
+        outputs = set(self.graph.outputs.values())
         for name, tensor in self.graph.outputs.items():
-            if id(tensor) not in self.defined:
+            if tensor not in self.defined:
                 raise self._error(f"output {name} is not computed")
         for op in self.graph.ops:
-            if not self.used[id(op.output)] and id(op.output) not in outputs:
+            if not any(self.used[t] or t in outputs for t in op.outputs):
                 raise self._error(f"{op.kind} {op.output!r} is not used")
         for name, tensor in self.graph.inputs.items():
-            if not self.used[id(tensor)] and name not in self.graph.outputs:
+            if not self.used[tensor] and name not in self.graph.outputs:
                 if name == "mask" and "logits" not in self.graph.outputs:
                     continue  # a one-layer prefill ends at its caches and attends to nothing
                 raise self._error(f"input {name} is not used")
@@ -64,36 +66,45 @@ class _Check:
 
     def _operands(self, op: Op) -> None:
         for tensor in op.inputs:
-            self.used[id(tensor)] += 1
-            if id(tensor) in self.readers:
-                self.readers[id(tensor)].append(op)
-            if tensor.constant is not None:
-                if self.graph.constants.get(id(tensor.constant)) is not tensor:
+            self.used[tensor] += 1
+            if tensor in self.readers:
+                self.readers[tensor].append(op)
+            constant = tensor.constant
+            if constant is not None:
+                if self.graph.constants.get(constant) is not tensor:
                     raise self._error(f"{op.kind}: constant {tensor!r} is of another graph")
-                if (
-                    tensor.shape != tensor.constant.shape
-                    or tensor.dtype is not tensor.constant.dtype
-                ):
+                if tensor.shape != constant.shape or tensor.dtype is not constant.dtype:
                     raise self._error(f"{op.kind}: {tensor!r} differs from its constant")
-            elif id(tensor) not in self.defined:
+            elif tensor not in self.defined:
                 raise self._error(f"{op.kind}: {tensor!r} is not defined before it is used")
 
-    def _result(self, op: Op) -> None:
-        if id(op.output) in self.defined:
-            raise self._error(f"{op.kind}: {op.output!r} is written twice")
-        shape, dtype = infer(op.kind, op.inputs, op.attrs)
-        if op.output.shape != shape or op.output.dtype is not dtype:
-            raise self._error(f"{op.kind} gives {dtype.value}{shape}, not {op.output!r}")
+    def _results(self, op: Op) -> None:
+        operation = OPERATIONS.get(op.kind)
+        if operation is None:
+            raise self._error(f"there is no operation {op.kind}")
+        results = infer(operation, op.inputs, op.attrs)
+        if len(results) != len(op.outputs):
+            raise self._error(f"{op.kind} has {len(results)} outputs, not {len(op.outputs)}")
+        for output, (shape, dtype) in zip(op.outputs, results, strict=True):
+            if output in self.defined:
+                raise self._error(f"{op.kind}: {output!r} is written twice")
+            if output.shape != shape or output.dtype is not dtype:
+                raise self._error(f"{op.kind} gives {dtype.value}{shape}, not {output!r}")
+            self._positive(output)
+
+    def _positive(self, tensor: Tensor) -> None:
+        for size in tensor.shape:
+            if (size if isinstance(size, int) else size.smallest) < 1:
+                raise self._error(f"{tensor!r} may be empty")
 
     def _constants(self) -> None:
-        tied = {id(op.inputs[1]) for op in self.graph.ops if op.kind == "embedding_lookup"}
-        tied &= {id(op.inputs[1]) for op in self.graph.ops if op.attrs.get("head")}
-        for tensor in self.graph.constants.values():
-            uses = self.used[id(tensor)]
+        tied = {op.inputs[1] for op in self.graph.ops if op.kind == "embedding_lookup"}
+        tied &= {op.inputs[1] for op in self.graph.ops if op.attrs.get("head")}
+        for constant, tensor in self.graph.constants.items():
+            uses = self.used[tensor]
             if not uses:
                 raise self._error(f"constant {tensor!r} is not used")
-            weight = tensor.constant is not None and tensor.constant.weight
-            if weight and uses > (2 if id(tensor) in tied else 1):
+            if constant.weight and uses > (2 if tensor in tied else 1):
                 raise self._error(f"weight {tensor!r} is used {uses} times")
 
     def _states(self) -> None:
@@ -109,7 +120,7 @@ class _Check:
                 self._cache(state, tensor, result)
 
     def _cache(self, state: StateTensor, tensor: Tensor, result: Tensor | None) -> None:
-        readers = self.readers[id(tensor)]
+        readers = self.readers[tensor]
         updates = [op for op in readers if _updates(op, tensor)]
         if result is None:
             if updates:
@@ -122,7 +133,7 @@ class _Check:
     def _recurrent(self, state: StateTensor, tensor: Tensor, result: Tensor | None) -> None:
         if result is None or result is tensor:
             raise self._error(f"{state.name} is not updated and returned")
-        readers = self.readers[id(tensor)]
+        readers = self.readers[tensor]
         if len(readers) != 1 or not _clears(readers[0], tensor):
             raise self._error(f"{state.name} is read without being cleared at position 0")
 

@@ -50,28 +50,31 @@ def apply(model: Model, recipe: Recipe) -> Callable[[Constant], Encoding]:
     linear, embedding = _weights(model)
 
     def encoding(constant: Constant) -> Encoding:
-        if id(constant) in embedding:
+        if constant in embedding:
             return recipe.embedding
-        if id(constant) not in linear:
+        if constant not in linear:
             return FLOAT32
-        # Rows that are no whole number of blocks are stored as int8.
+        # Rows that are not a multiple of a block are stored as int8.
         block = recipe.linear.block
         return INT8 if block and constant.shape[1] % block else recipe.linear
 
     return encoding
 
 
-def _weights(model: Model) -> tuple[set[int], set[int]]:
-    """Ids of the weights of linear layers, and of embedding tables and heads (a tied head is the
+def _weights(model: Model) -> tuple[set[Constant], set[Constant]]:
+    """The weights of linear layers, and the embedding tables and heads (a tied head is the
     embedding table)."""
-    linear: set[int] = set()
-    embedding: set[int] = set()
+    linear: set[Constant] = set()
+    embedding: set[Constant] = set()
     for graph in model.graphs:
         for op in graph.ops:
+            if op.kind not in ("embedding_lookup", "fully_connected"):
+                continue
+            constant = op.inputs[1].constant
+            if constant is None or not constant.weight:
+                continue
             if op.kind == "embedding_lookup" or op.attrs.get("head"):
-                embedding.add(id(op.inputs[1].constant))
-            elif op.kind == "fully_connected":
-                constant = op.inputs[1].constant
-                if constant is not None and constant.weight:
-                    linear.add(id(constant))
+                embedding.add(constant)
+            else:
+                linear.add(constant)
     return linear - embedding, embedding

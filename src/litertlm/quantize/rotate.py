@@ -50,10 +50,10 @@ def hadamard() -> NDArray[np.float32]:
     return matrix
 
 
-def rotate(model: Model, chosen: Collection[int]) -> None:
-    """Rotate, in place, the linear layers whose weight has an id in `chosen` and whole blocks."""
+def rotate(model: Model, chosen: Collection[Constant]) -> None:
+    """Rotate, in place, the linear layers whose weight is in `chosen` and as wide as blocks."""
     matrix = table(f"hadamard{BLOCK}", hadamard())
-    rotated: dict[int, Constant] = {}
+    rotated: dict[Constant, Constant] = {}
     for graph in model.graphs:
         _rotate_graph(graph, matrix, chosen, rotated)
 
@@ -61,23 +61,24 @@ def rotate(model: Model, chosen: Collection[int]) -> None:
 def _rotate_graph(
     graph: Graph,
     matrix: Constant,
-    chosen: Collection[int],
-    rotated: dict[int, Constant],
+    chosen: Collection[Constant],
+    rotated: dict[Constant, Constant],
 ) -> None:
     before, graph.ops = graph.ops, []
-    inputs: dict[int, Tensor] = {}
+    inputs: dict[Tensor, Tensor] = {}
     for op in before:
         weight = op.inputs[1].constant if op.kind == "fully_connected" else None
-        if weight is not None and id(weight) in chosen and weight.shape[1] % BLOCK == 0:
+        if weight is not None and weight in chosen and weight.shape[1] % BLOCK == 0:
             x = op.inputs[0]
-            if id(x) not in inputs:
-                inputs[id(x)] = _rotate_input(x, graph.constant(matrix))
-            if id(weight) not in rotated:
-                rotated[id(weight)] = rotated_weight(weight)
-            del graph.constants[id(weight)]
-            replacement = graph.constant(rotated[id(weight)])
-            op.inputs = (inputs[id(x)], replacement, *op.inputs[2:])
-        op.output.name = f"t{len(graph.ops)}"
+            if x not in inputs:
+                inputs[x] = _rotate_input(x, graph.constant(matrix))
+            if weight not in rotated:
+                rotated[weight] = rotated_weight(weight)
+            del graph.constants[weight]
+            replacement = graph.constant(rotated[weight])
+            op.inputs = (inputs[x], replacement, *op.inputs[2:])
+        for i, output in enumerate(op.outputs):
+            output.name = f"t{len(graph.ops)}_{i}" if i else f"t{len(graph.ops)}"
         graph.ops.append(op)
 
 

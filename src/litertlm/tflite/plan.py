@@ -1,13 +1,13 @@
-"""Lower a graph model to a TFLite flatbuffer and decide where every weight lies.
+"""Lower a graph model to a TFLite flatbuffer and decide the offset of every weight.
 
 Nothing is read here: sizes follow from shapes and encodings. What depends on the data, the
-scales, lies behind the weights, so that the file can be written, hashed and sent to the disk from
-its beginning to its end (tflite/write.py).
+scales, is placed after the weights, so that the file can be written, hashed and synced from its
+beginning to its end (tflite/write.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from litertlm.graph import Constant, Dim, DType, Graph, Model, Op, Shape, Tensor
 from litertlm.graph.encoding import Encoding
 from litertlm.tflite import schema
 from litertlm.tflite.flatbuffer import Builder, Ref
+from litertlm.tflite.operators import DEQUANTIZE, EMPTY, OPERATORS, Operator
 
 ALIGNMENT = 64  # of weights, from the start of the TFLite file
 
@@ -62,7 +63,7 @@ class Layout:
     nbytes: int
 
 
-class _Stored:
+class _StoredConstant:
     """A constant's buffer and the tables that all subgraphs share."""
 
     def __init__(self, constant: Constant, encoding: Encoding, buffer: int = 0) -> None:
@@ -75,10 +76,10 @@ class _Stored:
 
 
 @dataclass(frozen=True)
-class _Outside:
-    """Data that lies outside of the flatbuffer, and the Buffer table that says where."""
+class _ExternalBuffer:
+    """Data outside of the flatbuffer, and the Buffer table that has its offset and size."""
 
-    stored: _Stored
+    stored: _StoredConstant
     table: Ref
     nbytes: int
 
@@ -107,13 +108,13 @@ class _Planner:
         self.b = Builder()
         self.encoding_of = encoding_of
         self.placeholder = placeholder
-        self.stored: dict[int, _Stored] = {}
-        self.codes: dict[str, int] = {}
+        self.stored: dict[Constant, _StoredConstant] = {}
+        self.codes: dict[tuple[Operator, int], int] = {}
         self.shapes: dict[Shape, tuple[tuple[int, ...], tuple[int, ...] | None]] = {}
         # Buffer 0 is the empty one of tensors without data.
         self.buffers: list[Ref] = [self.b.table("")]
-        self.weights: list[_Outside] = []
-        self.block_scales: list[_Outside] = []
+        self.weights: list[_ExternalBuffer] = []
+        self.block_scales: list[_ExternalBuffer] = []
         self.vectors_nbytes = 0  # of the scales that are vectors of the flatbuffer
 
     def run(self, model: Model, description: str) -> Layout:
@@ -123,7 +124,10 @@ class _Planner:
             subgraphs.append(built.write())
             inputs, outputs = built.names()
             signatures.append(schema.signature_def(self.b, graph.name, index, inputs, outputs))
-        codes = [schema.operator_code(self.b, *schema.OPERATORS[kind][:2]) for kind in self.codes]
+        codes = [
+            schema.operator_code(self.b, operator.builtin, version, operator.custom)
+            for operator, version in self.codes
+        ]
         root = schema.model(self.b, codes, subgraphs, self.buffers, signatures, description)
         return self._place(self.b.finish(root, schema.IDENTIFIER))
 
@@ -138,27 +142,27 @@ class _Planner:
             return offset
 
         vectors = None
-        offsets: dict[int, int] = {}
+        offsets: dict[_StoredConstant, int] = {}
         for part in self.weights:
             after = _aligned(_aligned(end) + part.nbytes)
             if vectors is None and after + self.vectors_nbytes > _REACH:
                 vectors = take(self.vectors_nbytes)
-            offsets[id(part.stored)] = take(part.nbytes)
-            self._point(data, part, offsets[id(part.stored)])
+            offsets[part.stored] = take(part.nbytes)
+            self._point(data, part, offsets[part.stored])
         if vectors is None:
             vectors = take(self.vectors_nbytes)
         first = vectors if self.vectors_nbytes else end
-        scales: dict[int, int] = {}
+        scales: dict[_StoredConstant, int] = {}
         for part in self.weights:
             if part.stored.scales is not None:
                 begin = vectors + part.stored.scales
                 self._refer(data, part.stored.quantization, begin)
-                scales[id(part.stored)] = begin + 4  # after the vector's length
+                scales[part.stored] = begin + 4  # after the vector's length
         for part in self.block_scales:
-            scales[id(part.stored)] = take(part.nbytes)
-            self._point(data, part, scales[id(part.stored)])
+            scales[part.stored] = take(part.nbytes)
+            self._point(data, part, scales[part.stored])
         placed = [
-            Placed(s.constant, s.encoding, offsets[id(s)], scales.get(id(s)))
+            Placed(s.constant, s.encoding, offsets[s], scales.get(s))
             for s in (part.stored for part in self.weights)
         ]
         return Layout(bytes(data), tuple(placed), first, end)
@@ -168,39 +172,38 @@ class _Planner:
         # An offset of a flatbuffer is the distance from where it stands.
         data[field : field + 4] = (scales - field).to_bytes(4, "little")
 
-    def _point(self, data: bytearray, part: _Outside, offset: int) -> None:
+    def _point(self, data: bytearray, part: _ExternalBuffer, offset: int) -> None:
         for index, value in enumerate((offset, part.nbytes)):
             at = len(data) - self.b.field_ref(part.table, schema.EXTERNAL_BUFFER, index)
             data[at : at + 8] = value.to_bytes(8, "little")
 
-    def code(self, kind: str) -> int:
-        return self.codes.setdefault(kind, len(self.codes))
+    def code(self, operator: Operator, version: int) -> int:
+        """The index of an operator among those of the file."""
+        return self.codes.setdefault((operator, version), len(self.codes))
 
     def sizes(self, shape: Shape) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
         """A shape with placeholders; and with -1 for its dynamic axes, where it has any."""
         found = self.shapes.get(shape)
         if found is None:
-            sizes = [
-                d.factor * self.placeholder[d.name] if isinstance(d, Dim) else d for d in shape
-            ]
+            # Positive even where a dimension is too small for its symbol's placeholder.
+            sizes = [max(1, d.at(self.placeholder)) if isinstance(d, Dim) else d for d in shape]
             signature = tuple([-1 if isinstance(d, Dim) else d for d in shape])
             found = self.shapes[shape] = tuple(sizes), signature if -1 in signature else None
         return found
 
-    def store(self, constant: Constant) -> _Stored:
-        stored = self.stored.get(id(constant))
+    def store(self, constant: Constant) -> _StoredConstant:
+        stored = self.stored.get(constant)
         if stored is None:
-            stored = self._store(constant)
-            self.stored[id(constant)] = stored
+            stored = self.stored[constant] = self._store(constant)
         return stored
 
-    def _store(self, constant: Constant) -> _Stored:
+    def _store(self, constant: Constant) -> _StoredConstant:
         encoding = self.encoding_of(constant)
         if not constant.weight:
             data = self.b.blob(constant.read().tobytes())
             self.buffers.append(self.b.table("0o", data))
-            return _Stored(constant, encoding, len(self.buffers) - 1)
-        stored = _Stored(constant, encoding)
+            return _StoredConstant(constant, encoding, len(self.buffers) - 1)
+        stored = _StoredConstant(constant, encoding)
         rows = constant.shape[0]
         if encoding.block:
             nbytes = rows * constant.shape[1] // encoding.block * 2
@@ -213,11 +216,18 @@ class _Planner:
         stored.buffer = self._external(stored, encoding.nbytes(constant.shape), self.weights)
         return stored
 
-    def _external(self, stored: _Stored, nbytes: int, among: list[_Outside]) -> int:
+    def _external(self, stored: _StoredConstant, nbytes: int, among: list[_ExternalBuffer]) -> int:
         table = self.b.table(schema.EXTERNAL_BUFFER, 0, 0)
         self.buffers.append(table)
-        among.append(_Outside(stored, table, nbytes))
+        among.append(_ExternalBuffer(stored, table, nbytes))
         return len(self.buffers) - 1
+
+
+def flexbuffer(values: Mapping[str, Any]) -> bytes:
+    """The options of a custom operator: a map of integers, floats, booleans and strings."""
+    from flatbuffers import flexbuffers  # few models have custom operators
+
+    return bytes(flexbuffers.Dumps(dict(values)))
 
 
 def _aligned(offset: int) -> int:
@@ -232,8 +242,8 @@ class _Subgraph:
         self.graph = graph
         self.tensors: list[Ref] = []
         self.operators: list[Ref] = []
-        self.index: dict[int, int] = {}
-        self.floats: dict[int, int] = {}
+        self.index: dict[Tensor, int] = {}
+        self.floats: dict[int, int] = {}  # the float32 tensor of an encoded one
 
     def write(self) -> Ref:
         for tensor in self.graph.inputs.values():
@@ -252,17 +262,22 @@ class _Subgraph:
 
     def names(self) -> tuple[dict[str, int], dict[str, int]]:
         """Signature names to tensor indices."""
-        inputs = {name: self.index[id(t)] for name, t in self.graph.inputs.items()}
-        outputs = {name: self.index[id(t)] for name, t in self.graph.outputs.items()}
+        inputs = {name: self.index[t] for name, t in self.graph.inputs.items()}
+        outputs = {name: self.index[t] for name, t in self.graph.outputs.items()}
         return inputs, outputs
 
     def _op(self, op: Op) -> None:
         if op.kind == "embedding_lookup" and self._half(op.inputs[1]):
             self._half_lookup(op)
             return
-        encoded = {"fully_connected": 1, "embedding_lookup": 1}.get(op.kind)
-        inputs = [self._operand(t, i == encoded, op) for i, t in enumerate(op.inputs)]
-        self._emit(op.kind, inputs, self._variable(op.output), self._options(op))
+        row = OPERATORS[op.kind]
+        inputs = [self._operand(t, i == row.encoded, op) for i, t in enumerate(op.inputs)]
+        outputs = [self._variable(t) for t in op.outputs]
+        options = self.p.b.table(*row.options(op)) if row.options else 0
+        custom = 0
+        if row.custom_options:
+            custom = self.p.b.blob(flexbuffer(row.custom_options(op)))
+        self._emit(row, row.version_of(op), inputs, outputs, options, custom)
 
     def _half(self, tensor: Tensor) -> bool:
         return tensor.constant is not None and self.p.store(tensor.constant).encoding.bits == 16
@@ -272,19 +287,28 @@ class _Subgraph:
         ids, weight = op.inputs
         rows = self._append(op.output.name + "_f16", op.output.shape, schema.FLOAT16)
         operands = [self._encoded(weight), self._operand(ids, False, op)]
-        self._emit("gather", operands, rows, self.p.b.table(""))
-        self._emit("dequantize", [rows], self._variable(op.output), 0)
+        self._emit(OPERATORS["gather"], 1, operands, [rows], self.p.b.table(*EMPTY))
+        self._emit(DEQUANTIZE, 2, [rows], [self._variable(op.output)])
 
-    def _emit(self, kind: str, inputs: list[int], output: int, options: Ref) -> None:
-        code = self.p.code(kind)
-        options_type = schema.OPERATORS[kind][2]
+    def _emit(
+        self,
+        row: Operator,
+        version: int,
+        inputs: list[int],
+        outputs: list[int],
+        options: Ref = 0,
+        custom_options: Ref = 0,
+    ) -> None:
+        code = self.p.code(row, version)
         self.operators.append(
-            schema.operator(self.p.b, code, inputs, [output], options_type, options)
+            schema.operator(
+                self.p.b, code, inputs, outputs, row.options_type, options, custom_options
+            )
         )
 
     def _operand(self, tensor: Tensor, keep_encoded: bool, op: Op) -> int:
         if tensor.constant is None:
-            return self.index[id(tensor)]
+            return self.index[tensor]
         index = self._encoded(tensor)
         encoding = self.p.store(tensor.constant).encoding
         integer = encoding.dynamic or op.kind == "embedding_lookup"
@@ -294,11 +318,11 @@ class _Subgraph:
 
     def _encoded(self, tensor: Tensor) -> int:
         """The index of a constant as it is stored."""
-        index = self.index.get(id(tensor))
+        index = self.index.get(tensor)
         if index is None:
             assert tensor.constant is not None
             index = self._constant(tensor, self.p.store(tensor.constant))
-            self.index[id(tensor)] = index
+            self.index[tensor] = index
         return index
 
     def _dequantized(self, tensor: Tensor, index: int) -> int:
@@ -306,10 +330,10 @@ class _Subgraph:
         if found is None:
             found = self._append(tensor.name + "_f32", tensor.shape, schema.TYPES[DType.FLOAT32])
             self.floats[index] = found
-            self._emit("dequantize", [index], found, 0)
+            self._emit(DEQUANTIZE, 2, [index], [found])
         return found
 
-    def _constant(self, tensor: Tensor, stored: _Stored) -> int:
+    def _constant(self, tensor: Tensor, stored: _StoredConstant) -> int:
         encoding = stored.encoding
         kind = schema.TYPES[tensor.dtype]
         if stored.constant.weight:
@@ -328,7 +352,7 @@ class _Subgraph:
 
     def _variable(self, tensor: Tensor) -> int:
         index = self._append(tensor.name, tensor.shape, schema.TYPES[tensor.dtype])
-        self.index[id(tensor)] = index
+        self.index[tensor] = index
         return index
 
     def _append(
@@ -339,24 +363,3 @@ class _Subgraph:
             schema.tensor(self.p.b, name, sizes, kind, buffer, quantization, signature)
         )
         return len(self.tensors) - 1
-
-    def _options(self, op: Op) -> Ref:
-        make = _OPTIONS.get(op.kind)
-        return self.p.b.table(*make(op)) if make else 0
-
-
-# The form and the fields of the builtin options of the kinds that schema.OPERATORS gives some.
-_OPTIONS: dict[str, Callable[[Op], tuple[Any, ...]]] = {
-    "add": lambda op: ("",),
-    "sub": lambda op: ("",),
-    "mul": lambda op: ("",),
-    "batch_matmul": lambda op: ("1?", True),
-    "cast": lambda op: ("0b 1b", schema.TYPES[op.inputs[0].dtype], 0),
-    "concat": lambda op: ("0i", op.attrs["axis"]),
-    "cumsum": lambda op: ("",),
-    # keep_num_dims, asymmetric_quantize_inputs
-    "fully_connected": lambda op: ("2? 3?", True, True),
-    "gelu": lambda op: ("0?", op.attrs["approximate"]),
-    "mean": lambda op: ("0?", True),
-    "softmax": lambda op: ("0f", 1.0),
-}

@@ -16,46 +16,18 @@ IDENTIFIER = b"TFL3"
 TYPES = {DType.FLOAT32: 0, DType.INT32: 2, DType.BOOL: 6}
 FLOAT16, INT8, INT4 = 1, 9, 17
 
-# Each kind of operation: BuiltinOperator, its version, and BuiltinOptions (0 when it has none).
-OPERATORS = {
-    "add": (0, 1, 11),
-    "batch_matmul": (126, 1, 101),
-    "cast": (53, 1, 37),
-    "concat": (2, 1, 10),
-    "cos": (108, 1, 0),
-    "cumsum": (128, 1, 103),
-    "dequantize": (6, 2, 0),
-    "dynamic_update_slice": (151, 1, 0),
-    "embedding_lookup": (7, 1, 0),
-    "fully_connected": (9, 5, 8),
-    "gather": (36, 1, 23),
-    "gelu": (150, 1, 116),
-    "greater_equal": (62, 1, 0),
-    "logistic": (14, 1, 0),
-    "mean": (40, 1, 27),
-    "mul": (18, 1, 21),
-    "relu": (19, 1, 0),
-    "reshape": (22, 1, 0),
-    "rsqrt": (76, 1, 0),
-    "select": (123, 1, 0),
-    "sin": (66, 1, 0),
-    "slice": (65, 1, 0),
-    "softmax": (25, 1, 9),
-    "sub": (41, 1, 28),
-    "tanh": (28, 1, 0),
-    "transpose": (39, 1, 0),
-}
-
 # The fields of Buffer when its data lies outside the flatbuffer: offset and size.
 EXTERNAL_BUFFER = "1Q 2Q"
 
-# The fields of QuantizationParameters along axis 0: the offset of its scales, which lie elsewhere
+# The fields of QuantizationParameters along axis 0: the offset of its scales, which are elsewhere
 # in the file, and its zero points.
 PER_CHANNEL = "2I 3o"
 
 
-def operator_code(b: Builder, builtin: int, version: int) -> Ref:
+def operator_code(b: Builder, builtin: int, version: int, custom: str = "") -> Ref:
     """OperatorCode; codes above 127 have the placeholder in the old 8-bit field."""
+    if custom:
+        return b.table("0b 1o 2i 3i", builtin, b.string(custom), version, builtin)
     return b.table("0b 2i 3i", min(builtin, 127), version, builtin)
 
 
@@ -102,13 +74,17 @@ def operator(
     outputs: Sequence[int],
     options_type: int = 0,
     options: Ref = 0,
+    custom_options: Ref = 0,
 ) -> Ref:
-    """Operator."""
+    """Operator; custom options are a flexbuffer (`custom_options_format` 0)."""
     form = "0I 1o 2o"
     values = [code, b.ints(inputs), b.ints(outputs)]
     if options_type:
         form += " 3B 4o"
         values += [options_type, options]
+    if custom_options:
+        form += " 5o"
+        values.append(custom_options)
     return b.table(form, *values)
 
 

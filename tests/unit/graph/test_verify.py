@@ -53,7 +53,7 @@ def wrong_dtype(graph: Graph) -> None:
 def dangling_operand(graph: Graph) -> None:
     softmax = graph.ops[3]
     graph.ops[3] = Op(
-        "softmax", (Tensor(graph, "lost", (1, S, 4), DType.FLOAT32),), softmax.output, {}
+        "softmax", (Tensor(graph, "lost", (1, S, 4), DType.FLOAT32),), softmax.outputs, {}
     )
 
 
@@ -92,12 +92,12 @@ def cache_read_twice(graph: Graph) -> None:
 def constant_of_another_graph(graph: Graph) -> None:
     other = Graph("other").constant(table("stranger", np.ones((4, 4), np.float32)))
     first = graph.ops[0]
-    graph.ops[0] = Op(first.kind, (first.inputs[0], other), first.output, {})
+    graph.ops[0] = Op(first.kind, (first.inputs[0], other), first.outputs, {})
 
 
 def weight_used_twice(graph: Graph) -> None:
     x = graph.inputs["x"]
-    graph.output("again", ops.fully_connected(x, graph.constants[id(WEIGHT)]))
+    graph.output("again", ops.fully_connected(x, graph.constants[WEIGHT]))
 
 
 def written_twice(graph: Graph) -> None:
