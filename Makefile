@@ -2,8 +2,9 @@
 # make test     all tests that need no PyTorch; the demo model comes from the package registry
 # make check    format, lint, types, layers, and the size of what the launcher installs
 # make parity   the goldens computed again with transformers, in .venv-parity
+# make fuzz     mutated input files: SECONDS=60 SEED=0, failures go to tests/fuzz/corpus
 # make bench    measure; writes bench/RESULTS.md
-.PHONY: setup test check parity bench clean
+.PHONY: setup test check parity fuzz fuzz-replay bench clean
 
 PYTHON ?= python3
 DEV := .venv-dev
@@ -42,6 +43,17 @@ parity: $(PARITY)/made
 	for script in tests/*/make_*goldens.py; do \
 	  PYTHONPATH=src:tests $(PARITY)/bin/python $$script --check || exit 1; \
 	done
+
+SECONDS ?= 60
+SEED ?= 0
+
+fuzz: setup
+	PYTHONPATH=src:tests $(DEV)/bin/python -m fuzz.campaign --seconds $(SECONDS) --seed $(SEED) \
+	  --json fuzz-$(SEED).json
+
+# All stored inputs again; UPDATE=1 corrects the entries after a fix.
+fuzz-replay: setup
+	PYTHONPATH=src:tests $(DEV)/bin/python -m fuzz.campaign --replay $(if $(UPDATE),--update)
 
 bench: setup
 	$(DEV)/bin/python bench/run.py

@@ -1,0 +1,165 @@
+"""What the program does with an input, and how that ended.
+
+`run(base, folder)` goes the way of a user's command: a checkpoint is opened, identified, planned
+and, now and then, written; its template renders a prompt. A bundle goes through `show`, and through
+what `run` reads of it before the runtime loads it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fuzz.bases import BUNDLE, GGUF
+from litertlm.bundle.hf_template import TemplateError, render
+from litertlm.cli.errors import run_guarded
+from litertlm.cli.main import PROGRAM, cli
+from litertlm.cli.output import make_output
+from litertlm.errors import LiteRtLmError
+from litertlm.runtime.bundle_info import read_bundle_info
+from litertlm.services import bundle_file
+from litertlm.services.chat.prompt import template_render
+from litertlm.services.convert.convert import ConvertOptions, plan_conversion
+
+MESSAGES = [{"role": "user", "content": "How many days are there in a year?"}]
+# Exit codes that an input may cause (docs/architecture.md). 1 is an internal error.
+GOOD_CODES = {0, 3, 6, 7, 8, 10}
+LONGEST_MESSAGE = 4000  # characters
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a case ended.
+
+    Attributes:
+        result: `accepted`, `refused`, or what went wrong: `internal error`, `wrong code`,
+            `unprintable`, `long message`, `disagreement`; `hang`, `crash` and `out of memory` are
+            seen from outside of the process (pool.py).
+        code: the exit code of the command.
+        error: the class of the error, or empty.
+        place: the innermost function of ours in the traceback, as `module:function`.
+        message: what the user would read.
+    """
+
+    result: str
+    code: int = 0
+    error: str = ""
+    place: str = ""
+    message: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether this must not happen."""
+        return self.result not in ("accepted", "refused")
+
+    @property
+    def signature(self) -> str:
+        """What cases with the same cause have in common; it survives a renamed function."""
+        return " ".join(filter(None, (self.result, self.error, self.place.partition(":")[0])))
+
+
+def run(base: str, folder: Path, *, write: bool) -> Outcome:
+    """Run the command for the input in `folder`.
+
+    Args:
+        write: whether an accepted checkpoint's weights are converted, too.
+    """
+    kind = base.rpartition(":")[0]
+    if kind == "bundle":
+        return _run_bundle(folder / BUNDLE)
+    if kind == "lora":
+        return observe(lambda: _convert(folder / "adapter", folder / "base", write=write))
+    if kind == "gguf":
+        return observe(lambda: _convert(folder / GGUF, None, write=write))
+    return observe(lambda: _convert(folder, None, write=write))
+
+
+def observe(action: Callable[[], None]) -> Outcome:
+    """Run `action` as the command line would."""
+    caught: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            action()
+        except BaseException as error:
+            caught.append(error)
+            raise
+
+    printed = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="")
+    with contextlib.redirect_stderr(printed):
+        try:
+            code = run_guarded(guarded, lambda: make_output({}))
+        except BaseException as error:  # noqa: BLE001 - a Rust panic is no Exception
+            caught[:] = [error]
+            code = 1
+    printed.flush()
+    message = printed.buffer.getvalue().decode("utf-8")  # type: ignore[attr-defined]
+    if not caught:
+        return Outcome("accepted", code)
+    error = caught[0]
+    name, place = type(error).__name__, place_of(error)
+    if not isinstance(error, LiteRtLmError):
+        result = "out of memory" if isinstance(error, MemoryError) else "internal error"
+        return Outcome(result, code, name, place, message[:LONGEST_MESSAGE])
+    result = "refused"
+    if code not in GOOD_CODES:
+        result = "wrong code"
+    elif _CONTROL.search(message):
+        result = "unprintable"
+    elif len(message) > LONGEST_MESSAGE:
+        result = "long message"
+    return Outcome(result, code, name, place, message[:LONGEST_MESSAGE])
+
+
+def place_of(error: BaseException) -> str:
+    """`module:function` of ours where it was raised."""
+    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+        name = frame.f_globals.get("__name__", "")
+        if name.startswith("litertlm."):
+            return f"{name.removeprefix('litertlm.')}:{frame.f_code.co_name}"
+    return ""
+
+
+def _convert(source: Path, base: Path | None, *, write: bool) -> None:
+    plan = plan_conversion(source, ConvertOptions(), base=base)
+    if plan.prompting.original_template is not None:
+        # A template that refuses this conversation is no fault of the conversion.
+        with contextlib.suppress(TemplateError):
+            render(plan.prompting.original_template, MESSAGES, plan.prompting.template_variables)
+    if write:
+        with (source.parent / "written").open("w+b") as file:
+            try:
+                bundle_file.write(file.fileno(), plan.bundle, threads=1)
+            finally:
+                os.unlink(file.name)
+
+
+def _run_bundle(path: Path) -> Outcome:
+    with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO(), encoding="utf-8")):
+        shown = observe(lambda: _invoke(["show", str(path)]))
+    if shown.failed:
+        return shown
+    started = observe(lambda: _render(path))
+    if started.failed or (shown.result == started.result and shown.code == started.code):
+        return started
+    message = f"show: {shown.code}; run: {started.code}\n{shown.message}{started.message}"
+    error, place = shown.error or started.error, shown.place or started.place
+    return Outcome("disagreement", started.code, error, place, message)
+
+
+def _invoke(arguments: list[str]) -> None:
+    with cli.make_context(PROGRAM, arguments) as context:
+        cli.invoke(context)
+
+
+def _render(path: Path) -> None:
+    render = template_render(read_bundle_info(path))
+    with contextlib.suppress(TemplateError):
+        render(MESSAGES)
