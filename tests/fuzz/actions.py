@@ -18,11 +18,11 @@ from pathlib import Path
 
 from fuzz.bases import BUNDLE, GGUF
 from litertlm.bundle.hf_template import TemplateError, render
+from litertlm.bundle_format.info import read_bundle_info
 from litertlm.cli.errors import run_guarded
 from litertlm.cli.main import PROGRAM, cli
 from litertlm.cli.output import make_output
 from litertlm.errors import LiteRtLmError
-from litertlm.runtime.bundle_info import read_bundle_info
 from litertlm.services import bundle_file
 from litertlm.services.chat.prompt import template_render
 from litertlm.services.convert.convert import ConvertOptions, plan_conversion
@@ -60,9 +60,14 @@ class Outcome:
         return self.result not in ("accepted", "refused")
 
     @property
+    def kind(self) -> str:
+        """Result and class of the error, which stay when code moves."""
+        return f"{self.result} {self.error}".strip()
+
+    @property
     def signature(self) -> str:
-        """What cases with the same cause have in common; it survives a renamed function."""
-        return " ".join(filter(None, (self.result, self.error, self.place.partition(":")[0])))
+        """What cases with the same cause have in common: kind and module."""
+        return f"{self.kind} {self.place.partition(':')[0]}".strip()
 
 
 def run(base: str, folder: Path, *, write: bool) -> Outcome:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fuzz.actions import Outcome
-from fuzz.corpus import FOLDER, Entry, entries, load_entry, save_entry
+from fuzz.corpus import FOLDER, Entry, entries, known_failures, load_entry, save_entry
 from fuzz.pool import worker
 from fuzz.targets import TARGETS, make_case
 
@@ -29,7 +29,7 @@ class Report:
 
     Attributes:
         results: (target, result, error class) to number of cases.
-        failures: signature to the cases that showed it first, `target seed case`.
+        failures: signature to the cases that showed it, `target seed case`.
     """
 
     seed: int
@@ -42,6 +42,15 @@ class Report:
         self.results[target, outcome.result, outcome.error] += 1
         if outcome.failed:
             self.failures.setdefault(outcome.signature, []).append(name)
+
+    @property
+    def failed(self) -> set[tuple[str, str]]:
+        """(target, kind) of what failed."""
+        return {
+            (target, outcome.kind)
+            for target, result, error in self.results
+            if (outcome := Outcome(result, error=error)).failed
+        }
 
     @property
     def cases(self) -> int:
@@ -93,19 +102,18 @@ def run_campaign(
     *,
     seconds: float | None = None,
     cases: int | None = None,
-    known: frozenset[str] = frozenset(),
     store: Path | None = None,
     timeout: float = TIMEOUT,
 ) -> Report:
     """Cases 0, 1, ... of each target in turn, until the time or their number is up.
 
     Args:
-        known: signatures that are not stored again.
-        store: the folder where the first case of each other failure is stored.
+        store: the folder where the first case of each failure is stored, unless an entry has it.
     """
     report = Report(seed)
     started = time.monotonic()
-    stored: set[str] = set()
+    loaded = [load_entry(path) for path in entries()]
+    stored = {entry.signature for entry in loaded if entry.known}
     number = 0
     with worker(timeout) as process:
         while cases is None or number < cases:
@@ -113,23 +121,17 @@ def run_campaign(
                 outcome = process.run((target, seed, number))
                 report.count(target, outcome, f"{target} {seed} {number}")
                 signature = outcome.signature
-                if outcome.failed and store is not None and signature not in known | stored:
+                if outcome.failed and store is not None and signature not in stored:
                     stored.add(signature)
                     case = make_case(target, seed, number)
                     note = f"{outcome.place} {outcome.message[-600:]}".strip()
-                    path = save_entry(Entry(case, signature, note), store)
+                    path = save_entry(Entry(case, outcome.kind, signature, note), store)
                     print(f"{signature}: {path.name} (case {number})", file=sys.stderr)
             number += 1
             report.seconds = time.monotonic() - started
             if seconds is not None and report.seconds >= seconds:
                 break
     return report
-
-
-def known_signatures() -> frozenset[str]:
-    """Failures that the corpus has and that are not fixed yet."""
-    known = (load_entry(path).known for path in entries())
-    return frozenset(name for name in known if name)
 
 
 def replay(paths: list[Path], *, update: bool = False) -> int:
@@ -142,7 +144,7 @@ def replay(paths: list[Path], *, update: bool = False) -> int:
     with worker(TIMEOUT) as process:
         for path in paths:
             entry, outcome = load_entry(path), process.run(str(path.resolve()))
-            found = outcome.signature if outcome.failed else None
+            found = outcome.kind if outcome.failed else None
             if found != entry.known and update:
                 path.unlink()
                 save_entry(replace(entry, known=found), path.parent)
@@ -174,15 +176,18 @@ def main() -> int:
                 print(f"{target}: {outcome.signature}, {outcome.code}, {outcome.place}")
                 print(ascii(outcome.message).replace("\\n", "\n"))
         return 0
-    known = known_signatures()
-    report = run_campaign(targets, args.seed, seconds=args.seconds, cases=args.cases, known=known)
+    report = run_campaign(
+        targets, args.seed, seconds=args.seconds, cases=args.cases, store=args.store
+    )
     print(report.table())
     for signature, cases in sorted(report.failures.items()):
-        mark = "known" if signature in known else "NEW"
-        print(f"{mark}: {signature} ({len(cases)}), first {cases[0]}")
+        print(f"{signature}: {len(cases)}, first {cases[0]}")
     if args.json:
         args.json.write_text(json.dumps(report.as_json(), indent=1) + "\n")
-    return int(not report.failures.keys() <= known)
+    new = report.failed - known_failures()
+    for target, kind in sorted(new):
+        print(f"new: {target} {kind}")
+    return int(bool(new))
 
 
 if __name__ == "__main__":

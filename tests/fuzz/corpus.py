@@ -1,8 +1,9 @@
 """Every input that ever failed, as small files that say what was changed of which base.
 
-An entry is JSON: target, base, `changes`, where it came from, and `known`: the signature of a
-failure that is not fixed yet, or null. A changed file is stored as text, or as the bytes that
-replace the middle of the base's file: `[kept at the beginning, kept at the end, base64]`.
+An entry is JSON: target, base, `changes`, signature and note from when it was found, and `known`:
+the kind of its failure while that is not fixed, then null. A changed file is stored as text, or as
+the bytes that replace the middle of the base's file: `[kept at the beginning, kept at the end,
+base64]`.
 """
 
 from __future__ import annotations
@@ -28,12 +29,14 @@ class Entry:
 
     Attributes:
         case: the input.
-        known: the signature of its failure where it is not fixed yet.
-        note: what went wrong when it was found.
+        known: the kind of its failure (`Outcome.kind`) where it is not fixed yet.
+        signature: kind and module when it was found.
+        note: the message when it was found.
     """
 
     case: Case
     known: str | None
+    signature: str
     note: str
 
 
@@ -43,7 +46,7 @@ def load_entry(path: Path) -> Entry:
     base = content["base"]
     changes = {name: _unpack(base, name, c) for name, c in content["changes"].items()}
     case = Case(content["target"], base, changes, content["write"])
-    return Entry(case, content["known"], content["note"])
+    return Entry(case, content["known"], content["signature"], content["note"])
 
 
 def save_entry(entry: Entry, folder: Path = FOLDER) -> Path:
@@ -55,6 +58,7 @@ def save_entry(entry: Entry, folder: Path = FOLDER) -> Path:
         "changes": {name: _pack(case.base, name, c) for name, c in case.changes.items()},
         "write": case.write,
         "known": entry.known,
+        "signature": entry.signature,
         "note": entry.note,
     }
     stored = json.dumps(content["changes"], sort_keys=True)
@@ -68,6 +72,12 @@ def save_entry(entry: Entry, folder: Path = FOLDER) -> Path:
 def entries() -> list[Path]:
     """All entries."""
     return sorted(FOLDER.glob("*.json"))
+
+
+def known_failures() -> frozenset[tuple[str, str]]:
+    """(target, kind) of the failures that are not fixed."""
+    loaded = map(load_entry, entries())
+    return frozenset((entry.case.target, entry.known) for entry in loaded if entry.known)
 
 
 def _pack(base: str, name: str, change: Change) -> Any:

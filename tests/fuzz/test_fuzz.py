@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from fuzz.actions import Outcome, observe
-from fuzz.campaign import TIMEOUT, known_signatures, run_campaign
-from fuzz.corpus import Entry, entries, load_entry, save_entry
+from fuzz.campaign import TIMEOUT, run_campaign
+from fuzz.corpus import Entry, entries, known_failures, load_entry, save_entry
 from fuzz.pool import worker
 from fuzz.targets import TARGETS, make_case
 from litertlm.errors import DamagedBundle, EngineFailed
@@ -24,7 +24,7 @@ def test_stored_inputs_end_as_their_entries_say() -> None:
         for path in entries():
             outcome = process.run(str(path))
             known = load_entry(path).known
-            if (outcome.signature if outcome.failed else None) != known:
+            if (outcome.kind if outcome.failed else None) != known:
                 wrong[path.name] = f"{outcome.signature} instead of {known}: {outcome.message}"
     assert not wrong, "after a fix: `make fuzz-replay UPDATE=1` corrects the entries"
 
@@ -33,8 +33,8 @@ def test_stored_inputs_end_as_their_entries_say() -> None:
 def test_mutated_inputs_are_accepted_or_refused(target: str) -> None:
     report = run_campaign([target], SEED, cases=CASES)
     assert report.cases == CASES
-    new = {name: where for name, where in report.failures.items() if name not in known_signatures()}
-    assert not new, report.table()
+    new = report.failed - known_failures()
+    assert not new, (new, report.failures)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -47,7 +47,7 @@ def test_a_case_is_the_same_every_time(target: str) -> None:
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_stored_case_is_the_case(target: str, tmp_path: Path) -> None:
     for number in range(8):
-        entry = Entry(make_case(target, 5, number), None, "a note")
+        entry = Entry(make_case(target, 5, number), None, "internal error", "a note")
         assert load_entry(save_entry(entry, tmp_path)) == entry
 
 
