@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
+from transformers.utils import chat_template_utils
 
 from fidelity.cases import (
     GOLDENS,
@@ -24,8 +25,12 @@ from fidelity.cases import (
 )
 
 
-def _strftime_now(form: str) -> str:
-    return datetime(2025, 3, 9, 12, 30).strftime(form)
+class _FixedClock(datetime):
+    """The clock that `strftime_now` of templates reads."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> _FixedClock:
+        return cls(2025, 3, 9, 12, 30, tzinfo=tz)
 
 
 def _prompt(tokenizer: Any, chat: Any, add_generation_prompt: bool) -> str | None:
@@ -36,7 +41,6 @@ def _prompt(tokenizer: Any, chat: Any, add_generation_prompt: bool) -> str | Non
                 tools=None if chat.tools is None else list(chat.tools),
                 tokenize=False,
                 add_generation_prompt=add_generation_prompt,
-                strftime_now=_strftime_now,
                 **chat.arguments,
             )
         )
@@ -47,6 +51,7 @@ def _prompt(tokenizer: Any, chat: Any, add_generation_prompt: bool) -> str | Non
 
 def main() -> int:
     goldens = {}
+    chat_template_utils.datetime = _FixedClock
     for name in template_names():
         tokenizer = PreTrainedTokenizerFast(
             tokenizer_object=Tokenizer(models.BPE()), **SPECIAL_TOKENS.get(name, {})

@@ -25,6 +25,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from litertlm.errors import LiteRtLmError
 
+# Under which keys messages carry reasoning; the first that is there is used.
+_REASONING_KEYS = ("reasoning_content", "thinking", "reasoning")
+
 
 class TemplateError(LiteRtLmError):
     """A chat template that cannot be parsed, or that refuses a conversation."""
@@ -71,6 +74,16 @@ def environment(now: Callable[[], datetime] = datetime.now) -> jinja2.Environmen
     return env
 
 
+def _normalized(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message as templates see it since transformers 5.24: without keys whose value is None,
+    and with its reasoning under each name that templates read."""
+    present = {key: value for key, value in message.items() if value is not None}
+    reasoning = next((present[key] for key in _REASONING_KEYS if key in present), None)
+    if reasoning is None:
+        return present
+    return {"thinking": reasoning, **present, "reasoning_content": reasoning}
+
+
 @lru_cache(maxsize=8)
 def _compiled(source: str) -> jinja2.Template:
     return environment().from_string(source)
@@ -101,7 +114,7 @@ def render(
     """
     try:
         return _compiled(source).render(
-            messages=list(messages),
+            messages=[_normalized(message) for message in messages],
             tools=None if tools is None else list(tools),
             documents=None,
             add_generation_prompt=add_generation_prompt,

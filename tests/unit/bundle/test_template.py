@@ -224,3 +224,16 @@ def test_no_template_is_trusted_for_its_looks(monkeypatch: pytest.MonkeyPatch) -
     found = adapt(template_text("smollm2"), {}, family_fallback="{{- 'plain' -}}")
     assert found.source == "{{- 'plain' -}}"
     assert any("'wrong'" in reason for reason in found.reasons)
+
+
+def test_messages_are_normalized_as_transformers_does() -> None:
+    source = (
+        "{% for m in messages %}{{ m.role }}:"
+        "{% for key in m %}{{ key }}={{ m[key] }};{% endfor %}{% endfor %}"
+    )
+    messages = [{"role": "assistant", "content": None, "tool_calls": None, "reasoning": "why"}]
+    rendered = chat_template.render(source, messages, {})
+    # As tokenizer.apply_chat_template of transformers 5.24.0 renders it.
+    assert rendered == (
+        "assistant:thinking=why;role=assistant;reasoning=why;reasoning_content=why;"
+    )
