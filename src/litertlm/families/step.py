@@ -72,6 +72,7 @@ class Step:
         self._key_start = ops.concat([zeros, self._first, zero], 0)
         self._value_start = ops.concat([zeros, zero, self._first], 0)
         self._continues: Tensor | None = None
+        self._real_tokens: Tensor | None = None
 
     def rotation(self, rope: Rope) -> Rotation:
         """cos and sin of this call's positions; made once per Rope."""
@@ -148,6 +149,47 @@ class Step:
         if self._continues is None:
             self._continues = ops.cast_float(ops.greater_equal(self._first, 1.0))
         return ops.mul(self.graph.inputs[state_name(name, layer)], self._continues)
+
+    def convolution_input(self, layer: int, name: str, x: Tensor) -> Tensor:
+        """x [1, S, H] after the rows that came before it, [1, k + S, H], for a causal convolution
+        of k + 1 taps; the state `name`, [1, k, H], becomes the last k rows."""
+        state = self.recurrent(layer, name)
+        rows = state.shape[1]
+        assert isinstance(rows, int)
+        joined = ops.concat([state, x], 1)
+        self.update_recurrent(layer, name, self.last_rows(joined, rows))
+        return joined
+
+    def last_rows(self, joined: Tensor, count: int) -> Tensor:
+        """The last `count` rows that belong to tokens or to the state before them.
+
+        Args:
+            joined: [1, count + S, H], a state of `count` rows and this call's tokens.
+
+        Returns:
+            [1, count, H].
+        """
+        real = self.real_tokens()
+        if real is None:
+            return ops.last(joined, 1, count)
+        tokens = ops.cast_int(ops.reduce_sum(real, [0]))
+        numbers = self.graph.constant(table("rows", np.arange(count, dtype=np.int32)))
+        return ops.gather(joined, ops.add(tokens, numbers), 1)
+
+    def real_tokens(self) -> Tensor | None:
+        """1 for each token and 0 for the padding of a static prefill, [S]; None without padding.
+
+        A recurrent state must not change with the padding. The runtime lets `input_pos` rise by
+        one over the tokens, and the padding does not continue it.
+        """
+        s = self.signature.tokens
+        if isinstance(s, Dim) or s == 1:
+            return None
+        if self._real_tokens is None:
+            numbers = self.graph.constant(table("numbers", np.arange(s, dtype=np.int32)))
+            expected = ops.add(self._first, numbers)
+            self._real_tokens = ops.cast_float(ops.equal(self.positions, expected))
+        return self._real_tokens
 
     def update_recurrent(self, layer: int, name: str, value: Tensor) -> None:
         """What the next call gets as the state `name` of a layer."""

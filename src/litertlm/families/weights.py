@@ -53,8 +53,8 @@ class Weights:
         if found is not None and found.constant.shape == shape:
             return _same(found, weight_offset)
         stored = self._stored(name, shape)
-        if name in self._used_rows:
-            raise GraphError(f"rows of {name} were used before the complete tensor was requested")
+        if name in self._used_rows or name in self._complete:
+            raise GraphError(f"{name} is requested twice, in different arrangements")
         rows = _with_offset(stored.rows, weight_offset)
         constant = Constant(name, shape, DType.FLOAT32, rows)
         self._requests[name] = _Request(constant, weight_offset)
@@ -92,6 +92,41 @@ class Weights:
         self._requests[name, order] = _Request(constant, weight_offset)
         return constant
 
+    def transformed(
+        self,
+        name: str,
+        stored_shape: tuple[int, ...],
+        shape: tuple[int, ...],
+        transform: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    ) -> Constant:
+        """A small tensor in another arrangement, such as the taps of a convolution transposed.
+
+        The tensor is read completely for each block, so it must be small.
+
+        Args:
+            stored_shape: of the tensor in the checkpoint.
+            shape: of the constant.
+            transform: the complete tensor to an array of `shape`.
+
+        Raises:
+            DamagedCheckpoint: the tensor is missing or has another shape.
+            GraphError: it was requested before in another shape.
+        """
+        stored = self._stored(name, stored_shape)
+        found = self._requests.get((name, transform))
+        if found is not None and found.constant.shape == shape:
+            return found.constant
+        if name in self._complete or name in self._used_rows:
+            raise GraphError(f"{name} is requested twice, in different arrangements")
+
+        def rows(start: int, stop: int) -> NDArray[np.float32]:
+            return transform(stored.rows(0, stored_shape[0])).reshape(shape)[start:stop]
+
+        constant = Constant(name, shape, DType.FLOAT32, rows)
+        self._requests[name, transform] = _Request(constant, 0.0)
+        self._complete.add(name)
+        return constant
+
     def ignore(self, *names: str) -> None:
         """Tensors that the checkpoint may carry and that the model does not use, or not all of."""
         self._ignored.update(names)
@@ -127,7 +162,7 @@ class Weights:
         if not indices.size or indices.min() < 0 or indices.max() >= count:
             raise GraphError(f"{name} has {count} rows, not {_label(rows)}")
         if name in self._complete:
-            raise GraphError(f"rows of {name} were requested after the complete tensor")
+            raise GraphError(f"{name} is requested twice, in different arrangements")
         used = self._used_rows.setdefault(name, np.zeros(count, np.bool_))
         times = np.bincount(indices, minlength=count)
         if (times + used).max() > 1:
