@@ -1,4 +1,4 @@
-"""Gemma 2: norms around attention and MLP, capped scores and logits, two layer types.
+"""Gemma 2 (2B, 9B): norms around attention and MLP, capped scores and logits, two layer types.
 
 Side by side with transformers/models/gemma2/modeling_gemma2.py; same tensor names.
 """

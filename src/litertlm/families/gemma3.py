@@ -1,6 +1,7 @@
-"""Gemma 3: its text model, alone (`gemma3_text`) or inside a multimodal one (`gemma3`).
+"""Gemma 3 (270M, 1B; the text part of 4B to 27B): two layer types with rotations of their own.
 
-Side by side with transformers/models/gemma3/modeling_gemma3.py; same tensor names.
+Alone (`gemma3_text`) or inside a multimodal model (`gemma3`). Side by side with
+transformers/models/gemma3/modeling_gemma3.py; same tensor names.
 """
 
 from __future__ import annotations

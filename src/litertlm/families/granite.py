@@ -1,4 +1,4 @@
-"""Granite 3, dense: Llama with multipliers on embeddings, attention, residuals and logits.
+"""Granite 3.x, dense: Llama with multipliers on embeddings, attention, residuals and logits.
 
 Side by side with transformers/models/granite/modeling_granite.py; same tensor names.
 """

@@ -1,4 +1,4 @@
-"""Llama and the models that share its decoder (SmolLM2, TinyLlama, Llama 2 and 3.x).
+"""Llama 2 and 3.x, and the models that share its decoder, as SmolLM2 and TinyLlama.
 
 Side by side with transformers/models/llama/modeling_llama.py; same tensor names.
 """

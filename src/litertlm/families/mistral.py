@@ -1,4 +1,4 @@
-"""Mistral: Llama without biases, with one sliding window for all layers.
+"""Mistral 7B: Llama without biases, with one sliding window for all layers.
 
 Side by side with transformers/models/mistral/modeling_mistral.py; same tensor names.
 """

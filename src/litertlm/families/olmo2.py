@@ -1,4 +1,4 @@
-"""OLMo 2: norms after attention and MLP only, and over all queries and keys of a token.
+"""OLMo 2 (1B, 7B): norms after attention and MLP only, and over all queries and keys of a token.
 
 Side by side with transformers/models/olmo2/modeling_olmo2.py; same tensor names.
 """

@@ -1,4 +1,4 @@
-"""Qwen3, dense: Llama with a norm over each query and key head, and optional windows.
+"""Qwen3 (0.6B to 32B), dense: Llama with a norm over each query and key head, optional windows.
 
 Side by side with transformers/models/qwen3/modeling_qwen3.py; same tensor names.
 """

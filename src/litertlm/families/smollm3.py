@@ -1,4 +1,4 @@
-"""SmolLM3: Llama where some layers have no positions (NoPE), and optional windows.
+"""SmolLM3 3B: Llama where some layers have no positions (NoPE), and optional windows.
 
 Side by side with transformers/models/smollm3/modeling_smollm3.py; same tensor names.
 """
