@@ -10,7 +10,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from tiny import stateful
-from tiny.tokenizer import tokenizer_json
+from tiny.tokenizer import EOS, tokenizer_json
 
 PROMPTS = (
     "What is the capital of the valley? The river",
@@ -53,5 +53,6 @@ def expected(prompt: str) -> list[str]:
         logits = stateful.reference_logits(np.array(ids, np.int32))[-1]
         first, second = np.sort(logits)[:-3:-1]
         assert first - second > 1e-3, "change the prompt"
+        assert logits.argmax() != EOS, "change the prompt"
         ids.append(int(logits.argmax()))
     return [tokenizer.decode([i], skip_special_tokens=False) for i in ids[start:]]

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from litert_lm_builder.runtime.proto import llm_metadata_pb2
 from numpy.typing import NDArray
 
 from litertlm.bundle import metadata
@@ -29,7 +30,7 @@ from litertlm.graph.verify import verify
 from litertlm.quantize import RECIPES, apply
 from litertlm.services.verify.stub import write_bundle
 from litertlm.tflite import plan as plan_tflite
-from tiny.tokenizer import VOCAB_SIZE, tokenizer_json
+from tiny.tokenizer import EOS, VOCAB_SIZE, tokenizer_json
 
 Array = NDArray[np.float32]
 
@@ -161,7 +162,7 @@ def model(shapes: str, *, cache: int, prefill: tuple[int, ...]) -> Model:
 def write_stateful_bundle(
     target: Path, shapes: str, *, cache: int, prefill: tuple[int, ...], recipe: str = "none"
 ) -> Path:
-    """Write the bundle, without a template and without stop tokens."""
+    """Write the bundle, without a template."""
     built = model(shapes, cache=cache, prefill=prefill)
     layout = plan_tflite(
         built, apply(built, RECIPES[recipe]), cache_length=cache, description="stateful"
@@ -170,8 +171,11 @@ def write_stateful_bundle(
     executor = metadata.executor_metadata(
         STATES, cache_length=cache if shapes == "static" else None, max_context=MAX_CONTEXT
     )
+    llm = llm_metadata_pb2.LlmMetadata(max_num_tokens=cache)
+    llm.llm_model_type.generic_model.SetInParent()
+    llm.stop_tokens.add().token_ids.ids.append(EOS)  # the runtime wants one
     contents = {
-        LLM_METADATA: metadata.plain_llm_metadata(cache),
+        LLM_METADATA: bytes(llm.SerializeToString(deterministic=True)),
         EXECUTOR_METADATA: executor,
         kind: tokenizer,
     }

@@ -21,6 +21,7 @@ from litertlm.graph.ops.operation import (
     at_least,
     emit,
     ints,
+    shared,
     want,
 )
 from litertlm.graph.ops.shape import divided_up, pad, reshape
@@ -39,8 +40,8 @@ def conv_2d(
     dilation: Pair = (1, 1),
 ) -> Tensor:
     """x [N, H, W, I] with weight [O, h, w, I] and bias [O]: [N, H', W', O]."""
-    inputs = (x, weight) if bias is None else (x, weight, bias)
-    return emit(CONV_2D, *inputs, stride=stride, padding=padding, dilation=dilation)
+    bias = bias or _no_bias(weight, 0)
+    return emit(CONV_2D, x, weight, bias, stride=stride, padding=padding, dilation=dilation)
 
 
 def depthwise_conv_2d(
@@ -54,8 +55,17 @@ def depthwise_conv_2d(
 ) -> Tensor:
     """Each channel of x [N, H, W, C] with its own filters, weight [1, h, w, C*m]:
     [N, H', W', C*m]."""
-    inputs = (x, weight) if bias is None else (x, weight, bias)
-    return emit(DEPTHWISE_CONV_2D, *inputs, stride=stride, padding=padding, dilation=dilation)
+    bias = bias or _no_bias(weight, 3)
+    return emit(
+        DEPTHWISE_CONV_2D, x, weight, bias, stride=stride, padding=padding, dilation=dilation
+    )
+
+
+def _no_bias(weight: Tensor, axis: int) -> Tensor:
+    """Zeros: the kernels of TFLite take a convolution without a bias, and fail or crash."""
+    size = weight.shape[axis]
+    assert isinstance(size, int)
+    return shared(weight, f"zeros{size}", np.zeros(size, np.float32))
 
 
 def conv_1d(
