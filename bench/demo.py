@@ -1,4 +1,4 @@
-"""The demo model's bundles."""
+"""Bundles of the demo model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def convert(recipe: str, folder: Path) -> Path:
-    """The bundle of a recipe, below `folder`, where the checkpoint stays too."""
+    """Convert the demo model with a recipe in `folder`, and keep the checkpoint there."""
     command = [
         sys.executable, "-m", "litertlm", "--models-dir", str(folder), "convert", "demo",
         "--quantize", recipe, "--output-dir", str(folder / recipe), "--json", "--quiet",

@@ -1,4 +1,4 @@
-"""Tokens per second of a bundle in the runtime, by the runtime's own clock."""
+"""Tokens per second of a bundle, as measured by the runtime."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 ANSWER_TOKENS = 64
 
-# A process of its own per measurement: loading, prefill of a prompt, decode.
+# Run in a separate process for each measurement: load, prefill, decode.
 _PROGRAM = f"""
 import sys
 import litert_lm

@@ -1,10 +1,10 @@
-"""Building, checking and encoding the graph, without any weight: the fixed cost of a conversion.
+"""Building, checking and encoding the graph without weights: the fixed cost of a conversion.
 
     python bench/graph.py [SIZE...]
 
-Prints, in milliseconds of this process's CPU time (best of five), what it takes from the open
-checkpoint to the finished flatbuffer, for dynamic shapes and for the seven static signatures;
-then the time of one TFLite Tensor table in our encoder and in the package `flatbuffers`.
+Prints milliseconds of CPU time (best of five) from the open checkpoint to the finished flatbuffer,
+for dynamic shapes and for the seven static signatures; then the time to write one TFLite Tensor
+table with our encoder and with the package `flatbuffers`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ COLLECT_AFTER = 100_000  # objects, as in a conversion (litertlm/__main__.py)
 
 
 def best(work: Callable[[], object]) -> float:
-    """The least CPU time of five runs, in milliseconds."""
+    """The minimum CPU time of five runs, in milliseconds."""
     times = []
     for _ in range(5):
         started = time.process_time()
@@ -48,7 +48,7 @@ def best(work: Callable[[], object]) -> float:
 
 
 def graph(checkpoint: Checkpoint, shapes: str) -> int:
-    """Everything between the headers and the first weight; bytes of the flatbuffer."""
+    """All work between reading the headers and the first weight; returns the flatbuffer."""
     options = ConvertOptions(shapes=shapes)
     model = identify(checkpoint.config).build(checkpoint, signatures(options))
     encoding_of = apply(model, RECIPES[options.recipe])
@@ -65,7 +65,7 @@ def ours() -> None:
 
 
 def package() -> None:
-    """The same tables with the package `flatbuffers`, as its generated code makes them."""
+    """The same tables with the package `flatbuffers`, as generated code does it."""
     b = flatbuffers.Builder(1 << 20)
     for i in range(TABLES):
         name = b.CreateString(f"t{i}")

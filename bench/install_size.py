@@ -1,4 +1,4 @@
-"""Print the size on disk of the environment that the launcher makes, and its biggest parts.
+"""Print the size on disk of the launcher's environment, and its largest packages.
 
 python bench/install_size.py [VENV]
 """
@@ -13,7 +13,7 @@ SHOWN = 12
 
 
 def size_mb(path: Path) -> float:
-    """Megabytes (10^6 bytes) of disk blocks of the files below `path`; links are not followed."""
+    """Disk usage of the files below `path` in MB (10^6 bytes), without following links."""
     files = [path] if path.is_file() else path.rglob("*")
     return sum(file.lstat().st_blocks * 512 for file in files) / 1e6
 

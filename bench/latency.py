@@ -1,13 +1,13 @@
-"""What a user of a chat waits for, seen from the other side of its terminal.
+"""Latency of a chat, measured at the other end of its terminal.
 
     python bench/latency.py [--rounds 20]
 
-Three times, on the demo model with everything on disk, in a pseudo-terminal:
-- from the start of the process to the first thing that is visible;
-- from there to a prompt line that takes keys;
-- from the moment the runtime hands over the first piece of an answer (in its own thread, before
-  any Python of the program has seen it) to the moment its first character can be read from the
-  terminal. Both are `time.monotonic`, which is one clock for all processes. The limit is 50 ms.
+Measures three times in a pseudo-terminal, with the demo model on disk:
+- from the start of the process to the first visible output;
+- from the start of the process to a prompt that accepts input;
+- from the moment the runtime delivers the first piece of an answer (in its own thread, before the
+  program's Python code sees it) until its first character can be read from the terminal. Both are
+  `time.monotonic`, which is the same clock in all processes. The limit is 50 ms.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ QUESTIONS = (
     "What is 2+2?",
     "Write a poem about the sea.",
 )
-READY = b"\x1b[?2004h"  # bracketed paste is switched on: the prompt line takes keys
+READY = b"\x1b[?2004h"  # bracketed paste is enabled: the prompt accepts input
 WHERE_IS_THE_CURSOR = b"\x1b[6n"
 DELIVERIES = "BENCH_DELIVERIES"  # file descriptor that the child writes delivery times to
 
 
-class Watched:
-    """A program on a terminal, and when it wrote what."""
+class TimedProgram:
+    """A program on a pseudo-terminal, with the time of each of its outputs."""
 
     def __init__(self, command: list[str], variables: dict[str, str]) -> None:
         self._deliveries, deliveries = os.pipe()
@@ -49,23 +49,23 @@ class Watched:
         self.chunks: list[tuple[float, bytes]] = []
 
     def wait(self, condition: Callable[[], bool]) -> None:
-        """Read until `condition` holds, or nothing has come for a long time."""
+        """Read until `condition` is true; fail after 60 seconds without output."""
         while not condition():
             ready, _, _ = select.select([self._terminal], [], [], 60)
             now = time.monotonic()
             data = os.read(self._terminal, 65536) if ready else b""
             if not data:
-                raise SystemExit("The program went quiet.")
+                raise SystemExit("The program printed nothing for 60 seconds.")
             self.chunks.append((now, data))
             if WHERE_IS_THE_CURSOR in data:
                 os.write(self._terminal, b"\x1b[1;1R")
 
     def shown(self, since: int = 0) -> bytes:
-        """What came, from a chunk on."""
+        """The output, starting with chunk number `since`."""
         return b"".join(data for _, data in self.chunks[since:])
 
     def ask(self, question: str) -> float:
-        """Milliseconds from the first delivery of an answer to its first character here."""
+        """Milliseconds from the delivery of an answer's first piece until it can be read here."""
         mark = len(self.chunks)
         os.write(self._terminal, question.encode() + b"\r")
         self.wait(lambda: READY in self.shown(mark))
@@ -83,7 +83,7 @@ class Watched:
         return (seen - delivered) * 1000
 
     def end(self) -> None:
-        """Leave the program."""
+        """Kill the program."""
         os.kill(self.pid, 9)
         os.waitpid(self.pid, 0)
         os.close(self._terminal)
@@ -95,7 +95,7 @@ class Watched:
 
 
 def child() -> None:
-    """Be the program, and tell when the runtime delivers."""
+    """Run the program, and report when the runtime delivers pieces of an answer."""
     import queue
     from types import SimpleNamespace
 
@@ -103,7 +103,7 @@ def child() -> None:
 
     descriptor = int(os.environ[DELIVERIES])
 
-    class Told(queue.Queue):  # type: ignore[type-arg]
+    class ReportingQueue(queue.Queue):  # type: ignore[type-arg]
         def put(self, item: object, *more: object) -> None:
             now = time.monotonic()
             if isinstance(item, tuple):
@@ -111,7 +111,7 @@ def child() -> None:
                 os.write(descriptor, f"{now} {text}\n".encode())
             super().put(item)
 
-    session.queue = SimpleNamespace(Queue=Told)
+    session.queue = SimpleNamespace(Queue=ReportingQueue)
     from litertlm.__main__ import run
 
     sys.exit(run())
@@ -141,25 +141,27 @@ def main() -> int:
         chat = ["run", "demo", "--no-history", "--max-tokens", "12"]
         floor, visible, usable, first = [], [], [], []
         for number in range(rounds + 1):
-            plain = Watched([sys.executable, "-c", "print(1)"], variables)
+            plain = TimedProgram([sys.executable, "-c", "print(1)"], variables)
             plain.wait(lambda: bool(plain.chunks))  # noqa: B023
             plain.end()
-            watched = Watched([*program, *chat], variables)
-            watched.wait(lambda: READY in watched.shown())  # noqa: B023
-            watched.end()
-            if number:  # the first makes the runtime's cache
+            program_run = TimedProgram([*program, *chat], variables)
+            program_run.wait(lambda: READY in program_run.shown())  # noqa: B023
+            program_run.end()
+            if number:  # the first run creates the runtime's cache
                 floor.append((plain.chunks[0][0] - plain.began) * 1000)
-                visible.append((watched.chunks[0][0] - watched.began) * 1000)
-                usable.append((watched.chunks[-1][0] - watched.began) * 1000)
-        watched = Watched([sys.executable, __file__, *chat], {**variables, "BENCH_CHILD": "1"})
-        watched.wait(lambda: READY in watched.shown())
+                visible.append((program_run.chunks[0][0] - program_run.began) * 1000)
+                usable.append((program_run.chunks[-1][0] - program_run.began) * 1000)
+        program_run = TimedProgram(
+            [sys.executable, __file__, *chat], {**variables, "BENCH_CHILD": "1"}
+        )
+        program_run.wait(lambda: READY in program_run.shown())
         for number in range(rounds):
-            first.append(watched.ask(QUESTIONS[number % len(QUESTIONS)]))
-        watched.end()
-    print("| from | to | median ms | least | most |\n|---|---|---|---|---|")
+            first.append(program_run.ask(QUESTIONS[number % len(QUESTIONS)]))
+        program_run.end()
+    print("| from | to | median ms | min | max |\n|---|---|---|---|---|")
     print(f"| start of `python -c 'print(1)'` | its output | {milliseconds(floor)} |")
-    print(f"| start | first words visible | {milliseconds(visible)} |")
-    print(f"| start | prompt line | {milliseconds(usable)} |")
+    print(f"| start | first output visible | {milliseconds(visible)} |")
+    print(f"| start | prompt | {milliseconds(usable)} |")
     print(f"| delivery by the runtime | first character visible | {milliseconds(first)} |")
     return int(max(first) > LIMIT_MS)
 

@@ -1,4 +1,4 @@
-"""Run a program and watch its memory from outside (Linux, /proc)."""
+"""Run a program and sample its memory (Linux, /proc)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ INTERVAL = 0.005
 
 @dataclass(frozen=True)
 class Measured:
-    """A finished program: wall seconds, peak bytes, and what it printed."""
+    """Result of a program: wall time in seconds, peak memory in bytes, output."""
 
     seconds: float
     anonymous: int
@@ -24,11 +24,11 @@ class Measured:
 def run_measured(
     command: Sequence[str], environment: Mapping[str, str], *, watched: bool
 ) -> Measured:
-    """Run to the end; fails if the program does.
+    """Run a program to its end; raises if it fails.
 
     Args:
-        watched: sample RssAnon and VmHWM every 5 ms, which takes time from the program; without
-            it, the bytes are 0.
+        watched: sample RssAnon and VmHWM every 5 ms, which slows down the program; otherwise
+            the memory is reported as 0.
     """
     started = time.perf_counter()
     process = subprocess.Popen(

@@ -1,10 +1,10 @@
-"""Whole-process time of one answer, beside Google's own `litert-lm run` on the same bundle.
+"""Time of one answer as a complete process, compared with `litert-lm run` on the same bundle.
 
     python bench/oneshot.py [--peer PATH/TO/litert-lm] [--rounds 15]
 
-Both programs run in turn, in one run, on the demo model with everything on disk, with the same
-prompt and their own defaults. Without `--peer`, litert-lm 0.18.1 is installed into a virtual
-environment of its own first (peers.py).
+Both programs run alternately, with the demo model on disk, the same prompt and their own defaults.
+Without `--peer`, litert-lm 0.18.1 is installed into a separate virtual environment first
+(peers.py).
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ def main() -> None:
         for number in range(arguments.rounds + 1):
             for name, command in programs.items():
                 taken = run(command, variables)
-                # The first run of each makes its cache.
+                # The first run of each program creates its cache.
                 if number:
                     seconds[name].append(taken)
     report(seconds)
 
 
 def run(command: list[str], variables: dict[str, str]) -> float:
-    """Seconds of a whole process that answers right."""
+    """Run a program to its end, check its answer, and return the seconds."""
     began = time.perf_counter()
     done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
     taken = time.perf_counter() - began

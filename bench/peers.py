@@ -1,4 +1,4 @@
-"""Other programs at the same work, each in a virtual environment of its own."""
+"""Other programs to compare with, each in its own virtual environment."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 
 ENVIRONMENTS = Path(__file__).resolve().parent.parent / ".venv-peers"
 
-# 0.10.0 cannot be imported without TensorFlow. torch is pinned so that a CPU build is taken
-# where one is offered.
+# 0.10.0 cannot be imported without TensorFlow. torch is pinned so that a CPU build is used if one
+# is available.
 LITERT_TORCH = ("litert-torch==0.9.4", "torch==2.13.0", "transformers==5.14.1")
 
 
 def environment(name: str, *packages: str) -> Path:
-    """The Python of a virtual environment that has `packages`."""
+    """The Python of a virtual environment with `packages` installed."""
     folder = ENVIRONMENTS / name
     python = folder / "bin" / "python"
     if not (folder / "made").exists():
@@ -27,12 +27,12 @@ def environment(name: str, *packages: str) -> Path:
     return python
 
 
-# Builds llama.cpp, for minutes; it needs a C++ compiler.
+# Compiles llama.cpp, which takes minutes and needs a C++ compiler.
 LLAMA_CPP = ("llama-cpp-python==0.3.16",)
 
 
 def litert_torch(checkpoint: Path, output: Path) -> float:
-    """Seconds of `litert-torch export_hf` at our default parameters, whole process."""
+    """Seconds of `litert-torch export_hf` with our default parameters, as a complete process."""
     python = environment("litert-torch", *LITERT_TORCH)
     output.mkdir(parents=True)
     command = [
@@ -50,7 +50,7 @@ def litert_torch(checkpoint: Path, output: Path) -> float:
 
 
 def llama_cpp(script: str, *arguments: str) -> str:
-    """What a program that imports `llama_cpp` prints."""
+    """The output of a Python program that imports `llama_cpp`."""
     python = environment("llama.cpp", *LLAMA_CPP)
     command = [str(python), "-c", script, *arguments]
     return subprocess.run(

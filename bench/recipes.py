@@ -1,11 +1,11 @@
-"""Every recipe on the demo model: size, speed through the runtime, and distance from float32.
+"""All recipes on the demo model: size, speed in the runtime, and difference from float32.
 
     python bench/recipes.py [--rounds 3]
 
 Downloads the demo model, converts it with each recipe into a temporary folder, and prints one
-table. Speeds are the best of the rounds, which the recipes take in turns; ratios to
-`dynamic_int8` stand beside them. Distance is that of `verify`: the bundle's logits in the LiteRT
-interpreter against float32 logits of the checkpoint on 240 tokens of prose.
+table. Speeds are the best of several interleaved rounds, with the ratio to `dynamic_int8`. The
+difference is measured as in `verify`: the bundle's logits in the LiteRT interpreter, compared with
+float32 logits of the checkpoint on 240 tokens of prose.
 """
 
 from __future__ import annotations

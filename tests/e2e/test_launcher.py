@@ -122,7 +122,7 @@ def test_no_suitable_python(clone: Path, tmp_path: Path) -> None:
     path = only_with(tmp_path / "tools", old)
     code, out, err = run(clone / "litert-lm-cli", "list", cwd=tmp_path, PATH=path)
     assert (code, out) == (1, "")
-    assert "✗ No Python from 3.10 to 3.13 was found.\n\nFound: Python 3.9.1." in err
+    assert "✗ Python 3.10 to 3.13 is required.\n\nFound: Python 3.9.1." in err
     assert not os.path.lexists(clone / ".venv.lock")
 
 
@@ -130,7 +130,7 @@ def test_python_without_venv(clone: Path, tmp_path: Path) -> None:
     path = only_with(tmp_path / "tools", "case $2 in *ensurepip*) exit 1 ;; esac")
     code, out, err = run(clone / "litert-lm-cli", "list", cwd=tmp_path, PATH=path)
     assert (code, out) == (1, "")
-    assert "✗ python3 has no module venv." in err
+    assert "✗ python3 does not have the venv module." in err
     assert "apt install python3-venv" in err
 
 
@@ -146,5 +146,5 @@ def test_a_package_registry_that_cannot_be_reached(clone: Path, tmp_path: Path) 
         UV_NO_CACHE="1",
     )
     assert (code, out) == (1, "")
-    assert "✗ The environment could not be set up.\n\nThe whole log is in" in err
+    assert "✗ Could not set up the environment.\n\nThe complete log is in" in err
     assert not (clone / ".venv" / "made-from").exists()
