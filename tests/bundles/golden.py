@@ -15,9 +15,8 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from litertlm.services.convert.convert import ConvertOptions, plan_conversion, write_plan
-from litertlm.store.files import hash_in_background
-from recorder import Recorder
+from converted import write_bundle
+from litertlm.services.convert.convert import ConvertOptions
 from tiny import MODELS, write_checkpoint
 from tiny.adapter import ADAPTERS, write_adapter
 from tiny.gguf_file import GGUF_CASES, write_gguf
@@ -84,10 +83,7 @@ def convert_and_hash(
         recipe=recipe, shapes=shapes, kv_cache_max_len=cache, prefill_lengths=prefill
     )
     with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "model.litertlm"
-        target.touch()
-        with hash_in_background(target) as file:
-            write_plan(plan_conversion(source, options, base=base), target, file, Recorder())
+        target = write_bundle(source, Path(folder) / "model.litertlm", options, base=base)
         return hashlib.sha256(target.read_bytes()).hexdigest()
 
 

@@ -8,23 +8,15 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
+from converted import write_bundle
 from litertlm.bundle_format.constants import TFLITE_MODEL
 from litertlm.bundle_format.header import read_header
-from litertlm.services.convert.convert import ConvertOptions, convert
-from recorder import Recorder
-from tiny import TinyModel, write_checkpoint
+from litertlm.services.convert.convert import ConvertOptions
+from tiny import MODELS, write_checkpoint
 
 CACHE = 96  # tokens; longer than the texts of the goldens
 PREFILL = (8, 32)  # lengths of static prefill signatures
 MASKED = np.float32(-0.7 * np.finfo(np.float32).max)  # what the LiteRT-LM runtime writes
-
-
-def convert_tiny(
-    model: TinyModel, folder: Path, recipe: str = "none", shapes: str = "dynamic"
-) -> Path:
-    """Write the checkpoint of `model` below `folder`, convert it, and return the bundle."""
-    source = write_checkpoint(model, folder / "checkpoint", chat_template=None)
-    return convert_folder(source, recipe, shapes)
 
 
 def convert_folder(
@@ -34,9 +26,31 @@ def convert_folder(
     options = ConvertOptions(
         recipe=recipe, shapes=shapes, kv_cache_max_len=CACHE, prefill_lengths=PREFILL
     )
-    target = source.with_suffix(".litertlm")
-    convert(source, target, options, progress=Recorder(), base=base)
-    return target
+    target = source.with_name(f"{source.name}-{recipe}-{shapes}.litertlm")
+    return write_bundle(source, target, options, base=base)
+
+
+class TinyBundles:
+    """The tiny checkpoints and their bundles, each made once.
+
+    Args:
+        folder: where they are kept; tests only read them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def checkpoint(self, name: str) -> Path:
+        """The checkpoint folder of one of tiny.MODELS, without a chat template."""
+        folder = self._folder / name / "checkpoint"
+        if not folder.exists():
+            write_checkpoint(MODELS[name], folder, chat_template=None)
+        return folder
+
+    def bundle(self, name: str, recipe: str = "none", shapes: str = "dynamic") -> Path:
+        """The bundle of one of tiny.MODELS."""
+        path = self._folder / name / f"checkpoint-{recipe}-{shapes}.litertlm"
+        return path if path.exists() else convert_folder(self.checkpoint(name), recipe, shapes)
 
 
 def tflite_model(bundle: Path) -> bytes:

@@ -8,7 +8,7 @@ import litert_lm
 import pytest
 from tokenizers import Tokenizer as HfTokenizer
 
-from parity.bundle import convert_tiny
+from parity.bundle import TinyBundles
 from parity.golden import GREEDY_PROMPT, Golden, load_golden
 from tiny import MODELS
 from tiny.tokenizer import EOS, IM_END
@@ -21,9 +21,12 @@ def quiet_runtime() -> None:
 
 @pytest.mark.parametrize("shapes", ["dynamic", "static"])
 @pytest.mark.parametrize("name", MODELS)
-def test_greedy_continuation_equals_transformers(name: str, shapes: str, tmp_path: Path) -> None:
-    bundle = convert_tiny(MODELS[name], tmp_path, "none", shapes)
-    expected = expected_pieces(load_golden(name), tmp_path / "checkpoint" / "tokenizer.json")
+def test_greedy_continuation_equals_transformers(
+    name: str, shapes: str, tiny_bundles: TinyBundles
+) -> None:
+    bundle = tiny_bundles.bundle(name, "none", shapes)
+    tokenizer = tiny_bundles.checkpoint(name) / "tokenizer.json"
+    expected = expected_pieces(load_golden(name), tokenizer)
     assert greedy_pieces(bundle, len(load_golden(name).greedy)) == expected
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parity.bundle import Decoder, convert_folder
+from parity.bundle import Decoder, TinyBundles, convert_folder
 from parity.golden import DECODED, LORA_FILE, LORA_PROMPT, golden_tokens
 from parity.test_logits import FLOAT_TOLERANCE
 from tiny import MODELS, write_checkpoint
@@ -22,16 +22,18 @@ def logits(adapter: TinyAdapter, bundle: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
-def test_adapter_gives_the_logits_of_peft(name: str, tmp_path: Path) -> None:
+def test_adapter_gives_the_logits_of_peft(
+    name: str, tiny_bundles: TinyBundles, tmp_path: Path
+) -> None:
     adapter = ADAPTERS[name]
-    base = write_checkpoint(MODELS[adapter.base], tmp_path / "base")
+    base = tiny_bundles.checkpoint(adapter.base)
     folder = write_adapter(adapter, tmp_path / "adapter", base)
     with np.load(LORA_FILE) as stored:
         want = stored[name]
     scale = np.abs(want).max()
     have = logits(adapter, convert_folder(folder, base=base))
     assert np.abs(have - want).max() <= FLOAT_TOLERANCE * scale
-    alone = logits(adapter, convert_folder(base))
+    alone = logits(adapter, tiny_bundles.bundle(adapter.base))
     assert np.abs(alone - want).max() > 100 * FLOAT_TOLERANCE * scale, "the adapter does nothing"
 
 

@@ -22,9 +22,9 @@ from litertlm.runtime.interpreter import MASKED, decode_logits
 from litertlm.services.verify.report import Check, judged
 
 TOKENS = 240
-# Largest mean KL divergence, in nats, that each recipe may have; models of 100 million
-# parameters, which suffer most, lie at a half to a third of these (docs/fidelity.md).
-LIMITS = {"none": 1e-4, "fp16": 1e-3, "int8": 0.02, "dynamic_int8": 0.04, "dynamic_int4": 1.0}
+# Largest mean KL divergence, in nats, that each recipe may have: about twice what the demo model
+# has (docs/fidelity.md); small models, such as that one, suffer most.
+LIMITS = {"none": 1e-6, "fp16": 2e-5, "int8": 0.008, "dynamic_int8": 0.02, "dynamic_int4": 0.5}
 _LIMIT = 0.1
 
 
