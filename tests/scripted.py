@@ -19,7 +19,7 @@ class ScriptedSession:
         self.given: list[str] = []
         self.cancelled = self.closed = False
 
-    held_tokens: int | None = None
+    cached_tokens: int | None = None
 
     def generate(self, text: str, attachments: Sequence[Attachment] = ()) -> Iterator[str]:
         assert not self.closed

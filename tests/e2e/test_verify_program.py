@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from litertlm.bundle import metadata
-from litertlm.bundle.prompt_config import prompting
+from litertlm.bundle.prompt_config import read_prompt_config
 from litertlm.bundle.rewrite import rewrite
 from litertlm.bundle_format.constants import LLM_METADATA, TFLITE_MODEL
 from litertlm.bundle_format.header import read_header, read_section
@@ -66,7 +66,7 @@ def test_a_changed_file_fails_with_code_9(home: Path) -> None:
 def test_wrong_prompts_are_found_and_repaired(home: Path) -> None:
     bundle = bundle_of(home)
     header = read_header(bundle)
-    own = prompting(open_checkpoint(home / "tiny"))
+    own = read_prompt_config(open_checkpoint(home / "tiny"))
     message = metadata.llm_metadata_pb2.LlmMetadata()
     message.ParseFromString(metadata.llm_metadata(own, max_num_tokens=777))
     message.stop_tokens[0].token_ids.ids[0] = 99

@@ -1,4 +1,4 @@
-"""A chat template as a bundle has it: what template.py makes of the checkpoint's own."""
+"""A chat template as it is stored in a bundle; template_adapter.py makes it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PLAIN_TEMPLATE = """\
 {%- endif -%}
 {%- endfor -%}
 """
-"""For a base model: the texts and nothing else."""
+"""For a base model: the texts of the messages and nothing else."""
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,15 @@ class AdaptedTemplate:
     Attributes:
         source: the Jinja text for the bundle.
         kind: `original`, `adapted` (same prompts as the checkpoint's own), `fallback` (the
-            family's plain one) or `none` (a base model: texts are passed on as they are).
-        reasons: why it is not the original, one sentence each.
-        prefix_stable: whether the checkpoint's own template is: whether each turn's text starts
-            with the text of the turn before and the answer. The bundle's always satisfies the
-            runtime.
-        end_of_turn: the text that ends an assistant's turn, without white space, or None.
-        renders_bos: whether prompts begin with the BOS token's text; the bundle's template
-            leaves it out and the start token stands for it.
-        supports_thinking, supports_tools: what the checkpoint's own template can do.
+            family's plain template) or `none` (a base model: the texts are the prompt).
+        reasons: why the original is not used, one sentence each.
+        prefix_stable: whether in the checkpoint's own template each turn's text starts with the
+            text of the previous turn and the answer. The bundle's template always meets the
+            runtime's requirement.
+        end_of_turn: the text that ends an assistant's turn, stripped of white space, or None.
+        renders_bos: whether prompts begin with the text of the BOS token; the bundle's template
+            omits it, because the runtime adds the start token.
+        supports_thinking, supports_tools: capabilities of the checkpoint's own template.
     """
 
     source: str

@@ -1,4 +1,4 @@
-"""What the families publish about prompts, for where a checkpoint does not say it itself.
+"""Prompt defaults of the families, for checkpoints that do not have their own.
 
 Sources of the sampling values: the `generation_config.json` or the model card of the family's
 instruction-tuned checkpoints on Hugging Face (docs/models.md lists them).
@@ -18,9 +18,8 @@ class Sampler:
     Attributes:
         kind: `greedy` or `top_p` (top-p after top-k, as the runtime does it).
         temperature, top_p: as in generation_config.json.
-        top_k: how many tokens are looked at.
-        source: where the values come from: `generation_config.json`, `family` or `transformers`
-            (its default, which is greedy).
+        top_k: the number of most probable tokens that may be chosen.
+        source: `generation_config.json`, `family` or `transformers` (its default, greedy).
     """
 
     kind: str
@@ -32,11 +31,11 @@ class Sampler:
 
 @dataclass(frozen=True)
 class FamilyPrompts:
-    """A family's prompt facts.
+    """Prompt defaults of a family.
 
     Attributes:
         model_type: field of the runtime's LlmModelType, which decides how it parses tool calls.
-        sampler: published sampling values, or None where none are.
+        sampler: published sampling values, or None.
         fallback: a plain chat template for minijinja, or None.
     """
 
@@ -46,9 +45,9 @@ class FamilyPrompts:
 
 
 def _turns(user: str, assistant: str, end: str, system: str | None = None) -> str:
-    """A template that writes each message between its role's header and `end`.
+    """A template that renders each message between its role's header and `end`.
 
-    Without a `system` header, a system message goes in front of the first user message.
+    Without a `system` header, a system message is put before the first user message.
     """
     text = (
         "{%- if message.content is string -%}{%- set text = message.content -%}"
@@ -114,7 +113,7 @@ FAMILIES = {
 
 
 def family_prompts(model_type: str, chat_template: str | None) -> FamilyPrompts:
-    """The facts of a family; `llama` covers several chat formats, told apart by their tokens."""
+    """The defaults of a family; `llama` has several chat formats, recognised by their tokens."""
     known = FAMILIES.get(model_type)
     if known is not None:
         return known

@@ -2,9 +2,9 @@
 
     render(source, messages, variables, add_generation_prompt=True, enable_thinking=False)
 
-`run` uses it for exact prompts: `source` is the bundle's `chat_template` (prompting.py,
+`run` uses it for exact prompts: `source` is the bundle's `chat_template` (prompt_config.py,
 `CHAT_TEMPLATE_KEY`), `variables` its special tokens (special_tokens.py). The environment is
-the one that transformers sets up (huggingface/transformers, utils/chat_template_utils.py):
+the one of transformers (huggingface/transformers, utils/chat_template_utils.py):
 sandboxed Jinja2 with trim_blocks, lstrip_blocks, loop controls, a tojson without HTML escapes,
 raise_exception, strftime_now and the generation tag.
 """
@@ -30,11 +30,11 @@ _REASONING_KEYS = ("reasoning_content", "thinking", "reasoning")
 
 
 class TemplateError(LiteRtLmError):
-    """A chat template that cannot be parsed, or that refuses a conversation."""
+    """A chat template that cannot be parsed, or that raises an error for a conversation."""
 
 
 class _Generation(Extension):
-    """The tag around an assistant's text; it marks tokens for training and renders its body."""
+    """The tag around an assistant's text: it marks tokens for training; its body is rendered."""
 
     tags = {"generation"}  # noqa: RUF012  (Jinja2 wants a plain set)
 
@@ -98,19 +98,19 @@ def render(
     add_generation_prompt: bool = True,
     **arguments: Any,
 ) -> str:
-    """The prompt text that `apply_chat_template(..., tokenize=False)` gives.
+    """The prompt text that `apply_chat_template(..., tokenize=False)` returns.
 
     Args:
         source: the checkpoint's chat template.
-        messages: `{"role": ..., "content": ...}`, contents as strings; also `tool_calls`,
-            `reasoning_content` and whatever else the template reads.
+        messages: `{"role": ..., "content": ...}`, contents as strings, with `tool_calls`,
+            `reasoning_content` and any other key that the template reads.
         variables: see `special_tokens.template_variables`.
         tools: JSON schemas of functions, or None.
-        add_generation_prompt: whether the text ends where the assistant's answer begins.
+        add_generation_prompt: whether the text ends with the header of the assistant's answer.
         arguments: more variables for the template, such as `enable_thinking`.
 
     Raises:
-        TemplateError: the template is not valid, or refuses this conversation.
+        TemplateError: the template is not valid, or raises an error for this conversation.
     """
     try:
         return _compiled(source).render(

@@ -8,7 +8,7 @@ from litert_lm_builder.runtime.proto import (
     sampler_params_pb2,
 )
 
-from litertlm.bundle.prompt_config import Prompting
+from litertlm.bundle.prompt_config import PromptConfig
 from litertlm.graph.state import LayerStates, Role, state_tensors
 
 THOUGHT_CHANNEL = "thought"
@@ -21,7 +21,7 @@ _STATE_TYPES = {
 }
 
 
-def llm_metadata(prompting: Prompting, *, max_num_tokens: int) -> bytes:
+def llm_metadata(prompting: PromptConfig, *, max_num_tokens: int) -> bytes:
     """LlmMetadata. `max_num_tokens` is the default context length."""
     message = llm_metadata_pb2.LlmMetadata()
     if prompting.start_token_id is not None:

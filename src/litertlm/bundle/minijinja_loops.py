@@ -1,4 +1,4 @@
-"""Loops that are left early, without `break` and `continue`, which minijinja lacks.
+"""Rewrite `break` and `continue`, which minijinja lacks, with flags.
 
     {% for x in xs %}A{% if c %}{% break %}{% endif %}B{% endfor %}
 
@@ -10,8 +10,10 @@ becomes, as a syntax tree,
     {% if not chat_loop_1.ended %}B{% endif %}
     {% endif %}{% endfor %}
 
-What follows the tag in its turn is not reached, and the turns after a `break` do nothing. An `if`
-opens no scope in either engine, so variables live as long as before.
+The statements after the tag are skipped, and iterations after a `break` do nothing. An `if` does
+not open a scope in either engine, so the scope of variables is unchanged. `whole` is set by an
+iteration that runs to its end. The names and the texts of errors are stored in bundles: changing
+one changes their bytes.
 """
 
 from __future__ import annotations
@@ -21,15 +23,15 @@ from collections.abc import Iterator, Sequence
 from jinja2 import nodes
 
 
-class LeftFromElsewhere(Exception):
-    """`break` or `continue` where this cannot follow it, such as in a macro; the text says so."""
+class UnsupportedLoopExit(Exception):
+    """`break` or `continue` that cannot be rewritten, such as in a macro; the text names it."""
 
 
 def without_loop_controls(tree: nodes.Template) -> nodes.Template:
-    """`tree`, changed in place.
+    """`tree`, modified in place.
 
     Raises:
-        LeftFromElsewhere: a loop that cannot be rewritten.
+        UnsupportedLoopExit: a loop that cannot be rewritten.
     """
     tree.body = _Rewriter().body(tree.body, None)
     return tree
@@ -40,12 +42,12 @@ class _Rewriter:
         self._loops = 0
 
     def body(self, statements: Sequence[nodes.Node], loop: str | None) -> list[nodes.Node]:
-        """Statements that are in the loop whose namespace is `loop`, or in none."""
+        """Rewrite statements inside of the loop whose namespace is `loop`, or outside of loops."""
         out: list[nodes.Node] = []
         for number, node in enumerate(statements):
             leaves = _leaves(node)
             if leaves and loop is None:
-                raise LeftFromElsewhere(f"a loop is left from elsewhere, line {node.lineno}")
+                raise UnsupportedLoopExit(f"a loop is left from elsewhere, line {node.lineno}")
             out += self._statement(node, loop)
             if leaves:
                 rest = self.body(statements[number + 1 :], loop)
@@ -77,28 +79,28 @@ class _Rewriter:
             node.body = self.body(node.body, None)
             return [node]
         if node.recursive:
-            raise LeftFromElsewhere(f"a recursive loop is left, line {node.lineno}")
+            raise UnsupportedLoopExit(f"a recursive loop is left, line {node.lineno}")
         self._loops += 1
         loop = f"chat_loop_{self._loops}"
         flags = [nodes.Keyword(name, nodes.Const(False)) for name in ("ended", "skipped", "whole")]
         made = nodes.Call(nodes.Name("namespace", "load"), [], flags, None, None)
         otherwise, node.else_ = node.else_, []
-        # Jinja2 takes `else` unless a turn came to its end.
-        turn = [*node.body, *([_set(loop, "whole", True)] if otherwise else [])]
-        turn = [_set(loop, "skipped", False), *self.body(turn, loop)]
-        node.body = [_unless(loop, ("ended",), turn)]
+        # Jinja2 renders `else` unless an iteration ran to its end.
+        iteration = [*node.body, *([_set(loop, "whole", True)] if otherwise else [])]
+        iteration = [_set(loop, "skipped", False), *self.body(iteration, loop)]
+        node.body = [_unless(loop, ("ended",), iteration)]
         last = [_unless(loop, ("whole",), otherwise)] if otherwise else []
         return [nodes.Assign(nodes.Name(loop, "store"), made), node, *last]
 
 
 def _leaves(node: nodes.Node) -> bool:
-    """Whether a statement may leave the loop that it is in."""
+    """Whether a statement contains `break` or `continue` of the loop that it is in."""
     return any(isinstance(found, nodes.Break | nodes.Continue) for found in _inside(node))
 
 
 def _inside(node: nodes.Node) -> Iterator[nodes.Node]:
     yield node
-    # What leaves an inner loop leaves only that one; its `else` is not in it.
+    # Those of an inner loop belong to that loop; its `else` does not.
     children = node.else_ if isinstance(node, nodes.For) else node.iter_child_nodes()
     for child in children:
         yield from _inside(child)

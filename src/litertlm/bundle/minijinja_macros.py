@@ -1,4 +1,4 @@
-"""Macros that print values in the runtime as Python prints them."""
+"""Macros that format values in the runtime as Python does."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PYTHON_TEXT = """\
 {%- endif -%}
 {%- endmacro -%}
 """
-"""`python_str` prints a value as Python's str does."""
+"""`python_str` formats a value as Python's str does."""
 
 PYTHON_JSON = """\
 {%- macro python_json(value, indent, comma, colon, sorted, level) -%}
@@ -58,4 +58,4 @@ PYTHON_JSON = """\
 {%- endif -%}
 {%- endmacro -%}
 """
-"""`python_json` prints JSON as `json.dumps` does; an indent of -1 is none."""
+"""`python_json` formats JSON as `json.dumps` does; an indent of -1 means none."""

@@ -1,7 +1,7 @@
 """Methods of Python's str and dict, as filters and tests of minijinja.
 
-Each function takes what is called and its arguments as printed expressions, atomic or in
-parentheses, and may repeat them.
+Each function takes the object and the arguments as source text, atomic or in parentheses, and may
+use them more than once.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-_Made = Callable[..., str]
+_Translation = Callable[..., str]
 
 
 def translated(name: str, value: str, arguments: Sequence[str]) -> str | None:
-    """`value.name(arguments)`, or None where minijinja has nothing that means the same."""
-    made = _METHODS.get((name, len(arguments)))
-    return None if made is None else made(value, *arguments)
+    """`value.name(arguments)`, or None if minijinja has no equivalent."""
+    translation = _METHODS.get((name, len(arguments)))
+    return None if translation is None else translation(value, *arguments)
 
 
 def filtered(value: str, name: str, *arguments: str) -> str:
@@ -24,9 +24,9 @@ def filtered(value: str, name: str, *arguments: str) -> str:
 
 
 def formatted(template: str, arguments: Sequence[str], named: dict[str, str]) -> list[str] | None:
-    """The parts of `template.format(...)`: printed arguments, and texts as `=text`.
+    """The parts of `template.format(...)`: source text of arguments, and literal texts as `=text`.
 
-    None where a field has a format or looks into its argument.
+    None if a field has a format specification or reads an attribute of its argument.
     """
     parts, place, number = [], 0, 0
     for field in re.finditer(r"\{\{|\}\}|\{([^{}]*)\}|[{}]", template):
@@ -51,7 +51,7 @@ def formatted(template: str, arguments: Sequence[str], named: dict[str, str]) ->
 
 
 def interpolated(template: str, arguments: Sequence[str]) -> list[str] | None:
-    """The parts of `template % arguments`, as `formatted`; None for other fields than `%s`."""
+    """The parts of `template % arguments`, as `formatted`; None for fields other than `%s`."""
     fields = [field for field in re.findall(r"%.?", template) if field != "%%"]
     if any(field != "%s" for field in fields) or len(fields) != len(arguments):
         return None
@@ -63,14 +63,14 @@ def interpolated(template: str, arguments: Sequence[str]) -> list[str] | None:
 
 
 def escaped(value: str) -> str:
-    """As Jinja2's filter `escape` (MarkupSafe); minijinja's own writes quotes otherwise."""
+    """As Jinja2's filter `escape` (MarkupSafe); minijinja's own escapes quotes differently."""
     for sign, entity in ("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("'", "&#39;"):
         value = filtered(value, "replace", f'"{sign}"', f'"{entity}"')
     return filtered(value, "replace", "'\"'", '"&#34;"')
 
 
 def _parts(value: str, *arguments: str) -> str:
-    # The filter of the runtime gives an iterator, which takes no negative index.
+    # The runtime's filter returns an iterator, which has no negative indices.
     return filtered(filtered(value, "split", *arguments), "list")
 
 
@@ -108,11 +108,11 @@ def _get(value: str, key: str, default: str = "none") -> str:
     return f"({value}[{key}] if {key} in {value} else {default})"
 
 
-def _same(name: str) -> _Made:
+def _same(name: str) -> _Translation:
     return lambda value, *arguments: filtered(value, name, *arguments)
 
 
-_METHODS: dict[tuple[str, int], _Made] = {
+_METHODS: dict[tuple[str, int], _Translation] = {
     ("strip", 0): _same("trim"),
     ("strip", 1): _same("trim"),
     **{(name, n): _same(name) for name in ("lstrip", "rstrip") for n in (0, 1)},

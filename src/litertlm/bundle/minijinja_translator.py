@@ -1,17 +1,17 @@
-"""Write a Jinja2 template anew in the part of the language that minijinja shares.
+"""Translate a Jinja2 template to the subset of the language that minijinja shares.
 
-The stock template is parsed by Jinja2 itself and its syntax tree is printed again, so white space
-control, adjacent literals and block trimming are settled before the runtime sees anything. On
-the way Python's methods become filters and tests, and tests whose meaning differs are spelt out.
+Jinja2 parses the template, and its syntax tree is written as source again: so white space control,
+adjacent literals and block trimming are resolved before the runtime gets the template. Calls of
+Python's methods become filters and tests, and tests whose meaning differs are written out.
 
-What the runtime does differently (litert-lm-api 0.18.1, measured with
+Differences of the runtime (litert-lm-api 0.18.1, measured with
 `Conversation.render_message_to_string`):
 - maps and strings have no methods;
-- `is none` is true for undefined values only, and null is neither defined-as-none nor printed
-  as Python prints it;
+- `is none` is true for undefined values only, and null is neither `none` nor formatted as Python
+  does it;
 - tojson takes no options, and there is no break or continue (minijinja_loops.py);
-- the source is edited by regular expressions first: anything that looks like a call of a string
-  method is rewritten, inside of text too, so such dots are written as escapes here.
+- the source is edited with regular expressions first: anything that looks like a call of a string
+  method is rewritten, inside of string literals too. So such dots are written as escapes here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from jinja2 import nodes
 
 from litertlm.bundle import minijinja_methods as methods
 from litertlm.bundle.jinja_literals import text_literal
-from litertlm.bundle.minijinja_loops import LeftFromElsewhere, without_loop_controls
+from litertlm.bundle.minijinja_loops import UnsupportedLoopExit, without_loop_controls
 
 _BINARY: dict[type[nodes.BinExpr], str] = {
     nodes.Add: "+",
@@ -46,21 +46,21 @@ _COMPARE = {
     "in": "in",
     "notin": "not in",
 }
-# Of Jinja2; the runtime has no more than those of the language.
+# Functions of Jinja2 that the runtime lacks.
 _MISSING = frozenset({"cycler", "joiner", "lipsum"})
 # Methods of Python's dict hide keys of the same name when an attribute is read.
 _DICT_METHODS = frozenset(dir(dict))
 
 
 class Untranslatable(Exception):
-    """A construct that minijinja has no counterpart for; the text names it."""
+    """A construct that has no equivalent in minijinja; the text names it."""
 
 
-class Printer:
-    """Prints a syntax tree as minijinja source.
+class Translator:
+    """Writes a syntax tree as minijinja source.
 
     Args:
-        python_text: print values that may be other than strings through `python_str`.
+        python_text: format values that may not be strings with `python_str`.
     """
 
     def __init__(self, *, python_text: bool) -> None:
@@ -68,13 +68,13 @@ class Printer:
         self.macros: set[str] = set()
 
     def template(self, tree: nodes.Template) -> str:
-        """The template's body, without the macros that it needs (see `macros`)."""
+        """The template's body; `macros` then names the macros that it needs."""
         try:
             return self._body(without_loop_controls(tree).body)
-        except LeftFromElsewhere as error:
+        except UnsupportedLoopExit as error:
             raise Untranslatable(str(error)) from error
 
-    # Statements: each is one or more tags that strip the white space around them.
+    # Statements: each becomes one or more tags that strip the white space around them.
 
     def _body(self, body: Sequence[nodes.Node]) -> str:
         return "".join(self._statement(node) for node in body)
@@ -94,7 +94,7 @@ class Printer:
                 if part.data:
                     out.append("{{- " + text_literal(part.data) + " -}}\n")
             else:
-                out.append("{{- " + self._printed(part) + " -}}\n")
+                out.append("{{- " + self._formatted(part) + " -}}\n")
         return "".join(out)
 
     def _do_if(self, node: nodes.If) -> str:
@@ -163,9 +163,9 @@ class Printer:
             return ", ".join(self._target(item) for item in node.items)
         raise Untranslatable(f"an assignment to {type(node).__name__}, line {node.lineno}")
 
-    # Expressions: what is not atomic comes in parentheses, so precedence never matters.
+    # Expressions: those that are not atomic are in parentheses, so precedence does not matter.
 
-    def _printed(self, node: nodes.Expr) -> str:
+    def _formatted(self, node: nodes.Expr) -> str:
         text = self._expr(node)
         if self._python_text and not _is_text(node):
             self.macros.add("text")
@@ -222,8 +222,8 @@ class Printer:
         return parts[0] if len(parts) == 1 else "(" + " and ".join(parts) + ")"
 
     def _concat(self, node: nodes.Concat) -> str:
-        # What `~` makes of other values than texts is not compared before the bundle is written:
-        # the package minijinja prints them as Python does, and the runtime does not.
+        # Operands of `~` that are not strings are not compared before the bundle is written: the
+        # package minijinja formats them as Python does, and the runtime does not.
         return "(" + " ~ ".join(self._text(part) for part in node.nodes) + ")"
 
     def _condexpr(self, node: nodes.CondExpr) -> str:
@@ -270,7 +270,7 @@ class Printer:
         except nodes.Impossible:
             raise Untranslatable(f"options of tojson, line {node.lineno}") from None
         indent = options.get("indent")
-        # Characters cannot be turned into numbers, which `ensure_ascii` asks for.
+        # `ensure_ascii` needs the code points of characters, which minijinja cannot give.
         if options.get("ensure_ascii") or not isinstance(indent, int | None) or len(given) > 4:
             raise Untranslatable(f"options of tojson, line {node.lineno}")
         comma, colon = options.get("separators") or (", " if indent is None else ",", ": ")
@@ -297,7 +297,7 @@ class Printer:
         return "(" + " ~ ".join(texts) + ")"
 
     def _text(self, node: nodes.Expr) -> str:
-        """A value as Python's str prints it."""
+        """A value as Python's str formats it."""
         if _is_text(node):
             return self._expr(node)
         self.macros.add("text")

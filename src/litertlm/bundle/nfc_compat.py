@@ -1,14 +1,14 @@
-"""The NFC of the tokenizers library, written for the runtime, whose Unicode tables are newer.
+"""The NFC of the tokenizers library, expressed for the runtime, whose Unicode tables are newer.
 
 The library's tables are those of Unicode 9 and do not change (its crate
-unicode-normalization-alignments keeps track of offsets, and has had no later version). To them
-every mark that came later is an ordinary character; the runtime (litert-lm-api 0.18.1) puts it in
-order with its neighbours and composes it. So `U+0EC8 U+0EBA` gives other token ids.
+unicode-normalization-alignments tracks offsets, and has no newer version). For them every mark that
+was added later is an ordinary character; the runtime (litert-lm-api 0.18.1) reorders it with its
+neighbours and composes it. So `U+0EC8 U+0EBA` gives different token ids.
 
-A sign that no table knows is put on both sides of each such mark before NFC, which then has
-nothing to order or compose there, and is taken away again afterwards. Where a text holds the sign
-itself it is doubled meanwhile, so that this is exact for every text. (One pattern that matches
-between two characters would do for all marks, but the library panics over empty matches.)
+Before NFC, a noncharacter is put on both sides of each such mark, so that nothing is reordered or
+composed there; after NFC it is removed. Where a text contains the noncharacter itself, that one is
+doubled in between, so that the result is exact for every text. (One pattern that matches between
+two characters would do for all marks, but the library panics on empty matches.)
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 _SIGN = "\U0010ffff"  # a noncharacter
 
-# What takes part in canonical ordering or composition and came with Unicode 10 to 17.
+# Characters of Unicode 10 to 17 that take part in canonical ordering or composition.
 _LATER = (
     (0x07FD, 0x07FD), (0x0897, 0x089F), (0x08CA, 0x08D3), (0x09FE, 0x09FE), (0x0C3C, 0x0C3C),
     (0x0D3B, 0x0D3C), (0x0EBA, 0x0EBA), (0x1715, 0x1715), (0x1ABF, 0x1ADD), (0x1AE0, 0x1AEB),
@@ -38,12 +38,12 @@ _LATER = (
 )  # fmt: skip
 
 LATER_MARKS = tuple(chr(code) for first, last in _LATER for code in range(first, last + 1))
-"""The characters that NFC must leave where they are."""
+"""The characters that NFC must not reorder or compose."""
 
 
-def with_older_nfc(normalizer: Any) -> Any:
-    """The `normalizer` of a tokenizer.json, with each NFC in it such that the runtime's result is
-    the library's; the same object where there is none."""
+def with_unicode9_nfc(normalizer: Any) -> Any:
+    """The `normalizer` of a tokenizer.json with each NFC replaced by one that gives the library's
+    result in the runtime; the same object if it has no NFC."""
     if not isinstance(normalizer, dict):
         return normalizer
     parts = [normalizer]

@@ -1,4 +1,4 @@
-"""The fixed set of conversations on which an adapted template is compared with the original."""
+"""The conversations with which an adapted template is compared with the original."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def system(text: str) -> Message:
 
 
 def tool_result(text: str) -> Message:
-    """What a tool returned."""
+    """A tool's result."""
     return {"role": "tool", "name": TOOL_NAME, "tool_call_id": CALL_ID, "content": text}
 
 
@@ -97,7 +97,7 @@ def tool_call(**arguments: Any) -> Mapping[str, Any]:
 
 
 def thinking(thought: str, answer: str) -> str:
-    """An answer with its thoughts in front, as the Qwen3 family writes it."""
+    """An answer after its thoughts, in the format of the Qwen3 family."""
     return f"<think>\n{thought}\n</think>\n\n{answer}"
 
 
@@ -113,7 +113,7 @@ def plain_conversations() -> list[Conversation]:
 
 
 def thinking_conversations() -> list[Conversation]:
-    """Thinking on, off and default, with histories that hold thoughts."""
+    """Thinking on, off and by default, with thoughts in the history."""
     verbatim = [
         user("One?"),
         assistant(thinking(THOUGHT, ANSWER)),
@@ -136,8 +136,8 @@ def thinking_conversations() -> list[Conversation]:
     return [Conversation(h, arguments=s) for h in histories for s in settings]
 
 
-def known_conversations(*, tools: bool) -> list[Conversation]:
-    """All of them; those with tools only if the template takes tools."""
+def probe_conversations(*, tools: bool) -> list[Conversation]:
+    """All of them; those with tools only if the template supports tools."""
     found = plain_conversations() + thinking_conversations()
     return found + tool_conversations() if tools else found
 

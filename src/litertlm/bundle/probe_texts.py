@@ -1,4 +1,4 @@
-"""The texts of `verify`: prose for the quality, and all kinds of texts for tokenizers."""
+"""The texts of `verify`: prose for the quality check, and varied texts for tokenizers."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ lamp, and try to imagine how much can be learned by someone who simply pays atte
 
 
 def texts(count: int, special_tokens: Sequence[str], seed: int = 20250309) -> list[str]:
-    """`count` different texts, the same ones for the same arguments; none holds U+2581 or a
-    surrogate (which no UTF-8 text can hold; broken ones are U+FFFD by then)."""
+    """`count` different texts, deterministic for the same arguments; none has U+2581 or a
+    surrogate (which UTF-8 cannot encode: broken ones have become U+FFFD)."""
     rng = random.Random(seed)
     found = [
         *TEXTS,

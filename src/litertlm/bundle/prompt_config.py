@@ -1,9 +1,9 @@
-"""What a bundle says about prompts: chat template, BOS, stop tokens, sampler, capabilities.
+"""The prompt configuration of a bundle: chat template, BOS, stop tokens, sampler, capabilities.
 
-`prompting(checkpoint)` is a pure function of the checkpoint; bundle/metadata.py writes the result
-into the LlmMetadata section. The checkpoint's own template goes, as it was, into the bundle's
-system metadata under `CHAT_TEMPLATE_KEY`, and the special tokens that it reads, as JSON, under
-`TEMPLATE_VARIABLES_KEY`: with these two, chat_template.render gives exact prompts.
+`read_prompt_config(checkpoint)` is a pure function of the checkpoint; bundle/metadata.py writes the
+result into the LlmMetadata section. The checkpoint's own template is stored unchanged in the
+bundle's system metadata under `CHAT_TEMPLATE_KEY`, and the special tokens that it reads, as JSON,
+under `TEMPLATE_VARIABLES_KEY`: with these two, hf_template.render gives exact prompts.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ THINKING_TAGS = ("<think>", "</think>")
 
 
 @dataclass(frozen=True)
-class Prompting:
-    """Everything but weights that decides what a model is asked and when it stops.
+class PromptConfig:
+    """Everything but the weights that determines prompts and the end of an answer.
 
     Attributes:
         template: the template that the runtime renders.
         original_template: the checkpoint's own, or None for a base model.
         template_variables: special tokens by the names that templates use, such as `bos_token`.
-        start_token_id: BOS that the runtime puts first, or None. A chat prompt gets it where the
-            checkpoint's template writes it, text without a template where the tokenizer adds it.
+        start_token_id: the BOS that the runtime adds, or None. With a chat template it is added
+            if the checkpoint's template renders it, else if the tokenizer adds it.
         stop_token_ids: ascending.
         sampler: defaults for sampling.
         model_type: field of the runtime's LlmModelType: `qwen3`, `gemma3`, `generic_model`, ...
-        thinking_tags: the texts around a thought, or None where the model does not think.
-        supports_tools: whether the template takes tool definitions.
+        thinking_tags: the texts around a thought, or None if the model does not think.
+        supports_tools: whether the template renders tool definitions.
     """
 
     template: AdaptedTemplate
@@ -56,12 +56,12 @@ class Prompting:
 
     @property
     def supports_thinking(self) -> bool:
-        """Whether thoughts come between tags that the runtime can tell from the answer."""
+        """Whether thoughts are between tags, so that the runtime can separate them."""
         return self.thinking_tags is not None
 
 
-def prompting(checkpoint: Checkpoint) -> Prompting:
-    """Read a checkpoint's prompting from its tokenizer, config and generation_config."""
+def read_prompt_config(checkpoint: Checkpoint) -> PromptConfig:
+    """Read the prompt configuration from a checkpoint's tokenizer, config and generation_config."""
     tokenizer = checkpoint.tokenizer
     family = family_prompts(str(checkpoint.config.get("model_type", "")), tokenizer.chat_template)
     template = NO_TEMPLATE
@@ -73,7 +73,7 @@ def prompting(checkpoint: Checkpoint) -> Prompting:
         template = adapt(tokenizer.chat_template, tokenizer.config, family.fallback)
     begins_with_bos = tokenizer.adds_bos if template.kind == "none" else template.renders_bos
     thinks = template.supports_thinking and THINKING_TAGS[1] in (tokenizer.chat_template or "")
-    return Prompting(
+    return PromptConfig(
         template=template,
         original_template=tokenizer.chat_template,
         template_variables=template_variables(tokenizer.config),
@@ -86,8 +86,8 @@ def prompting(checkpoint: Checkpoint) -> Prompting:
     )
 
 
-def system_items(prompts: Prompting) -> dict[str, str]:
-    """What a bundle's system metadata says of its prompts."""
+def system_items(prompts: PromptConfig) -> dict[str, str]:
+    """The entries of a bundle's system metadata about its prompts."""
     items = {
         TEMPLATE_KIND_KEY: prompts.template.kind,
         SAMPLER_SOURCE_KEY: prompts.sampler.source,
@@ -104,7 +104,7 @@ def stop_token_ids(checkpoint: Checkpoint, end_of_turn: str | None) -> tuple[int
     """The tokens that end an answer.
 
     Those of generation_config.json, config.json and the tokenizer, and the token that ends an
-    assistant's turn in the chat template. Texts that are no single token are left out.
+    assistant's turn in the chat template. Texts that are not a single token are omitted.
     """
     config = checkpoint.config
     text_config = config.get("text_config")
@@ -125,7 +125,7 @@ def stop_token_ids(checkpoint: Checkpoint, end_of_turn: str | None) -> tuple[int
 
 
 def token_id(tokenizer: Tokenizer, text: str) -> int | None:
-    """The id of an added token, or None where the tokenizer has no such token."""
+    """The id of an added token, or None if the tokenizer has no such token."""
     decoder = tokenizer.config.get("added_tokens_decoder")
     if isinstance(decoder, Mapping):
         for key, token in decoder.items():
@@ -141,8 +141,8 @@ def token_id(tokenizer: Tokenizer, text: str) -> int | None:
 def sampler(generation_config: Mapping[str, Any], family: Sampler | None) -> Sampler:
     """Sampling defaults: the checkpoint's, else its family's, else greedy as in transformers.
 
-    A generation_config.json that names sampling values without `do_sample` means them; one with
-    `do_sample` and without a value means transformers' own: temperature 1, top-k 50, top-p 1.
+    A generation_config.json with sampling values and without `do_sample` enables sampling. For
+    values that it does not have, those of transformers are used: temperature 1, top-k 50, top-p 1.
     """
     wanted = generation_config.get("do_sample")
     named = [generation_config.get(key) for key in ("temperature", "top_k", "top_p")]

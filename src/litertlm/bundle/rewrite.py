@@ -1,4 +1,4 @@
-"""Write a bundle anew with other sections and metadata, the model itself copied as it is."""
+"""Rewrite a bundle with other sections and metadata; the model is copied unchanged."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def rewrite(
 
     Args:
         source: a `.litertlm` file.
-        target: where to write; not `source`.
+        target: the new file; not `source`.
         contents: new contents of sections, by kind. A tokenizer of one kind replaces one of the
             other kind.
         system: the new system metadata.
 
     Raises:
-        DamagedBundle: `source` is not whole.
+        DamagedBundle: `source` cannot be read.
         OSError: the file cannot be written.
     """
     header = read_header(source)

@@ -1,7 +1,7 @@
-"""The runtime's template engine, as far as it can be had without loading a model.
+"""The runtime's template engine, without loading a model.
 
 The PyPI package `minijinja` is the same engine; the settings, filters and tests below are those
-that the runtime adds (litert-lm-api 0.18.1). tests/e2e compare it with the runtime itself.
+that the runtime adds (litert-lm-api 0.18.1). Tests in tests/e2e compare it with the runtime.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from datetime import datetime
 from typing import Any
 
 
-class Refused(Exception):
-    """The engine did not render; the text is its reason."""
+class RenderError(Exception):
+    """The engine reported an error; the text is its reason."""
 
 
 def compile_for_runtime(
     source: str, now: Callable[[], datetime]
 ) -> Callable[[Mapping[str, Any]], str]:
-    """A function from the runtime's template variables to the text, or `Refused`.
+    """A function from the runtime's template variables to the text; it raises `RenderError`.
 
     Raises:
-        Refused: the source is not valid for minijinja.
+        RenderError: the source is not valid for minijinja.
     """
     import minijinja
 
@@ -43,22 +43,22 @@ def compile_for_runtime(
     try:
         env.add_template("chat", source)
     except minijinja.TemplateError as error:
-        raise Refused(str(error)) from error
+        raise RenderError(str(error)) from error
 
     def render(variables: Mapping[str, Any]) -> str:
         try:
             return str(env.render_template("chat", **variables))
         except (minijinja.TemplateError, TypeError, ValueError, AttributeError) as error:
-            raise Refused(str(error)) from error
+            raise RenderError(str(error)) from error
 
     return render
 
 
 def _printed(value: Any) -> Any:
-    """What the runtime prints for a value, where the package prints it as Python does.
+    """The text that the runtime writes for a value; the package would format it as Python does.
 
-    None stands here for undefined values too, which print nothing; the runtime's `none` for a
-    null is nothing that transformers would print either.
+    None stands for undefined values too, for which nothing is written. For null the runtime writes
+    `none`, which never equals what transformers writes.
     """
     if value is None:
         return ""
@@ -72,7 +72,7 @@ def runtime_variables(
     *,
     add_generation_prompt: bool,
 ) -> dict[str, Any]:
-    """What the runtime passes to a template: contents as lists of parts, empty special tokens."""
+    """The variables that the runtime passes: contents as lists of parts, empty special tokens."""
     parts = []
     for message in messages:
         content = message.get("content")

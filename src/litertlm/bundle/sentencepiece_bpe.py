@@ -1,10 +1,10 @@
-"""An exact SentencePiece model of a byte-pair tokenizer.json that was made from one.
+"""An exact SentencePiece model of a byte-pair tokenizer.json that was converted from one.
 
-The runtime reads SentencePiece several times faster than tokenizer.json. Gemma's tokenizer.json
-is transformers' translation of a SentencePiece model, so the way back is exact where
-- spaces become U+2581 and nothing else is normalised, and bytes stand for unknown characters;
-- the merges are all pairs of pieces that make up a piece, in the order of the pieces' scores:
-  SentencePiece knows scores only, and merges whatever makes a piece;
+The runtime loads SentencePiece several times faster than tokenizer.json. Gemma's tokenizer.json
+is transformers' conversion of a SentencePiece model, and the reverse conversion is exact if
+- spaces become U+2581, nothing else is normalised, and unknown characters become bytes;
+- the merges are all pairs of pieces that form a piece, in the order of the pieces' scores:
+  SentencePiece has scores only, and merges every pair that forms a piece;
 - added tokens are matched in the text as they are: they become user-defined pieces.
 
 Message: `ModelProto` of google/sentencepiece, src/sentencepiece_model.proto.
@@ -29,18 +29,18 @@ _UNKNOWN_PIECE = "<unknown piece>"
 
 
 class NotSentencePiece(Exception):
-    """No SentencePiece model gives the same ids; the text says why."""
+    """No SentencePiece model gives the same ids; the text is the reason."""
 
 
 def sentencepiece_model(file: TokenizerFile) -> bytes:
     """The bytes of a `tokenizer.model` with the ids of this tokenizer.json.
 
     Raises:
-        NotSentencePiece: the two kinds of tokenizer cannot agree.
+        NotSentencePiece: no SentencePiece model gives the same ids.
     """
     _check_pipeline(file.outline)
-    if not file.is_usual:
-        raise NotSentencePiece("it is laid out in a way of its own")
+    if not file.has_usual_layout:
+        raise NotSentencePiece("its layout is not that of the tokenizers library")
     added = _added_tokens(file.outline.get("added_tokens") or ())
     vocabulary = {**file.vocabulary(), **added}
     pieces = [""] * len(vocabulary)
@@ -65,20 +65,20 @@ def _check_pipeline(outline: Mapping[str, Any]) -> None:
         and not model.get("ignore_merges")
     )
     if not plain:
-        raise NotSentencePiece("it is not byte-pair encoding with a fallback to bytes")
+        raise NotSentencePiece("it is not byte-pair encoding with byte fallback")
     space = {"String": " "}
     if outline.get("normalizer") != {"type": "Replace", "pattern": space, "content": SPACE}:
         raise NotSentencePiece("it normalises more than spaces")
     # After the normaliser there is no space left to split at.
     split = outline.get("pre_tokenizer")
     if split is not None and (split.get("type"), split.get("pattern")) != ("Split", space):
-        raise NotSentencePiece("it splits words before it merges")
+        raise NotSentencePiece("it splits words before merging")
 
 
 def _added_tokens(tokens: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     for token in tokens:
         if any(token.get(rule) for rule in ("normalized", "lstrip", "rstrip", "single_word")):
-            raise NotSentencePiece(f"the added token {token['content']!r} has rules of its own")
+            raise NotSentencePiece(f"the added token {token['content']!r} has matching rules")
     return {token["content"]: int(token["id"]) for token in tokens}
 
 
@@ -87,10 +87,10 @@ def _ranks(
     merges: Iterable[list[list[str]]],
     unmerged: AbstractSet[str],
 ) -> dict[str, int]:
-    """The rank of each piece that merging makes: that of its first merge.
+    """The rank of each piece that merging forms: that of its first merge.
 
-    One rank for all merges of a piece is enough where they lie together, and where SentencePiece
-    finds no further pair that makes up a piece. Pieces in `unmerged` are matched as they are.
+    One rank for all merges of a piece is enough if they are adjacent, and if SentencePiece finds
+    no other pair that forms a piece. Pieces in `unmerged` are matched as they are.
     """
     ranks: dict[str, int] = {}
     latest, pairs = "", 0
@@ -101,7 +101,7 @@ def _ranks(
                 pairs += 1
             elif piece not in unmerged:
                 if piece in ranks:
-                    raise NotSentencePiece(f"the merges of {piece!r} lie apart")
+                    raise NotSentencePiece(f"the merges of {piece!r} are not adjacent")
                 ranks[piece] = len(ranks)
                 latest = piece
                 pairs += 1
@@ -111,7 +111,7 @@ def _ranks(
                 if piece[:cut] in vocabulary and piece[cut:] in vocabulary:
                     pairs -= 1
     if pairs:
-        raise NotSentencePiece("some pairs that make up a token do not merge")
+        raise NotSentencePiece("some pairs that form a token do not merge")
     return ranks
 
 
@@ -120,7 +120,8 @@ def _serialize(pieces: Sequence[str], ranks: Mapping[str, int], added: Mapping[s
     for piece in pieces:
         kind = _USER_DEFINED if piece in added else _BYTE if piece in _BYTES else _NORMAL
         parts.append(_piece(piece, -ranks.get(piece, 0), kind))
-    # Text never needs the unknown piece, but there has to be one; put last, it takes no id.
+    # Text never needs the unknown piece, but SentencePiece requires one; as the last one it
+    # uses no id of the vocabulary.
     parts.append(_piece(_UNKNOWN_PIECE, 0, _UNKNOWN))
     trainer = bytes_field(
         2,
@@ -131,7 +132,7 @@ def _serialize(pieces: Sequence[str], ranks: Mapping[str, int], added: Mapping[s
         *(varint_field(field, -1) for field in (41, 42, 43)),
         bytes_field(45, _UNKNOWN_PIECE.encode()),
     )
-    # No prefix, spaces kept as they are and written as U+2581.
+    # No prefix; spaces are kept and become U+2581.
     normalizer = bytes_field(
         3, bytes_field(1, b"identity"), varint_field(3, 0), varint_field(4, 0), varint_field(5, 1)
     )
@@ -149,9 +150,9 @@ def _piece(text: str, score: int, kind: int) -> bytes:
 
 
 def match_control_pieces(model: bytes) -> bytes:
-    """A `tokenizer.model` that finds its control tokens in a text too.
+    """A `tokenizer.model` that also matches its control tokens in a text.
 
-    Prompts hold tokens such as `</s>` as text, and SentencePiece matches user-defined pieces only.
+    Prompts contain tokens such as `</s>`, and SentencePiece matches user-defined pieces only.
     """
     parts = []
     try:

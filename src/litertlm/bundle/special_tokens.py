@@ -1,4 +1,4 @@
-"""The special tokens of a tokenizer by the names that chat templates use."""
+"""The special tokens of a tokenizer, by the names that chat templates use."""
 
 from __future__ import annotations
 

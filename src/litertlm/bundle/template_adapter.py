@@ -1,17 +1,17 @@
 """Chat templates: from Hugging Face's Jinja to what the runtime's minijinja renders.
 
-`adapt` tries, in this order: the checkpoint's own template as it is; the same written anew for
-minijinja behind a prelude that normalises the messages (minijinja.py); the family's plain one.
-The first that gives the bytes of `apply_chat_template` on the conversations of conversations.py
-is kept, so nothing is trusted because of how it looks.
+`adapt` tries, in this order: the checkpoint's own template unchanged; a translation for minijinja
+with a prelude that normalises the messages (minijinja_translator.py); the family's plain template.
+The first one that gives the bytes of `apply_chat_template` for the conversations of
+probe_conversations.py is used.
 
-The runtime renders the whole history at every turn, demands that the text with the new message
-starts with the text without it, and feeds the model the rest. So a history that ends in an answer
-has to be the text that the model has seen by then: everything up to its end-of-turn token. Where
-the checkpoint's own template gives more (a line feed after that token, which would be lost) or
-less (Qwen3 shows an answer's thoughts only while it is the last message), the bundle's template
-renders such a history as if another message followed, and cuts that message off again. A prompt,
-which ends in a request, keeps its bytes.
+The runtime renders the complete history at every turn, requires that the text with the new message
+starts with the text without it, and prefills the rest. So a history that ends with an answer has to
+be the text that the model has processed by then: everything up to its end-of-turn token. If the
+checkpoint's own template renders more (a line feed after that token, which would be lost) or less
+(Qwen3 renders the thoughts of an answer only while it is the last message), the bundle's template
+renders such a history as if another message followed, and removes that message again. A prompt,
+which ends with a request, keeps its bytes.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from typing import Any
 import jinja2
 
 from litertlm.bundle import hf_template as reference
-from litertlm.bundle import probe_conversations as known
+from litertlm.bundle import probe_conversations as probe
 from litertlm.bundle.adapted_template import PLAIN_TEMPLATE, AdaptedTemplate
 from litertlm.bundle.jinja_literals import text_literal
 from litertlm.bundle.minijinja_macros import PYTHON_JSON, PYTHON_TEXT
-from litertlm.bundle.minijinja_translator import Printer, Untranslatable
+from litertlm.bundle.minijinja_translator import Translator, Untranslatable
 from litertlm.bundle.probe_conversations import Conversation
-from litertlm.bundle.runtime_jinja import Refused, compile_for_runtime, runtime_variables
+from litertlm.bundle.runtime_jinja import RenderError, compile_for_runtime, runtime_variables
 from litertlm.bundle.special_tokens import template_variables
 
 _NORMALISE = """\
@@ -95,47 +95,48 @@ def adapt(
     tokenizer_config: Mapping[str, Any],
     family_fallback: str | None = None,
 ) -> AdaptedTemplate:
-    """Make a template that the runtime renders to the bytes of `apply_chat_template`.
+    """A template that the runtime renders to the bytes of `apply_chat_template`.
 
     Args:
         chat_template: the checkpoint's own.
         tokenizer_config: tokenizer_config.json, for the special tokens.
-        family_fallback: a plain template for minijinja, used where nothing else gives the same
-            bytes; PLAIN_TEMPLATE where the family has none.
+        family_fallback: a plain template for minijinja, used if no other gives the same bytes;
+            None for PLAIN_TEMPLATE.
     """
     variables = template_variables(tokenizer_config)
     try:
-        own = _Own(chat_template, variables)
-        facts = _probe(own, _known_tokens(tokenizer_config))
+        original = _SourceTemplate(chat_template, variables)
+        traits = _traits(original, _known_tokens(tokenizer_config))
     except reference.TemplateError as error:
         reason = f"The checkpoint's template cannot be rendered: {error.why}"
         return _fallback(family_fallback, None, (reason,))
     reasons: list[str] = []
-    if not facts.runtime_stable:
+    if not traits.runtime_stable:
         reasons.append(_UNSTABLE)
-    elif not facts.ends_with_token:
+    elif not traits.ends_with_token:
         reasons.append(_LOSES_TEXT)
-    for kind, build in _candidates(chat_template, variables, facts):
+    for kind, build in _candidates(chat_template, variables, traits):
         try:
             source = build()
-            difference = _difference(source, own, facts, kind)
-        except (Untranslatable, Refused) as error:
+            difference = _difference(source, original, traits, kind)
+        except (Untranslatable, RenderError) as error:
             difference = str(error).split("\n", 1)[0]
         if difference is None:
             return AdaptedTemplate(
                 source,
                 "original" if kind == "original" else "adapted",
                 tuple(reasons),
-                prefix_stable=facts.prefix_stable,
-                end_of_turn=facts.end_of_turn,
-                renders_bos=facts.renders_bos,
-                supports_thinking=facts.supports_thinking,
-                supports_tools=facts.supports_tools,
+                prefix_stable=traits.prefix_stable,
+                end_of_turn=traits.end_of_turn,
+                renders_bos=traits.renders_bos,
+                supports_thinking=traits.supports_thinking,
+                supports_tools=traits.supports_tools,
             )
         reasons.append(f"{_NAMES[kind]}: {difference}")
-    return _fallback(family_fallback, facts, tuple(reasons))
+    return _fallback(family_fallback, traits, tuple(reasons))
 
 
+# These texts are stored in bundles (`template_reasons`): changing one changes their bytes.
 _UNSTABLE = (
     "The checkpoint's own template is not prefix-stable: a new message changes the text of an "
     "earlier answer."
@@ -154,7 +155,7 @@ _NAMES = {
 
 
 @dataclass(frozen=True)
-class _Facts:
+class _TemplateTraits:
     prefix_stable: bool
     runtime_stable: bool
     ends_with_token: bool
@@ -170,8 +171,8 @@ def _now() -> datetime:
     return datetime(2025, 3, 9, 12, 30)
 
 
-class _Own:
-    """The checkpoint's template under Jinja2."""
+class _SourceTemplate:
+    """The checkpoint's template, compiled with Jinja2."""
 
     def __init__(self, source: str, variables: Mapping[str, str]) -> None:
         self.bos = variables.get("bos_token", "")
@@ -182,12 +183,12 @@ class _Own:
             raise reference.TemplateError("Not valid Jinja.", why=str(error)) from error
 
     def writes_bos(self, chat: Conversation) -> bool:
-        """Whether the prompt begins with the variable `bos_token`, rather than with its text."""
+        """Whether the prompt begins with the variable `bos_token`, not with its literal text."""
         text = self.text(chat, prompt=True, bos_token=_MARK) if self.bos else None
         return text is not None and text.startswith(_MARK)
 
     def text(self, chat: Conversation, *, prompt: bool, **more: str) -> str | None:
-        """What the template gives, or None where it refuses the conversation."""
+        """The rendered text, or None if the template raises an error."""
         try:
             return self._compiled.render(
                 messages=list(chat.messages),
@@ -200,35 +201,37 @@ class _Own:
             return None
 
 
-def _probe(own: _Own, tokens: Iterable[str]) -> _Facts:
-    hello = Conversation([known.user("Hello")])
-    asked = own.text(hello, prompt=True)
+def _traits(original: _SourceTemplate, tokens: Iterable[str]) -> _TemplateTraits:
+    hello = Conversation([probe.user("Hello")])
+    asked = original.text(hello, prompt=True)
     if asked is None:
-        raise reference.TemplateError("Refuses.", why="it refuses a single user message")
+        raise reference.TemplateError(
+            "The chat template cannot be used.", why="it refuses a single user message"
+        )
     on, off = (
-        own.text(Conversation(hello.messages, None, {"enable_thinking": value}), prompt=True)
+        original.text(Conversation(hello.messages, None, {"enable_thinking": value}), prompt=True)
         for value in (True, False)
     )
-    with_tools = own.text(Conversation(hello.messages, known.TOOLS), prompt=True)
-    supports_tools = with_tools is not None and known.TOOL_NAME in with_tools
+    with_tools = original.text(Conversation(hello.messages, probe.TOOLS), prompt=True)
+    supports_tools = with_tools is not None and probe.TOOL_NAME in with_tools
     thinks = on != off or (on is not None and on.rstrip().endswith("<think>"))
-    chats = known.plain_conversations() + known.thinking_conversations()
+    chats = probe.plain_conversations() + probe.thinking_conversations()
     histories = [c for c in chats if len(c.messages) > 2]
     if supports_tools:
-        chats += known.tool_conversations()
-        histories += [c for c in known.tool_conversations() if len(c.messages) > 2]
-    end = _end_of_turn(own, tokens)
-    answered = own.text(
-        Conversation([*hello.messages, known.assistant(known.ANSWER)]), prompt=False
+        chats += probe.tool_conversations()
+        histories += [c for c in probe.tool_conversations() if len(c.messages) > 2]
+    end = _end_of_turn(original, tokens)
+    answered = original.text(
+        Conversation([*hello.messages, probe.assistant(probe.ANSWER)]), prompt=False
     )
-    return _Facts(
-        prefix_stable=all(_keeps_prompt(own, chat) for chat in histories),
+    return _TemplateTraits(
+        prefix_stable=all(_keeps_prompt(original, chat) for chat in histories),
         runtime_stable=all(
-            _is_prefix(lambda c, p: own.text(c, prompt=p), chat) for chat in histories
+            _is_prefix(lambda c, p: original.text(c, prompt=p), chat) for chat in histories
         ),
-        ends_with_token=end is not None and (answered or "").endswith(known.ANSWER + end),
+        ends_with_token=end is not None and (answered or "").endswith(probe.ANSWER + end),
         end_of_turn=end,
-        renders_bos=own.writes_bos(hello),
+        renders_bos=original.writes_bos(hello),
         supports_thinking=thinks,
         supports_tools=supports_tools,
         conversations=tuple(chats),
@@ -237,7 +240,7 @@ def _probe(own: _Own, tokens: Iterable[str]) -> _Facts:
 
 
 def _known_tokens(tokenizer_config: Mapping[str, Any]) -> set[str]:
-    """The texts of tokens that tokenizer_config.json names."""
+    """The texts of the tokens in tokenizer_config.json."""
     found = set(template_variables(tokenizer_config).values())
     added = tokenizer_config.get("added_tokens_decoder")
     entries = list(added.values()) if isinstance(added, Mapping) else []
@@ -251,13 +254,13 @@ def _known_tokens(tokenizer_config: Mapping[str, Any]) -> set[str]:
     return found
 
 
-def _end_of_turn(own: _Own, tokens: Iterable[str]) -> str | None:
-    """The token after an answer: one that the tokenizer names, else what is written like one."""
-    chat = [known.user("Hello"), known.assistant(known.ANSWER), known.user("Bye")]
-    text = own.text(Conversation(chat), prompt=True)
-    if text is None or known.ANSWER not in text:
+def _end_of_turn(original: _SourceTemplate, tokens: Iterable[str]) -> str | None:
+    """The token after an answer: one of `tokens`, else a text that looks like a token."""
+    chat = [probe.user("Hello"), probe.assistant(probe.ANSWER), probe.user("Bye")]
+    text = original.text(Conversation(chat), prompt=True)
+    if text is None or probe.ANSWER not in text:
         return None
-    rest = text.split(known.ANSWER, 1)[1].lstrip()
+    rest = text.split(probe.ANSWER, 1)[1].lstrip()
     named = [token for token in tokens if token and rest.startswith(token.strip())]
     if named:
         return max(named, key=len).strip()
@@ -266,7 +269,7 @@ def _end_of_turn(own: _Own, tokens: Iterable[str]) -> str | None:
 
 
 def _turns(chat: Conversation) -> Iterator[tuple[Conversation, Conversation]]:
-    """Each history that ends in an answer, and the conversation with what was said next."""
+    """Each history that ends with an answer, and the same with the next request."""
     for index, message in enumerate(chat.messages[:-1]):
         if message["role"] == "assistant":
             stop = index + 2
@@ -287,12 +290,12 @@ def _is_prefix(text: Callable[[Conversation, bool], str | None], chat: Conversat
     return True
 
 
-def _keeps_prompt(own: _Own, chat: Conversation) -> bool:
-    """Whether each turn's text starts with the turn before and the answer as it was given."""
+def _keeps_prompt(original: _SourceTemplate, chat: Conversation) -> bool:
+    """Whether each turn's text starts with the previous turn and the unchanged answer."""
     for before, after in _turns(chat):
         answer = before.messages[-1]
         asked = Conversation(before.messages[:-1], before.tools, before.arguments)
-        old, new = own.text(asked, prompt=True), own.text(after, prompt=True)
+        old, new = original.text(asked, prompt=True), original.text(after, prompt=True)
         if old is None or new is None or answer.get("tool_calls"):
             continue
         rest = new[len(old) :] if new.startswith(old) else ""
@@ -302,64 +305,66 @@ def _keeps_prompt(own: _Own, chat: Conversation) -> bool:
 
 
 def _candidates(
-    source: str, variables: Mapping[str, str], facts: _Facts
+    source: str, variables: Mapping[str, str], traits: _TemplateTraits
 ) -> Iterator[tuple[str, Callable[[], str]]]:
-    def written(stable: bool, text: bool) -> Callable[[], str]:
-        return lambda: _write(source, variables, facts, stable=stable, text=text)
+    def translated(stable: bool, text: bool) -> Callable[[], str]:
+        return lambda: _translate(source, variables, traits, stable=stable, text=text)
 
-    as_it_is = [
+    unchanged_first = [
         ("original", lambda: source),
-        ("adapted", written(stable=False, text=False)),
-        ("text", written(stable=False, text=True)),
+        ("adapted", translated(stable=False, text=False)),
+        ("text", translated(stable=False, text=True)),
     ]
     made_stable = [
-        ("stable", written(stable=True, text=False)),
-        ("stable text", written(stable=True, text=True)),
+        ("stable", translated(stable=True, text=False)),
+        ("stable text", translated(stable=True, text=True)),
     ]
-    if not facts.runtime_stable:
+    if not traits.runtime_stable:
         yield from made_stable
-    elif facts.ends_with_token:
-        yield from as_it_is
+    elif traits.ends_with_token:
+        yield from unchanged_first
     else:
         yield from made_stable
-        yield from as_it_is
+        yield from unchanged_first
 
 
-def _write(
-    source: str, variables: Mapping[str, str], facts: _Facts, *, stable: bool, text: bool
+def _translate(
+    source: str, variables: Mapping[str, str], traits: _TemplateTraits, *, stable: bool, text: bool
 ) -> str:
-    """The template anew: macros, special tokens, normalised messages, then its own body."""
-    printer = Printer(python_text=text)
-    body = printer.template(reference.environment().parse(source))
+    """The translation: macros, special tokens, normalised messages, then the template's body."""
+    translator = Translator(python_text=text)
+    body = translator.template(reference.environment().parse(source))
     parts = []
-    if "text" in printer.macros:
+    if "text" in translator.macros:
         parts.append(PYTHON_TEXT)
-    if "json" in printer.macros:
+    if "json" in translator.macros:
         parts.append(PYTHON_JSON)
     for name, value in variables.items():
         if name in source:
-            inner = "" if name == "bos_token" and facts.renders_bos else value
-            parts.append(f"{{%- set {name} = {text_literal(inner)} -%}}\n")
+            text_of_token = "" if name == "bos_token" and traits.renders_bos else value
+            parts.append(f"{{%- set {name} = {text_literal(text_of_token)} -%}}\n")
     parts.append(_NORMALISE)
     if not stable:
         return "".join([*parts, body])
-    if facts.end_of_turn is None:
+    if traits.end_of_turn is None:
         raise Untranslatable("the end of an assistant's turn cannot be told")
-    mark, end = text_literal(_MARK), text_literal(facts.end_of_turn)
+    mark, end = text_literal(_MARK), text_literal(traits.end_of_turn)
     before = _STABLE_BEFORE.replace("MARK", mark)
     after = _STABLE_AFTER.replace("MARK", mark).replace("END", end)
     return "".join([*parts, before, body, after])
 
 
-_MEANS_OTHERWISE = re.compile(
+_DIFFERENT_MEANING = re.compile(
     r"\.(startswith|endswith|replace|split|join|[lr]?strip|items)\("
     r"|\{%-?\s*((end)?generation|break|continue)\b|\bis\s+(not\s+)?none\b"
 )
 
 
-def _difference(source: str, own: _Own, facts: _Facts, kind: str) -> str | None:
-    """What differs first from the checkpoint's own template, or None."""
-    if kind == "original" and (found := _MEANS_OTHERWISE.search(source)):
+def _difference(
+    source: str, original: _SourceTemplate, traits: _TemplateTraits, kind: str
+) -> str | None:
+    """The first difference from the checkpoint's own template, or None."""
+    if kind == "original" and (found := _DIFFERENT_MEANING.search(source)):
         return f"{found.group()!r} means something else there"
     render = compile_for_runtime(source, _now)
 
@@ -369,24 +374,24 @@ def _difference(source: str, own: _Own, facts: _Facts, kind: str) -> str | None:
         )
         try:
             return render(arguments)
-        except Refused:
-            if own.text(chat, prompt=prompt) is None:
+        except RenderError:
+            if original.text(chat, prompt=prompt) is None:
                 return None
             raise
 
-    for chat in facts.conversations:
+    for chat in traits.conversations:
         for prompt in (True, False):
             if not prompt and kind.startswith("stable"):
                 continue
-            wanted = own.text(chat, prompt=prompt)
+            wanted = original.text(chat, prompt=prompt)
             if wanted is None:
                 continue
-            if facts.renders_bos:
-                wanted = wanted.removeprefix(own.bos)
+            if traits.renders_bos:
+                wanted = wanted.removeprefix(original.bos)
             got = text(chat, prompt)
             if got != wanted:
                 return _describe(wanted, got or "")
-    for chat in facts.histories:
+    for chat in traits.histories:
         if not _is_prefix(text, chat):
             return "a turn's text does not start with the text of the turn before"
     return None
@@ -398,14 +403,16 @@ def _describe(wanted: str, got: str) -> str:
     return f"{got[at : at + 30]!r} instead of {wanted[at : at + 30]!r} at character {at}"
 
 
-def _fallback(source: str | None, facts: _Facts | None, reasons: Sequence[str]) -> AdaptedTemplate:
+def _fallback(
+    source: str | None, traits: _TemplateTraits | None, reasons: Sequence[str]
+) -> AdaptedTemplate:
     return AdaptedTemplate(
         PLAIN_TEMPLATE if source is None else source,
         "fallback",
         tuple(reasons),
-        prefix_stable=facts is not None and facts.prefix_stable,
-        end_of_turn=None if facts is None else facts.end_of_turn,
-        renders_bos=facts is not None and facts.renders_bos,
+        prefix_stable=traits is not None and traits.prefix_stable,
+        end_of_turn=None if traits is None else traits.end_of_turn,
+        renders_bos=traits is not None and traits.renders_bos,
         supports_thinking=False,
         supports_tools=False,
     )

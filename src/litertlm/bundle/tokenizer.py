@@ -1,10 +1,10 @@
-"""Which tokenizer a bundle gets: the one that starts fastest without changing an id."""
+"""The choice of a bundle's tokenizer: the form that loads fastest with the same token ids."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from litertlm.bundle.nfc_compat import with_older_nfc
+from litertlm.bundle.nfc_compat import with_unicode9_nfc
 from litertlm.bundle.sentencepiece_bpe import (
     NotSentencePiece,
     match_control_pieces,
@@ -22,7 +22,7 @@ class ChosenTokenizer:
     Attributes:
         kind: `huggingface` (tokenizer.json) or `sentencepiece` (tokenizer.model).
         data: the file's bytes, uncompressed.
-        reason: why this one, for `show`.
+        reason: where it comes from, for `show`.
     """
 
     kind: str
@@ -33,17 +33,17 @@ class ChosenTokenizer:
 def choose_tokenizer(tokenizer: Tokenizer) -> ChosenTokenizer:
     """Choose the fastest form whose ids are those of the checkpoint's tokenizer.
 
-    tokenizer.json is what transformers uses, so it decides. Written as SentencePiece it starts
-    about ten times faster; where that cannot be exact, it is written compactly, with merges as
-    texts instead of pairs, which starts about a quarter faster, and with the library's own NFC.
+    tokenizer.json is the reference, because transformers uses it. As SentencePiece it loads about
+    ten times faster. If that cannot be exact, it is written compactly, with merges as strings
+    instead of pairs, which loads about a quarter faster, and with the NFC of the library.
 
     Raises:
         UnsupportedModel: the checkpoint has no tokenizer file that the runtime reads.
-        DamagedCheckpoint: tokenizer.json is no JSON object.
+        DamagedCheckpoint: tokenizer.json is not a JSON object.
     """
     if tokenizer.json is None and tokenizer.sentencepiece is None:
         raise UnsupportedModel(
-            "The checkpoint has no tokenizer.json and no tokenizer.model.",
+            "The checkpoint has neither tokenizer.json nor tokenizer.model.",
             hint="Add the tokenizer files of the model to the checkpoint folder.",
         )
     if tokenizer.json is None:
@@ -60,7 +60,7 @@ def choose_tokenizer(tokenizer: Tokenizer) -> ChosenTokenizer:
             model = sentencepiece_model(file)
         except NotSentencePiece:
             why = "tokenizer.json of the checkpoint"
-            kept = file.with_normalizer(with_older_nfc)
+            kept = file.with_normalizer(with_unicode9_nfc)
             return ChosenTokenizer("huggingface", kept.compact(), why)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedCheckpoint(

@@ -1,8 +1,8 @@
-"""A tokenizer.json as bytes, for what would take too much as Python objects all at once.
+"""A tokenizer.json as bytes, so that it need not be in memory as Python objects.
 
-Gemma 3's has 33 MB, nearly all of it the vocabulary and half a million merges: parsed whole it
-takes 300 MB. Here the merges are parsed a block at a time. The layout is the one that the
-`tokenizers` library writes: the model comes last, and in it the vocabulary and then the merges.
+Gemma 3's has 33 MB, nearly all of it the vocabulary and half a million merges: parsed at once it
+takes 300 MB. Here the merges are parsed in blocks. The expected layout is that of the `tokenizers`
+library: the model is last, and in it the vocabulary and then the merges.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _VOCABULARY = re.compile(rb'"vocab"\s*:\s*(?=\{)')
 _MERGES = re.compile(rb'(?<=\})\s*,\s*"merges"\s*:\s*(?=\[)')
 _END = re.compile(rb"(?<=\])\s*\}\s*\}\s*\Z")
 _NORMALIZER = re.compile(rb'"normalizer"\s*:\s*(?=\{)')
-# Between two merges, pairs or texts. Not after a backslash: that may be an escaped quote.
+# Between two merges, pairs or strings. Not after a backslash: that may be an escaped quote.
 _AFTER_PAIR = re.compile(rb'(?<!\\)"\s*\]\s*(,)\s*\[')
 _AFTER_TEXT = re.compile(rb'(?<!\\)"\s*(,)\s*"')
 _LINE_BREAK = re.compile(rb"\n\s*")
@@ -32,7 +32,7 @@ _TRIES = 4
 class TokenizerFile:
     """The bytes of a tokenizer.json.
 
-    Its methods raise ValueError or TypeError where the bytes are not such a file.
+    Its methods raise ValueError or TypeError if the bytes are not such a file.
     """
 
     data: bytes
@@ -47,12 +47,12 @@ class TokenizerFile:
             data = b"%b{}%b[]%b" % parts
         parsed = json.loads(data)
         if not isinstance(parsed, dict) or not isinstance(parsed.get("model"), dict):
-            raise ValueError("there is no model in it")
+            raise ValueError("it has no model")
         return parsed
 
     @property
-    def is_usual(self) -> bool:
-        """Whether vocabulary and merges lie where the `tokenizers` library puts them."""
+    def has_usual_layout(self) -> bool:
+        """Whether vocabulary and merges are where the `tokenizers` library puts them."""
         return self._places is not None
 
     def vocabulary(self) -> dict[str, int]:
@@ -64,7 +64,7 @@ class TokenizerFile:
         return parsed
 
     def merges(self) -> Iterator[list[list[str]]]:
-        """The pairs that merge, first ones first, in blocks. None for an unusual layout."""
+        """The pairs that merge, by rank, in blocks; none for an unusual layout."""
         if self._places is None:
             return
         begin, end = self._places[2] + 1, self._places[3] - 1
@@ -84,9 +84,9 @@ class TokenizerFile:
             begin = stop + 1
 
     def compact(self) -> bytes:
-        """The same tokenizer without line breaks, merges as texts where no token has a space.
+        """The same tokenizer without line breaks, with merges as strings if no token has a space.
 
-        The runtime reads merges that are pairs more slowly than those that are texts.
+        The runtime parses merges that are pairs more slowly than strings.
         """
         if self._places is None:
             return _LINE_BREAK.sub(b"", self.data)
@@ -105,7 +105,7 @@ class TokenizerFile:
         return b"%b[%b]%b" % parts
 
     def with_normalizer(self, change: Callable[[Any], Any]) -> TokenizerFile:
-        """The same with another normalizer; `self` where `change` gives back what it got."""
+        """The same with another normalizer; `self` if `change` returns its argument."""
         stop = self._places[0] if self._places else len(self.data)
         key = _NORMALIZER.search(self.data, 0, stop)
         if key is None:

@@ -33,7 +33,7 @@ def open_folder(folder: Path) -> Checkpoint:
             hint="Give the folder that holds config.json, the safetensors files and the tokenizer.",
         )
     config = read_json_object(path)
-    refuse_quantized(str(path), config)
+    check_not_quantized(str(path), config)
     _refuse_pickles(folder)
     return Checkpoint(
         path=folder,
@@ -45,7 +45,7 @@ def open_folder(folder: Path) -> Checkpoint:
     )
 
 
-def refuse_quantized(source: str, config: Mapping[str, Any]) -> None:
+def check_not_quantized(source: str, config: Mapping[str, Any]) -> None:
     """Refuse weights that are quantized already.
 
     Raises:

@@ -25,7 +25,7 @@ from litertlm.errors import NetworkError
 from litertlm.hub.cache import cached_file
 from litertlm.hub.client import HubClient
 from litertlm.hub.failures import Transient, offline_error
-from litertlm.hub.info import RepoFile, RepoInfo, check_twins
+from litertlm.hub.info import RepoFile, RepoInfo, check_case_conflicts
 from litertlm.progress import Progress, Task
 
 PARTS_FOLDER = ".download"
@@ -54,7 +54,7 @@ def download(
         NetworkError: the network failed for good, or what it sent is not what was announced.
         UnsupportedModel: two files would get one name.
     """
-    check_twins(info, files)
+    check_case_conflicts(info, files)
     parts = folder / PARTS_FOLDER
     parts.mkdir(parents=True, exist_ok=True)
     _remove_foreign(parts, {_part_name(info, file) for file in files})

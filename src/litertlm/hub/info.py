@@ -147,7 +147,7 @@ def check_path(path: str, repo: str) -> None:
     )
 
 
-def check_twins(info: RepoInfo, files: Iterable[RepoFile]) -> None:
+def check_case_conflicts(info: RepoInfo, files: Iterable[RepoFile]) -> None:
     """Refuse names that are one file on file systems that ignore letter case.
 
     Raises:

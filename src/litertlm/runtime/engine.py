@@ -105,7 +105,7 @@ class Session(Protocol):
     """
 
     @property
-    def held_tokens(self) -> int | None:
+    def cached_tokens(self) -> int | None:
         """Tokens in the cache, attachments included; None where the session cannot tell."""
 
     def generate(self, text: str, attachments: Sequence[Attachment] = ()) -> Iterator[str]:

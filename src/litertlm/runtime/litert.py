@@ -24,7 +24,7 @@ from litertlm.runtime.engine import (
     Session,
     prompt_too_long,
 )
-from litertlm.runtime.stderr_capture import captured_stderr, telling_lines
+from litertlm.runtime.stderr_capture import captured_stderr, informative_lines
 
 _REASON_LINES = 8
 _LOOK_SECONDS = 0.05  # how soon a cancelled prefill is noticed; a finished one is at once
@@ -153,7 +153,7 @@ def _runtime() -> Any:
 def _failure(what: str, printed: str, error: Exception, hint: str = "") -> LiteRtLmError:
     """The error for a failure of native code, with what that code said of it."""
     said = f"{printed}\n{error}"
-    why = "\n".join(telling_lines(said)[-_REASON_LINES:])
+    why = "\n".join(informative_lines(said)[-_REASON_LINES:])
     if schema := _SCHEMA_REFUSED.search(said):
         return UsageError("The JSON Schema cannot be used.", why=schema[1])
     for pattern, kind in _UNDECODED.items():
@@ -219,7 +219,7 @@ class _Stream:
         self._start_text = start_text
 
     @property
-    def held_tokens(self) -> int | None:
+    def cached_tokens(self) -> int | None:
         return None
 
     def generate(self, text: str, attachments: Sequence[Attachment] = ()) -> Iterator[str]:
@@ -370,7 +370,7 @@ class _Conversation(_Stream):
         )
 
     @property
-    def held_tokens(self) -> int | None:
+    def cached_tokens(self) -> int | None:
         return None if self._native is None else int(self._native.token_count)
 
     def _prefill(self, text: str, attachments: Sequence[Attachment]) -> None:

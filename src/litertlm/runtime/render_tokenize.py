@@ -11,7 +11,7 @@ from litertlm.errors import EngineFailed
 from litertlm.runtime.engine import NO_CACHE
 
 
-class RuntimeTexts:
+class PromptRenderer:
     """A loaded bundle, of which only the tokenizer and the template are used."""
 
     def __init__(self, native: Any) -> None:
@@ -54,7 +54,7 @@ class RuntimeTexts:
 
 
 @contextmanager
-def open_texts(bundle: Path) -> Iterator[RuntimeTexts]:
+def open_prompt_renderer(bundle: Path) -> Iterator[PromptRenderer]:
     """Load a bundle for its texts; nothing is written.
 
     What native code has to say goes to stderr, also while it renders.
@@ -70,4 +70,4 @@ def open_texts(bundle: Path) -> Iterator[RuntimeTexts]:
     except RuntimeError as error:
         raise EngineFailed(f"The runtime could not load {bundle}.", why=str(error)) from error
     with native:
-        yield RuntimeTexts(native)
+        yield PromptRenderer(native)

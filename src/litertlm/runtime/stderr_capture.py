@@ -13,7 +13,7 @@ from typing import IO
 _NOISE = re.compile(r"\s*(@ |Stack trace:|=== |third_party/|WARNING: Logging before)")
 
 
-def telling_lines(printed: str) -> list[str]:
+def informative_lines(printed: str) -> list[str]:
     """The lines of what native code printed that tell a user something."""
     lines = (line.rstrip() for line in printed.splitlines())
     return [line for line in lines if line and not _NOISE.match(line)]

@@ -220,7 +220,7 @@ def test_a_refused_conversation_says_why() -> None:
 
 def test_no_template_is_trusted_for_its_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong translation is noticed, because it is rendered and compared."""
-    monkeypatch.setattr(template.Printer, "template", lambda self, tree: "{{- 'wrong' -}}")
+    monkeypatch.setattr(template.Translator, "template", lambda self, tree: "{{- 'wrong' -}}")
     found = adapt(template_text("smollm2"), {}, family_fallback="{{- 'plain' -}}")
     assert found.source == "{{- 'plain' -}}"
     assert any("'wrong'" in reason for reason in found.reasons)

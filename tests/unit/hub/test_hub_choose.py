@@ -4,7 +4,7 @@ import pytest
 
 from litertlm.errors import ModelNotFound, UnsupportedModel
 from litertlm.hub.choose import checkpoint_files, choose_bundle, choose_gguf
-from litertlm.hub.info import RepoFile, RepoInfo, check_path, check_twins
+from litertlm.hub.info import RepoFile, RepoInfo, check_case_conflicts, check_path
 
 
 def repository(repo, *paths):
@@ -222,4 +222,4 @@ def test_unsafe_names_are_refused_in_an_escaped_form(path):
 def test_names_that_differ_only_in_case():
     repo = repository("o/x", "model.safetensors", "Model.safetensors", "README.md", "readme.md")
     with pytest.raises(UnsupportedModel, match="letter case"):
-        check_twins(repo, repo.files[:1])
+        check_case_conflicts(repo, repo.files[:1])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from litertlm.bundle import container, metadata
-from litertlm.bundle.prompt_config import Prompting, prompting
+from litertlm.bundle.prompt_config import PromptConfig, read_prompt_config
 from litertlm.bundle.rewrite import rewrite
 from litertlm.bundle.tokenizer_section import read_tokenizer
 from litertlm.bundle_format.constants import (
@@ -56,7 +56,7 @@ def test_a_fresh_bundle_is_whole_and_says_what_its_checkpoint_says(made: tuple[P
     assert structure.verdict is Verdict.PASSED, structure.problems
     assert structure.values["sha256_compared"] is True
     info = read_bundle_info(bundle)
-    assert check_stored_prompts(info, prompting(checkpoint)) == []
+    assert check_stored_prompts(info, read_prompt_config(checkpoint)) == []
 
 
 def test_a_conversion_that_went_wrong_is_kept_aside(
@@ -66,7 +66,7 @@ def test_a_conversion_that_went_wrong_is_kept_aside(
     right = metadata.llm_metadata
     target = tmp_path / "new.litertlm"
 
-    def wrong(prompts: Prompting, *, max_num_tokens: int) -> bytes:
+    def wrong(prompts: PromptConfig, *, max_num_tokens: int) -> bytes:
         other = dataclasses.replace(prompts, stop_token_ids=(7,))
         return right(other, max_num_tokens=max_num_tokens)
 
@@ -134,7 +134,9 @@ def test_other_prompts_are_named_one_by_one(made: tuple[Path, Path], tmp_path: P
     wanted = {**json.loads(config.read_text()), "eos_token_id": [2, 4, 7]}
     sampling = {"do_sample": True, "top_k": 33, "top_p": 0.95, "temperature": 0.6}
     (other / "generation_config.json").write_text(json.dumps({**wanted, **sampling}))
-    problems = check_stored_prompts(read_bundle_info(bundle), prompting(open_checkpoint(other)))
+    problems = check_stored_prompts(
+        read_bundle_info(bundle), read_prompt_config(open_checkpoint(other))
+    )
     assert len(problems) == 2
     assert "stop tokens should be (2, 4, 7)" in problems[0]
     assert "top_k should be 33" in problems[1]

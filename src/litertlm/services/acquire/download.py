@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from litertlm import __version__
 from litertlm.checkpoint.files import parse_json_object, read_json_object
-from litertlm.checkpoint.folder import refuse_quantized
+from litertlm.checkpoint.folder import check_not_quantized
 from litertlm.checkpoint.lora_config import CONFIG_FILE, LoraConfig, is_adapter, read_lora_config
 from litertlm.errors import LiteRtLmError, ModelNotFound, NetworkError, UnsupportedModel
 from litertlm.progress import Progress
@@ -259,7 +259,7 @@ def _check_config(info: RepoInfo, config: dict[str, Any]) -> None:
             + ". Code of a model is never run.",
             hint="`litert-lm-cli models` lists what can be run.",
         )
-    refuse_quantized(f"config.json of {info.repo}", config)
+    check_not_quantized(f"config.json of {info.repo}", config)
     try:
         identify(config)
     except UnsupportedModel as error:

@@ -294,7 +294,7 @@ class Chat:
             Tokens of the prompt that were not counted.
         """
         unknown = [file for file in new if file not in self._attachment_tokens]
-        held = session.held_tokens
+        held = session.cached_tokens
         if held is None or not unknown:
             return 0
         each = max(0, round((held - counted) / len(unknown)))

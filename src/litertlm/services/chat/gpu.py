@@ -12,7 +12,7 @@ from pathlib import Path
 from litertlm.bundle_format.info import BundleInfo
 from litertlm.progress import Progress
 from litertlm.runtime.engine import EngineOptions
-from litertlm.runtime.stderr_capture import telling_lines
+from litertlm.runtime.stderr_capture import informative_lines
 
 _STATUS = re.compile(r"\b(?:INTERNAL|UNAVAILABLE|NOT_FOUND|UNIMPLEMENTED|INVALID_ARGUMENT): (.+)")
 
@@ -47,7 +47,7 @@ def gpu_or_cpu(
 def _reason(probe: subprocess.CompletedProcess[str]) -> str:
     if probe.returncode < 0:
         return f"its driver crashed ({signal.strsignal(-probe.returncode)})."
-    lines = telling_lines(probe.stderr)
+    lines = informative_lines(probe.stderr)
     # What went wrong first; the lines after it only pass it on.
     first = next(filter(None, map(_STATUS.search, lines)), None)
     if first:

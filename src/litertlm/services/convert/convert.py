@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from litertlm import __version__
 from litertlm.bundle import metadata
-from litertlm.bundle.prompt_config import Prompting, prompting, system_items
+from litertlm.bundle.prompt_config import PromptConfig, read_prompt_config, system_items
 from litertlm.bundle.tokenizer import choose_tokenizer
 from litertlm.bundle.tokenizer_section import packed_tokenizer
 from litertlm.bundle_format.constants import EXECUTOR_METADATA, LLM_METADATA
@@ -72,7 +72,7 @@ class Conversion:
     checkpoint_nbytes: int
     parameters: int
     family: str
-    prompting: Prompting
+    prompting: PromptConfig
     report: Report
     versions: dict[str, str]
 
@@ -84,7 +84,7 @@ class Plan:
     checkpoint: Checkpoint
     family: Family
     options: ConvertOptions
-    prompting: Prompting
+    prompting: PromptConfig
     bundle: BundleLayout
 
     @property
@@ -298,7 +298,7 @@ def _plan_bundle(
     tokenizer: tuple[str, bytes],
     layouts: Mapping[str, Layout],
 ) -> Plan:
-    prompts = prompting(checkpoint)
+    prompts = read_prompt_config(checkpoint)
     static = options.shapes == "static"
     executor = metadata.executor_metadata(
         family.states,

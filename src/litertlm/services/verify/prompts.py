@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
 
-from litertlm.bundle.probe_conversations import Conversation, known_conversations
-from litertlm.bundle.prompt_config import Prompting
+from litertlm.bundle.probe_conversations import Conversation, probe_conversations
+from litertlm.bundle.prompt_config import PromptConfig
 from litertlm.bundle_format.info import BundleInfo, SamplerDefaults
 from litertlm.checkpoint import Tokenizer
 from litertlm.services.verify.report import Check, Verdict, judged, not_checked
@@ -20,7 +20,7 @@ _SECONDS = 300.0  # more than the largest tokenizer takes on a slow machine
 _NO_REFERENCE = "The checkpoint has no tokenizer.json to compare with."
 
 
-def check_stored_prompts(stored: BundleInfo, wanted: Prompting) -> list[str]:
+def check_stored_prompts(stored: BundleInfo, wanted: PromptConfig) -> list[str]:
     """What of the metadata is not what the checkpoint says."""
     start = () if wanted.start_token_id is None else (wanted.start_token_id,)
     sampler = stored.sampler or SamplerDefaults()
@@ -55,7 +55,7 @@ class Reading:
         self._child = child
         self._started = datetime.now(timezone.utc)
 
-    def begin(self, sections: Mapping[str, bytes], wanted: Prompting) -> None:
+    def begin(self, sections: Mapping[str, bytes], wanted: PromptConfig) -> None:
         """Let the runtime read a bundle with these sections, by kind."""
         self._started = datetime.now(timezone.utc)
         stub = self._child.folder / "stub.litertlm"
@@ -68,7 +68,7 @@ class Reading:
             }
         )
 
-    def checks(self, wanted: Prompting, stored_problems: Sequence[str]) -> list[Check]:
+    def checks(self, wanted: PromptConfig, stored_problems: Sequence[str]) -> list[Check]:
         """Wait for what was read, and compare it with what the checkpoint says.
 
         Where the runtime does not work here at all, this is not checked.
@@ -139,7 +139,7 @@ def _trouble_with_a_plain_bundle() -> str:
 
 
 def _prompts(
-    rendered: Sequence[str | None], wanted: Prompting, problems: list[str], started: datetime
+    rendered: Sequence[str | None], wanted: PromptConfig, problems: list[str], started: datetime
 ) -> Check:
     if wanted.original_template is None:
         return judged("prompts", problems, "a base model, no chat template")
@@ -147,7 +147,7 @@ def _prompts(
     clocks = (started, datetime.now(timezone.utc))
     compared = different = 0
     stored = len(problems)
-    chats = known_conversations(tools=wanted.supports_tools)
+    chats = probe_conversations(tools=wanted.supports_tools)
     for chat, has in zip(chats, rendered, strict=True):
         should = _should(chat, wanted, clocks[0])
         if should is None:
@@ -169,7 +169,7 @@ def _prompts(
     )
 
 
-def _should(chat: Conversation, wanted: Prompting, now: datetime) -> str | None:
+def _should(chat: Conversation, wanted: PromptConfig, now: datetime) -> str | None:
     """The prompt of the checkpoint's own template; None where it refuses the conversation."""
     from litertlm.bundle.hf_template import TemplateError, render  # Jinja
 
@@ -211,7 +211,7 @@ def _rounded(value: float | None) -> float:
     return round(value or 0.0, 6)
 
 
-def _top_k(wanted: Prompting) -> int:
+def _top_k(wanted: PromptConfig) -> int:
     return 1 if wanted.sampler.kind == "greedy" else wanted.sampler.top_k
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from litertlm.bundle import metadata
 from litertlm.bundle.probe_texts import PROSE
-from litertlm.bundle.prompt_config import Prompting, prompting, system_items
+from litertlm.bundle.prompt_config import PromptConfig, read_prompt_config, system_items
 from litertlm.bundle.rewrite import rewrite
 from litertlm.bundle_format.constants import LLM_METADATA
 from litertlm.bundle_format.info import BundleInfo, read_bundle_info
@@ -119,7 +119,7 @@ def verify(
     return Report(model.name, model.bundle, tuple(checks))
 
 
-def verify_converted(bundle: Path, wanted: Prompting, runtime: Reading) -> Report:
+def verify_converted(bundle: Path, wanted: PromptConfig, runtime: Reading) -> Report:
     """What every conversion checks before its bundle gets its name.
 
     Args:
@@ -188,7 +188,7 @@ def repair(model: InstalledModel, checkpoint: Original | None, *, progress: Prog
             hint="litert-lm-cli verify MODEL --repair --checkpoint PATH",
         )
     info = read_bundle_info(model.bundle)
-    wanted = prompting(checkpoint.open())
+    wanted = read_prompt_config(checkpoint.open())
     problems = check_stored_prompts(info, wanted)
     system = {**{k: str(v) for k, v in info.header.system.items()}, **system_items(wanted)}
     if not problems and system == dict(info.header.system):
@@ -214,7 +214,7 @@ def _prompts(
     if checkpoint is None:
         return [not_checked("prompts", _NO_CHECKPOINT)]
     progress.status("Comparing prompts and token ids...")
-    wanted = prompting(checkpoint)
+    wanted = read_prompt_config(checkpoint)
     with reading(checkpoint.tokenizer, TEXTS) as runtime:
         runtime.begin(sections_of(model.bundle), wanted)
         return runtime.checks(wanted, check_stored_prompts(info, wanted))

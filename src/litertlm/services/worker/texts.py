@@ -6,7 +6,7 @@ The first order, `{"tokenizer": path or null, "texts": count}`, comes before the
 large tokenizer.json takes a second to load. The second is
 `{"bundle": path, "template": bool, "tools": bool}`.
 
-The answer: `prompts`, the runtime's for the conversations of `known_conversations`, null where it
+The answer: `prompts`, the runtime's for the conversations of `probe_conversations`, null where it
 refuses, none without a template; `texts`, how many were compared; `different`, those whose ids
 are not the same ones; `unread`, why the library could not read the tokenizer. Or only `refused`:
 the runtime's reason for not loading the bundle.
@@ -21,10 +21,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from litertlm.bundle.probe_conversations import known_conversations
+from litertlm.bundle.probe_conversations import probe_conversations
 from litertlm.bundle.probe_texts import texts
 from litertlm.errors import EngineFailed
-from litertlm.runtime.render_tokenize import open_texts
+from litertlm.runtime.render_tokenize import open_prompt_renderer
 from litertlm.services.worker.serve import Orders, obey
 
 _SPECIAL = 50  # tokens that are mixed into the texts
@@ -53,7 +53,7 @@ def work(orders: Orders) -> Mapping[str, Any]:
             sys.stderr.flush()
     order = next(orders)
     try:
-        with open_texts(Path(order["bundle"])) as runtime:
+        with open_prompt_renderer(Path(order["bundle"])) as runtime:
             return {
                 "texts": len(samples),
                 "different": [
@@ -65,7 +65,7 @@ def work(orders: Orders) -> Mapping[str, Any]:
                 "prompts": [
                     runtime.render(chat.messages, chat.tools or (), chat.arguments)
                     for chat in (
-                        known_conversations(tools=order["tools"]) if order["template"] else ()
+                        probe_conversations(tools=order["tools"]) if order["template"] else ()
                     )
                 ],
             }

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 import litertlm
-from litertlm.runtime.stderr_capture import telling_lines
+from litertlm.runtime.stderr_capture import informative_lines
 
 _REASON_LINES = 3
 _NICE = 15  # the process that gives way gets 3 % of a contended processor, and hangs on nothing
@@ -129,7 +129,9 @@ class Child:
 
     def said(self) -> str:
         """The end of what it printed on stderr, as one line; it has given its answer, or ended."""
-        return " ".join(line.strip() for line in telling_lines(self._printed())[-_REASON_LINES:])
+        return " ".join(
+            line.strip() for line in informative_lines(self._printed())[-_REASON_LINES:]
+        )
 
     def _printed(self) -> str:
         self._errors.seek(0)

@@ -11,7 +11,7 @@ import pytest
 
 from fidelity.cases import template_text
 from litertlm.bundle.family_prompts import FAMILIES
-from litertlm.bundle.prompt_config import prompting, sampler
+from litertlm.bundle.prompt_config import read_prompt_config, sampler
 from litertlm.bundle.template_adapter import adapt
 from litertlm.checkpoint import Checkpoint, Tokenizer
 
@@ -39,7 +39,7 @@ def checkpoint(
 
 
 def test_stop_tokens_are_the_union_of_what_the_checkpoint_says() -> None:
-    found = prompting(
+    found = read_prompt_config(
         checkpoint(
             template_text("qwen3"),
             config={"eos_token_id": 11, "text_config": {"eos_token_id": 12}},
@@ -51,7 +51,7 @@ def test_stop_tokens_are_the_union_of_what_the_checkpoint_says() -> None:
 
 
 def test_an_end_of_turn_that_is_no_token_is_not_invented() -> None:
-    found = prompting(checkpoint(template_text("qwen3"), tokens={"</s>": 15}))
+    found = read_prompt_config(checkpoint(template_text("qwen3"), tokens={"</s>": 15}))
     assert found.stop_token_ids == (15,)
 
 
@@ -68,7 +68,7 @@ def test_an_end_of_turn_that_is_no_token_is_not_invented() -> None:
 def test_bos_is_there_where_the_checkpoint_puts_it(
     template: str | None, adds_bos: bool, start: int | None
 ) -> None:
-    found = prompting(checkpoint(template, tokens={"<bos>": 7}, adds_bos=adds_bos))
+    found = read_prompt_config(checkpoint(template, tokens={"<bos>": 7}, adds_bos=adds_bos))
     assert found.start_token_id == start
 
 
@@ -102,16 +102,18 @@ def test_sampling_defaults(
 
 
 def test_a_family_speaks_where_the_checkpoint_is_silent() -> None:
-    found = prompting(checkpoint(config={"model_type": "gemma3_text"}))
+    found = read_prompt_config(checkpoint(config={"model_type": "gemma3_text"}))
     assert found.model_type == "gemma3"
     assert (found.sampler.top_k, found.sampler.source) == (64, "family")
 
 
 def test_thinking_and_tools_are_those_of_the_template() -> None:
-    qwen = prompting(checkpoint(template_text("qwen3"), config={"model_type": "qwen3"}))
+    qwen = read_prompt_config(checkpoint(template_text("qwen3"), config={"model_type": "qwen3"}))
     assert qwen.thinking_tags == ("<think>", "</think>")
     assert (qwen.model_type, qwen.supports_tools) == ("qwen3", True)
-    gemma = prompting(checkpoint(template_text("gemma3"), config={"model_type": "gemma3_text"}))
+    gemma = read_prompt_config(
+        checkpoint(template_text("gemma3"), config={"model_type": "gemma3_text"})
+    )
     assert (gemma.supports_thinking, gemma.supports_tools) == (False, False)
 
 
