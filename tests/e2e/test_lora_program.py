@@ -77,7 +77,7 @@ def test_base_that_does_not_fit_is_named(tmp_path: Path) -> None:
     adapter = write_adapter(ATTENTION, tmp_path / "tuned", other)
     ended = run_program("pull", adapter, home=tmp_path)
     assert ended.code == 8
-    assert f"✗ The adapter in {adapter} does not fit its base." in ended.err
+    assert f"✗ The adapter in {adapter} does not match its base." in ended.err
     assert "lora_A" in ended.err
     assert not list((tmp_path / "models").rglob("*.litertlm"))
 

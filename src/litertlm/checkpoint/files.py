@@ -21,7 +21,7 @@ from litertlm.errors import (
 
 DOWNLOAD_AGAIN = "Download or copy the file again."
 
-# How the text starts that a clone without Git LFS has in place of a large file.
+# The start of the text that a clone without Git LFS has in place of a large file.
 LFS_POINTER = b"version https://git-lfs"
 
 
@@ -32,7 +32,7 @@ def regular_file_size(path: Path) -> int:
 
     Raises:
         ModelNotFound: the path does not exist, or is a link to nothing.
-        DamagedCheckpoint: it is a folder, a pipe or a device, or may not be read.
+        DamagedCheckpoint: it is a folder, a pipe or a device, or is not readable.
     """
     try:
         status = path.stat()
@@ -48,11 +48,11 @@ def regular_file_size(path: Path) -> int:
 def read_range(path: Path, offset: int, into: NDArray[Any], *, tensor: str) -> None:
     """Fill the contiguous array `into` with the bytes of `path` from `offset`.
 
-    Each call opens the file for itself: threads share nothing, no memory is mapped, and a
-    checkpoint holds no open files.
+    Each call opens the file: threads share nothing, no memory is mapped, and a checkpoint has no
+    open files.
 
     Raises:
-        DamagedCheckpoint: the file ends early or may not be read; names the tensor.
+        DamagedCheckpoint: the file ends early or is not readable; the error names the tensor.
     """
     view = into.reshape(-1).view(np.uint8)
     try:
@@ -73,7 +73,7 @@ def read_range(path: Path, offset: int, into: NDArray[Any], *, tensor: str) -> N
 
 
 def read_bytes(path: Path, limit: int) -> bytes:
-    """The whole of a small file.
+    """The contents of a small file.
 
     Raises:
         ModelNotFound, DamagedCheckpoint: as `regular_file_size`; or it exceeds `limit` bytes.
@@ -82,7 +82,7 @@ def read_bytes(path: Path, limit: int) -> bytes:
     if size > limit:
         raise DamagedCheckpoint(
             f"{path} is too large.",
-            why=f"It has {size:,} bytes; such a file has at most {limit:,}.",
+            why=f"It has {size:,} bytes; the limit is {limit:,}.",
         )
     try:
         data = path.read_bytes()
@@ -129,7 +129,7 @@ def parse_json_object(data: bytes, source: str) -> dict[str, Any]:
         raise NotEnoughResources(f"Not enough memory to read {source}.") from error
     if not isinstance(value, dict):
         raise DamagedCheckpoint(
-            f"{source} is not a JSON object.", why=f"It holds a {type(value).__name__}."
+            f"{source} is not a JSON object.", why=f"It is a {type(value).__name__}."
         )
     return value
 

@@ -12,7 +12,7 @@ from litertlm.checkpoint.tokenizer_files import read_tokenizer
 from litertlm.checkpoint.types import Checkpoint
 from litertlm.errors import ModelNotFound, UnsupportedModel
 
-# transformers, compressed-tensors and MLX write these.
+# Keys that transformers, compressed-tensors and MLX write.
 _QUANTIZED = ("quantization_config", "compression_config", "quantization")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
@@ -30,11 +30,11 @@ def open_folder(folder: Path) -> Checkpoint:
         raise ModelNotFound(
             f"{folder} is not a checkpoint.",
             why="It has no config.json." if any(folder.iterdir()) else "The folder is empty.",
-            hint="Give the folder that holds config.json, the safetensors files and the tokenizer.",
+            hint="Pass the folder with config.json, the safetensors files and the tokenizer.",
         )
     config = read_json_object(path)
     check_not_quantized(str(path), config)
-    _refuse_pickles(folder)
+    _check_not_pickled(folder)
     return Checkpoint(
         path=folder,
         format="safetensors",
@@ -46,10 +46,10 @@ def open_folder(folder: Path) -> Checkpoint:
 
 
 def check_not_quantized(source: str, config: Mapping[str, Any]) -> None:
-    """Refuse weights that are quantized already.
+    """Check that the weights are not quantized already.
 
     Raises:
-        UnsupportedModel: the config says so; `source` names it.
+        UnsupportedModel: config.json has a key for it; `source` names the file.
     """
     key = next((key for key in _QUANTIZED if config.get(key)), None)
     if key is None:
@@ -58,18 +58,18 @@ def check_not_quantized(source: str, config: Mapping[str, Any]) -> None:
     raise UnsupportedModel(
         f"The weights are already quantized ({method or 'by an unnamed method'}).",
         why=f"{source} has the key {key}; only BF16, F16 and F32 weights are converted.",
-        hint="Use the original checkpoint; --quantize makes it small.",
+        hint="Use the original checkpoint and --quantize.",
     )
 
 
-def _refuse_pickles(folder: Path) -> None:
+def _check_not_pickled(folder: Path) -> None:
     if any(folder.glob("*.safetensors")) or any(folder.glob("*.safetensors.index.json")):
         return
     pickles = sorted(p.name for pattern in _PICKLES for p in folder.glob(pattern))
     if pickles:
         raise UnsupportedModel(
-            f"{folder} has its weights only as pickle files ({pickles[0]}).",
-            why="Reading a pickle runs code that is stored in it.",
+            f"{folder} has only pickled weights ({pickles[0]}).",
+            why="Loading a pickle executes code that is stored in it.",
             hint="Use a revision of the model with safetensors, or convert it with transformers:\n"
             "  AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)",
         )

@@ -1,30 +1,30 @@
-"""The GGUF architectures that are translated, and the config keys that each has of its own.
+"""The supported GGUF architectures, and the config keys that only one of them has.
 
-What llama.cpp does not store because its model code fixes it (layer patterns, activations,
-scales of the largest models) is as in https://github.com/ggml-org/llama.cpp/tree/master/src/models.
+Values that llama.cpp does not store because its model code fixes them (layer patterns, activations,
+scales of the largest models) are those of https://github.com/ggml-org/llama.cpp/tree/master/src/models.
 """
 
 from __future__ import annotations
 
-from litertlm.checkpoint.gguf_config import Architecture, Config, Header, as_decimal
+from litertlm.checkpoint.gguf_config import Architecture, ArchitectureKeys, Config, as_decimal
 from litertlm.errors import UnsupportedModel
 
 
-def _llama(header: Header, config: Config) -> None:
+def _llama(keys: ArchitectureKeys, config: Config) -> None:
     # llama.cpp has one architecture for Llama and Mistral; only Mistral has windows.
-    if header.has("attention.sliding_window"):
+    if keys.has("attention.sliding_window"):
         config["model_type"] = "mistral"
         config["architectures"] = ["MistralForCausalLM"]
-        config["sliding_window"] = header.integer("attention.sliding_window")
+        config["sliding_window"] = keys.integer("attention.sliding_window")
 
 
-def _qwen2(header: Header, config: Config) -> None:
+def _qwen2(keys: ArchitectureKeys, config: Config) -> None:
     config["use_sliding_window"] = False
     config.pop("attention_bias")  # the family always has it
 
 
-def _gemma(header: Header, config: Config, *, largest: int) -> None:
-    """What Gemma 2 and 3 share; the query scale of the `largest`, by layers, differs."""
+def _gemma(keys: ArchitectureKeys, config: Config, *, largest: int) -> None:
+    """The keys of Gemma 2 and 3; the model of `largest` layers has another query scale."""
     config.pop("hidden_act")
     config["hidden_activation"] = "gelu_pytorch_tanh"
     config["tie_word_embeddings"] = True
@@ -34,32 +34,32 @@ def _gemma(header: Header, config: Config, *, largest: int) -> None:
         else config["head_dim"]
     )
     for key in ("attn_logit_softcapping", "final_logit_softcapping"):
-        config[key] = header.number(key) if header.has(key) else None
+        config[key] = keys.number(key) if keys.has(key) else None
 
 
 def _layer_types(layers: int, period: int) -> list[str]:
-    """Every layer but each `period`-th one has a window."""
+    """Sliding windows in all layers except every `period`-th one."""
     return [
         "full_attention" if (layer + 1) % period == 0 else "sliding_attention"
         for layer in range(layers)
     ]
 
 
-def _gemma2(header: Header, config: Config) -> None:
-    _gemma(header, config, largest=46)
-    config["sliding_window"] = header.integer("attention.sliding_window", 4096)
+def _gemma2(keys: ArchitectureKeys, config: Config) -> None:
+    _gemma(keys, config, largest=46)
+    config["sliding_window"] = keys.integer("attention.sliding_window", 4096)
     config["layer_types"] = _layer_types(config["num_hidden_layers"], 2)
 
 
-def _gemma3(header: Header, config: Config) -> None:
-    _gemma(header, config, largest=62)
-    config["rope_theta"] = header.number("rope.freq_base", 1_000_000.0)
-    config["rope_local_base_freq"] = header.number("rope.freq_base_swa", 10_000.0)
-    config["sliding_window"] = header.integer("attention.sliding_window")
+def _gemma3(keys: ArchitectureKeys, config: Config) -> None:
+    _gemma(keys, config, largest=62)
+    config["rope_theta"] = keys.number("rope.freq_base", 1_000_000.0)
+    config["rope_local_base_freq"] = keys.number("rope.freq_base_swa", 10_000.0)
+    config["sliding_window"] = keys.integer("attention.sliding_window")
     config["layer_types"] = _layer_types(config["num_hidden_layers"], 6)
 
 
-def _smollm3(header: Header, config: Config) -> None:
+def _smollm3(keys: ArchitectureKeys, config: Config) -> None:
     # 1 where a layer has rotary embeddings; llama.cpp fixes the interval.
     config["no_rope_layer_interval"] = 4
     config["no_rope_layers"] = [
@@ -67,31 +67,31 @@ def _smollm3(header: Header, config: Config) -> None:
     ]
 
 
-def _olmo2(header: Header, config: Config) -> None:
-    if header.has("attention.sliding_window"):
+def _olmo2(keys: ArchitectureKeys, config: Config) -> None:
+    if keys.has("attention.sliding_window"):
         raise UnsupportedModel(
             "OLMo 3 is not supported as a GGUF file.",
-            why=f"{header.file.path} has olmo2.attention.sliding_window.",
+            why=f"{keys.file.path} has olmo2.attention.sliding_window.",
         )
 
 
-def _granite(header: Header, config: Config) -> None:
+def _granite(keys: ArchitectureKeys, config: Config) -> None:
     for key, name in (
         ("attention.scale", "attention_multiplier"),
         ("embedding_scale", "embedding_multiplier"),
         ("residual_scale", "residual_multiplier"),
         ("logit_scale", "logits_scaling"),
     ):
-        config[name] = header.number(key, 1.0)
+        config[name] = keys.number(key, 1.0)
 
 
-def _phi3(header: Header, config: Config) -> None:
-    config["sliding_window"] = header.integer("attention.sliding_window", 0) or None
-    original = header.integer(
+def _phi3(keys: ArchitectureKeys, config: Config) -> None:
+    config["sliding_window"] = keys.integer("attention.sliding_window", 0) or None
+    original = keys.integer(
         "rope.scaling.original_context_length", config["max_position_embeddings"]
     )
     config["original_max_position_embeddings"] = original
-    tensors = header.file.tensors
+    tensors = keys.file.tensors
     factors = {
         f"{name}_factor": [as_decimal(f) for f in tensors[key].rows(0, tensors[key].shape[0])]
         for name in ("short", "long")

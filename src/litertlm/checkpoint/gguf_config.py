@@ -1,4 +1,4 @@
-"""config.json, as Hugging Face's transformers would have it, from a GGUF header.
+"""config.json in the format of Hugging Face's transformers, from a GGUF keys.
 
 Key names: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. The keys that only some
 architectures have are in gguf_architectures.py.
@@ -21,11 +21,11 @@ Config = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Header:
-    """The key-values of one architecture, read with types.
+class ArchitectureKeys:
+    """The key-values of one architecture, with their types checked.
 
     Attributes:
-        file: the whole header.
+        file: the GGUF file with its keys.
         prefix: the architecture's key prefix, `llama` in `llama.block_count`.
     """
 
@@ -33,7 +33,7 @@ class Header:
     prefix: str
 
     def integer(self, key: str, default: int | None = None) -> int:
-        """An integer that is not negative; an array is accepted if all its elements agree."""
+        """A non-negative integer; an array is accepted if all its elements are equal."""
         value = self._value(key, default)
         if isinstance(value, list) and value and all(v == value[0] for v in value):
             value = value[0]
@@ -82,7 +82,7 @@ class Architecture:
         interleaved_rope: the converter interleaved query and key rows.
         shifted_norms: the converter added one to the norm weights.
         layer_names: GGUF tensor names of a layer that differ from the common ones.
-        extend: adds the keys that only this architecture has.
+        extend: adds the config keys that only this architecture has.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Architecture:
     interleaved_rope: bool = False
     shifted_norms: bool = False
     layer_names: Mapping[str, str] = field(default_factory=dict)
-    extend: Callable[[Header, Config], None] = lambda header, config: None
+    extend: Callable[[ArchitectureKeys, Config], None] = lambda keys, config: None
 
 
 def translate_generation_config(file: GgufFile) -> Config:
@@ -118,7 +118,7 @@ def translate_generation_config(file: GgufFile) -> Config:
 
 
 def as_decimal(value: float) -> float:
-    """The decimal that 32 bits stand for: 1e-05, not 9.999999747e-06."""
+    """The shortest decimal of a 32-bit float: 1e-05, not 9.999999747e-06."""
     return float(str(np.float32(value)))
 
 
@@ -126,28 +126,28 @@ def translate_config(file: GgufFile, architecture: Architecture) -> Config:
     """The keys of config.json.
 
     Raises:
-        UnsupportedModel: experts, unequal head sizes, rotary factors that no config can say.
+        UnsupportedModel: experts, unequal head sizes, unknown rotary factors.
         DamagedCheckpoint: a key that every model has is missing or has a wrong type.
     """
-    header = Header(file, architecture.name)
+    keys = ArchitectureKeys(file, architecture.name)
     parts = file.values.get("split.count", 0)
     if isinstance(parts, int) and parts > 1:
         raise UnsupportedModel(
             f"{file.path} is one of {parts} parts of a model.",
             hint="Join them with llama.cpp: llama-gguf-split --merge FIRST_PART JOINED.gguf",
         )
-    if header.integer("expert_count", 0) > 0:
+    if keys.integer("expert_count", 0) > 0:
         raise UnsupportedModel(
             "Mixture-of-experts models are not supported.",
             why=f"{file.path} says {architecture.name}.expert_count = "
-            f"{header.integer('expert_count')}.",
+            f"{keys.integer('expert_count')}.",
         )
-    hidden, heads = header.integer("embedding_length"), header.integer("attention.head_count")
-    head_dim = header.integer("attention.key_length", hidden // heads if heads else 0)
+    hidden, heads = keys.integer("embedding_length"), keys.integer("attention.head_count")
+    head_dim = keys.integer("attention.key_length", hidden // heads if heads else 0)
     if not heads or not head_dim:
         raise DamagedCheckpoint(f"{file.path} has {heads} attention heads of {head_dim} values.")
-    rope_dims = header.integer("rope.dimension_count", 0)
-    if header.integer("attention.value_length", head_dim) != head_dim:
+    rope_dims = keys.integer("rope.dimension_count", 0)
+    if keys.integer("attention.value_length", head_dim) != head_dim:
         raise UnsupportedModel(
             f"{architecture.name}.attention.value_length differs from key_length.",
             why=f"{file.path} has heads of unequal size.",
@@ -156,14 +156,14 @@ def translate_config(file: GgufFile, architecture: Architecture) -> Config:
         "architectures": [architecture.class_name],
         "model_type": architecture.model_type,
         "hidden_size": hidden,
-        "intermediate_size": header.integer("feed_forward_length"),
-        "num_hidden_layers": _layers(header),
+        "intermediate_size": keys.integer("feed_forward_length"),
+        "num_hidden_layers": _layers(keys),
         "num_attention_heads": heads,
-        "num_key_value_heads": header.integer("attention.head_count_kv", heads),
+        "num_key_value_heads": keys.integer("attention.head_count_kv", heads),
         "head_dim": head_dim,
-        "max_position_embeddings": header.integer("context_length"),
-        "rms_norm_eps": header.number("attention.layer_norm_rms_epsilon"),
-        "rope_theta": header.number("rope.freq_base", 10_000.0),
+        "max_position_embeddings": keys.integer("context_length"),
+        "rms_norm_eps": keys.number("attention.layer_norm_rms_epsilon"),
+        "rope_theta": keys.number("rope.freq_base", 10_000.0),
         "vocab_size": _vocab_size(file),
         "tie_word_embeddings": "output.weight" not in file.tensors,
         "hidden_act": "silu",
@@ -176,10 +176,10 @@ def translate_config(file: GgufFile, architecture: Architecture) -> Config:
             config[f"{name}_token_id"] = value
     if rope_dims not in (0, head_dim):
         config["partial_rotary_factor"] = rope_dims / head_dim
-    scaling = _rope_scaling(header, config)
+    scaling = _rope_scaling(keys, config)
     if scaling is not None:
         config["rope_scaling"] = scaling
-    architecture.extend(header, config)
+    architecture.extend(keys, config)
     return config
 
 
@@ -190,34 +190,34 @@ def _vocab_size(file: GgufFile) -> int:
     return embedding.shape[0]
 
 
-def _layers(header: Header) -> int:
-    """The number of layers; each has tensors, so that a damaged number is noticed."""
-    layers = header.integer("block_count")
-    if not any(name.startswith(f"blk.{layers - 1}.") for name in header.file.tensors):
+def _layers(keys: ArchitectureKeys) -> int:
+    """The number of layers; the last one must have tensors, so that a wrong number is found."""
+    layers = keys.integer("block_count")
+    if not any(name.startswith(f"blk.{layers - 1}.") for name in keys.file.tensors):
         raise DamagedCheckpoint(
-            f"{header.file.path} has no tensors of layer {layers - 1}.",
-            why=f"{header.prefix}.block_count is {layers}.",
+            f"{keys.file.path} has no tensors of layer {layers - 1}.",
+            why=f"{keys.prefix}.block_count is {layers}.",
         )
     return layers
 
 
-def _rope_scaling(header: Header, config: Config) -> Config | None:
-    kind = header.text("rope.scaling.type", "none")
-    if "rope_freqs.weight" in header.file.tensors:
-        return _llama3_scaling(header, config)
-    factor = header.number("rope.scaling.factor", header.number("rope.scale_linear", 1.0))
+def _rope_scaling(keys: ArchitectureKeys, config: Config) -> Config | None:
+    kind = keys.text("rope.scaling.type", "none")
+    if "rope_freqs.weight" in keys.file.tensors:
+        return _llama3_scaling(keys, config)
+    factor = keys.number("rope.scaling.factor", keys.number("rope.scale_linear", 1.0))
     if kind == "yarn":
         scaling: Config = {
             "rope_type": "yarn",
             "factor": factor,
-            "original_max_position_embeddings": header.integer(
+            "original_max_position_embeddings": keys.integer(
                 "rope.scaling.original_context_length"
             ),
         }
         for key, name in (("attn_factor", "attention_factor"), ("yarn_beta_fast", "beta_fast"),
                           ("yarn_beta_slow", "beta_slow")):  # fmt: skip
-            if header.has(f"rope.scaling.{key}"):
-                scaling[name] = header.number(f"rope.scaling.{key}")
+            if keys.has(f"rope.scaling.{key}"):
+                scaling[name] = keys.number(f"rope.scaling.{key}")
         return scaling
     if kind in ("none", "linear"):
         return {"rope_type": "linear", "factor": factor} if factor != 1 else None
@@ -225,17 +225,17 @@ def _rope_scaling(header: Header, config: Config) -> Config | None:
         return None  # The factors are tensors; the architecture that has them reads them.
     raise UnsupportedModel(
         f"Rotary scaling {kind!r} is not supported.",
-        why=f"{header.file.path} says {header.prefix}.rope.scaling.type = {kind!r}.",
+        why=f"{keys.file.path} says {keys.prefix}.rope.scaling.type = {kind!r}.",
     )
 
 
-def _llama3_scaling(header: Header, config: Config) -> Config | None:
+def _llama3_scaling(keys: ArchitectureKeys, config: Config) -> Config | None:
     """Llama 3's scaling, from the divisor of each frequency that llama.cpp stores instead.
 
-    The published Llama 3 models all have these three parameters; the factor is the largest
-    divisor. The parameters are taken only if they give back every stored divisor.
+    All published Llama 3 models have these three parameters; the factor is the largest divisor.
+    The parameters are used only if they reproduce every stored divisor.
     """
-    tensor = header.file.tensors["rope_freqs.weight"]
+    tensor = keys.file.tensors["rope_freqs.weight"]
     stored = tensor.rows(0, tensor.shape[0]).astype(np.float64)
     if np.all(stored == 1):
         return None
@@ -248,7 +248,7 @@ def _llama3_scaling(header: Header, config: Config) -> Config | None:
     if 2 * half != config["head_dim"] or not np.allclose(stored, expected, rtol=1e-4):
         raise UnsupportedModel(
             "The rotary factors of this GGUF file are not those of Llama 3.",
-            why=f"Tensor rope_freqs.weight of {header.file.path} does not follow from a factor "
+            why=f"Tensor rope_freqs.weight of {keys.file.path} does not follow from a factor "
             f"of {factor:g} with the parameters of the Llama 3 models.",
             hint="Use the safetensors checkpoint of the same model.",
         )

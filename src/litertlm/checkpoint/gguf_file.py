@@ -25,7 +25,7 @@ class GgufTensor:
     """A tensor in a GGUF file, under its GGUF name; see `StoredTensor`.
 
     Attributes:
-        file: the file that holds it.
+        file: the file that contains it.
         offset: of its first byte, from the start of the file.
         row_bytes: stored bytes of one row (of the first axis).
     """
@@ -131,7 +131,7 @@ def _locate(path: Path, size: int, header: GgufHeader) -> dict[str, GgufTensor]:
             raise _damaged(
                 path, f"Tensor {info.name} ends beyond the end of the file: it is cut off."
             )
-        # A vector is one stored run of elements: each of them is a row.
+        # Each element of a vector is a row.
         row_bytes = nbytes // info.shape[0]
         if row_bytes * info.shape[0] != nbytes:
             raise _damaged(path, f"Tensor {info.name} is a vector stored in {dtype} blocks.")

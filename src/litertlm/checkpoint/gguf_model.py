@@ -1,8 +1,8 @@
 """A GGUF file as a Hugging Face checkpoint: config keys, tensor names and tensor layouts.
 
-What llama.cpp's converter changes is changed back here, by rows: the interleaved query and key
-rows of architectures with its "normal" rotary embedding, and Gemma's norm weights, which it
-stores as 1 + w (https://github.com/ggml-org/llama.cpp/tree/master/conversion).
+Changes that llama.cpp's converter makes are reverted here, by rows: interleaved query and key rows
+of architectures with its "normal" rotary embedding, and Gemma's norm weights, which it stores as
+1 + w (https://github.com/ggml-org/llama.cpp/tree/master/conversion).
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def _translate_tensors(
             if head_dim % 2 or stored.shape[0] % head_dim:
                 raise DamagedCheckpoint(
                     f"Tensor {stored.name} of {file.path} has {stored.shape[0]} rows.",
-                    why=f"They are not whole heads of {head_dim}.",
+                    why=f"They are not a multiple of a head of {head_dim}.",
                 )
             tensors[name] = RopeRows(stored, name, head_dim)
         elif architecture.shifted_norms and name.endswith("norm.weight"):
@@ -166,7 +166,7 @@ def _translate_name(file: GgufFile, architecture: Architecture, name: str) -> st
     names = {**_LAYER_NAMES, **architecture.layer_names}
     if match is None or match[2] not in names:
         raise UnsupportedModel(
-            f"Tensor {name} of {file.path} is not one that is known.",
+            f"Tensor {name} of {file.path} is unknown.",
             why=f"The architecture {architecture.name} has no such tensor here.",
             hint="Use the safetensors checkpoint of the same model, if it has one.",
         )

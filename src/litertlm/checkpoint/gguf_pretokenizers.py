@@ -1,7 +1,7 @@
-"""What the names in `tokenizer.ggml.pre` stand for, as tokenizer.json writes it.
+"""The pre-tokenizers named in `tokenizer.ggml.pre`, in the format of tokenizer.json.
 
-llama.cpp recognises a byte-level tokenizer by the ids that it gives to one fixed text, and
-stores a name for it (https://github.com/ggml-org/llama.cpp/blob/master/conversion/base.py,
+llama.cpp recognises a byte-level tokenizer by its ids of one fixed text, and stores a name for
+it (https://github.com/ggml-org/llama.cpp/blob/master/conversion/base.py,
 `get_vocab_base_pre`; the patterns are in src/llama-vocab.cpp). The definitions here are those of
 the original tokenizers, whose normalizers llama.cpp leaves out.
 """
@@ -22,20 +22,20 @@ _SINGLE_DIGITS: Json = {"type": "Digits", "individual_digits": True}
 
 @dataclass(frozen=True)
 class PreTokenizer:
-    """What happens to a text before byte-pair merging.
+    """The steps before byte-pair merging.
 
     Attributes:
-        splits: pre-tokenizers ahead of the byte level.
-        gpt2: split with GPT-2's pattern, which the byte-level step has built in.
+        splits: pre-tokenizers before the byte level.
+        gpt2: split with GPT-2's pattern, which is built into the byte-level step.
         normalizer: applied first.
-        whole_words: a word that is in the vocabulary is taken without merging.
-        bos: BOS is added unless the header says otherwise.
+        ignore_merges: a word that is in the vocabulary is not merged from pieces.
+        bos: whether BOS is added if the header has no flag for it.
     """
 
     splits: Sequence[Json] = ()
     gpt2: bool = False
     normalizer: Json | None = None
-    whole_words: bool = False
+    ignore_merges: bool = False
     bos: bool = False
 
     def steps(self) -> list[Json]:
@@ -63,7 +63,7 @@ def _split(regex: str) -> Json:
 
 
 def _words(digits: str) -> Json:
-    """Letters with at most one sign ahead; digits; signs: the pattern of cl100k and its kin."""
+    """Letters after at most one sign; digits; signs: the pattern of cl100k and similar ones."""
     return _split(
         rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{digits}"
         rf"| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|{_SPACES}"
@@ -71,7 +71,7 @@ def _words(digits: str) -> Json:
 
 
 def _cased_words(suffix: str, digits: str) -> Json:
-    """Words that end where the case changes: the pattern of o200k and its kin."""
+    """Words that end where the case changes: the pattern of o200k and similar ones."""
     upper, lower = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
     lead = r"[^\r\n\p{L}\p{N}]?"
     return _split(
@@ -84,7 +84,7 @@ _GPT2 = PreTokenizer(gpt2=True)
 _GPT2_DIGITS = PreTokenizer([_SINGLE_DIGITS], gpt2=True)
 _QWEN2 = PreTokenizer([_words("")], normalizer=_NFC)
 _CL100K = PreTokenizer([_words("{1,3}")])
-_LLAMA3 = PreTokenizer([_words("{1,3}")], whole_words=True, bos=True)
+_LLAMA3 = PreTokenizer([_words("{1,3}")], ignore_merges=True, bos=True)
 
 PRE_TOKENIZERS: dict[str, PreTokenizer] = {
     # llama.cpp's own pattern for files whose tokenizer was not recognised.
@@ -110,6 +110,6 @@ PRE_TOKENIZERS: dict[str, PreTokenizer] = {
     "llama3": _LLAMA3,
     "llama-v3": _LLAMA3,
     "llama-bpe": _LLAMA3,
-    "tekken": PreTokenizer([_cased_words("", "")], whole_words=True, bos=True),
+    "tekken": PreTokenizer([_cased_words("", "")], ignore_merges=True, bos=True),
     "gpt-4o": PreTokenizer([_cased_words(_CONTRACTIONS + "?", "{1,3}")]),
 }

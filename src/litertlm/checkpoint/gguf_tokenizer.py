@@ -24,10 +24,10 @@ Json = dict[str, Any]
 
 
 def translate_tokenizer(file: GgufFile) -> Tokenizer:
-    """The tokenizer files that the checkpoint had before it became a GGUF file.
+    """The tokenizer files that the checkpoint had before its conversion to GGUF.
 
     Raises:
-        UnsupportedModel: a kind of vocabulary or a pre-tokenizer that is not known.
+        UnsupportedModel: an unknown kind of vocabulary or pre-tokenizer.
         DamagedCheckpoint: the vocabulary contradicts itself.
     """
     kind = file.values.get("tokenizer.ggml.model")
@@ -65,7 +65,7 @@ def _pre_tokenizer(file: GgufFile) -> PreTokenizer:
     known = PRE_TOKENIZERS.get(name) if isinstance(name, str) else None
     if known is None:
         raise UnsupportedModel(
-            f"Pre-tokenizer {name!r} is not known.",
+            f"Pre-tokenizer {name!r} is not supported.",
             why=f"{file.path} says tokenizer.ggml.pre = {name!r}; guessing would give other "
             "token ids than the model was trained with.",
             hint="Use the safetensors checkpoint of the same model, which has a tokenizer.json.",
@@ -74,7 +74,7 @@ def _pre_tokenizer(file: GgufFile) -> PreTokenizer:
 
 
 def _byte_level_bpe(vocabulary: Vocabulary, pre: PreTokenizer) -> Json:
-    # An added token takes its id from the vocabulary, so that the vocabulary holds all of them.
+    # An added token takes its id from the vocabulary, so that the vocabulary must contain them.
     vocab = {
         token: number
         for number, (token, kind) in enumerate(
@@ -86,7 +86,7 @@ def _byte_level_bpe(vocabulary: Vocabulary, pre: PreTokenizer) -> Json:
     for merge in merges:
         left, space, right = merge.partition(" ")
         if not space or not {left, right, left + right} <= vocab.keys():
-            raise vocabulary.damaged(f"Merge {merge!r} is not one of known tokens.")
+            raise vocabulary.damaged(f"Merge {merge!r} is not a pair of tokens of the vocabulary.")
     return {
         "version": "1.0",
         "truncation": None,
@@ -101,7 +101,7 @@ def _byte_level_bpe(vocabulary: Vocabulary, pre: PreTokenizer) -> Json:
             "unk_token": None,
             "fuse_unk": False,
             "byte_fallback": False,
-            "ignore_merges": pre.whole_words,
+            "ignore_merges": pre.ignore_merges,
             "vocab": vocab,
             "merges": merges,
         },
@@ -153,7 +153,7 @@ def _sentencepiece_bpe(vocabulary: Vocabulary, add_prefix: bool) -> Json:
 
 
 def _added_tokens(vocabulary: Vocabulary, contents: list[str]) -> list[Json]:
-    """Tokens that are found in a text before anything else happens to it."""
+    """Tokens that are matched in a text before any other step."""
     strips = _strips_after_tokens(vocabulary)
     return [
         {
@@ -171,7 +171,7 @@ def _added_tokens(vocabulary: Vocabulary, contents: list[str]) -> list[Json]:
 
 
 def _strips_after_tokens(vocabulary: Vocabulary) -> set[str]:
-    """Tokens that swallow the white space behind them: those of Phi-3, says llama.cpp too."""
+    """Tokens that strip the white space after them: those of Phi-3, as in llama.cpp."""
     values = vocabulary.file.values
     if (values.get("general.architecture"), values.get("tokenizer.ggml.model")) != (
         "phi3",

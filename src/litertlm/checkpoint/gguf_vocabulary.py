@@ -1,4 +1,4 @@
-"""The vocabulary in a GGUF header, checked."""
+"""The vocabulary in a GGUF header, validated."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Vocabulary:
         return value
 
     def flag(self, name: str, default: bool) -> bool:
-        """A switch such as `add_bos_token`."""
+        """A boolean such as `add_bos_token`."""
         value = self.file.values.get(f"tokenizer.ggml.{name}", default)
         if not isinstance(value, bool):
             raise self.damaged(f"tokenizer.ggml.{name} is {value!r}.")

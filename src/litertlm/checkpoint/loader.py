@@ -1,4 +1,4 @@
-"""Telling checkpoint formats apart."""
+"""Opening a checkpoint of any format."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def open_checkpoint(path: Path, *, base: Path | None = None) -> Checkpoint:
         base: the checkpoint that `path`, a folder with a LoRA adapter, is merged into.
 
     Raises:
-        ModelNotFound: nothing is there, or it is not a checkpoint.
+        ModelNotFound: the path does not exist, or is not a checkpoint.
         UnsupportedModel: a checkpoint that cannot be converted; the key or tensor is named.
         DamagedCheckpoint: files that are cut off or contradict themselves.
     """
@@ -34,8 +34,8 @@ def _open(path: Path) -> Checkpoint:
     if path.is_dir():
         if is_adapter(path):
             raise ModelNotFound(
-                f"{path} holds an adapter, and no model that it could be merged into.",
-                hint="Name the model with --base MODEL.",
+                f"{path} is an adapter without its base model.",
+                hint="Name the base model with --base MODEL.",
             )
         gguf_files = sorted(path.glob("*.gguf"))
         if not gguf_files or (path / "config.json").exists():
@@ -43,14 +43,14 @@ def _open(path: Path) -> Checkpoint:
         if len(gguf_files) == 1:
             return _open_file(gguf_files[0])
         raise ModelNotFound(
-            f"{path} holds {len(gguf_files)} GGUF files.",
+            f"{path} has {len(gguf_files)} GGUF files.",
             hint="Name one of them:\n" + "\n".join(f"  {file}" for file in gguf_files),
         )
     regular_file_size(path)
     return _open_file(path)
 
 
-# What most checkpoints do not need is imported late.
+# Modules that most checkpoints do not need are imported late.
 
 
 def _merged(adapter: Path, base: Path) -> Checkpoint:
@@ -68,5 +68,5 @@ def _open_file(path: Path) -> Checkpoint:
     raise ModelNotFound(
         f"{path} is not a checkpoint.",
         why="It is neither a folder nor a GGUF file.",
-        hint="Give the folder that holds config.json, or a .gguf file.",
+        hint="Pass a folder with config.json, or a .gguf file.",
     )

@@ -1,8 +1,8 @@
-"""A LoRA adapter merged into its base checkpoint, row by row while the base is read.
+"""Merging a LoRA adapter into its base checkpoint, by rows, while the base is read.
 
-LoRA (Hu et al. 2021) adds `scale * B @ A` to a matrix; DoRA (Liu et al. 2024) then brings each
-row to a learned length. Both work on any block of rows alone, so that a merged tensor is a
-stored tensor like any other and no weight is held in memory. The layout of the files is that of
+LoRA (Hu et al. 2021) adds `scale * B @ A` to a matrix; DoRA (Liu et al. 2024) then scales each row
+to a learned length. Both can be applied to any block of rows, so that a merged tensor is a stored
+tensor like any other, and no weight stays in memory. The layout of the files is that of
 peft 0.21, `utils/save_and_load.py`.
 
 Letters in shapes: r rank, V vocabulary, H hidden size.
@@ -40,15 +40,15 @@ _LORA = re.compile(
     r"(?P<module>.+)\.lora_(?P<part>A|B|embedding_A|embedding_B|magnitude_vector)"
     r"(?:\.(?!weight$|bias$)[^.]+)?(?:\.(?P<what>weight|bias))?"
 )
-# Levels that PEFT puts around a module's own tensors, an adapter's name behind the second.
+# Levels that PEFT inserts into names; the second is followed by the name of the adapter.
 _WRAPPING = re.compile(r"\.base_layer(?=\.)|\.modules_to_save(?:\.default)?(?=\.)")
-# What a module was before the adapter had a copy; PEFT stores it where the vocabulary grew.
+# A module before the adapter copied it; PEFT stores it if the vocabulary was enlarged.
 _ORIGINAL = ".original_module."
-# Parts of a multimodal model that no text passes through.
+# Parts of a multimodal model that do not process text.
 _NOT_TEXT = re.compile(r"(?:model\.)?(?:vision_tower|multi_modal_projector)\.")
 _FLOATS = ("BF16", "F16", "F32")
-# Multiplications of one small matmul: for larger ones OpenBLAS starts threads of its own, which
-# fight with those that the conversion has (interface/gemm.c of OpenBLAS).
+# Multiplications of one small matmul: for larger ones OpenBLAS starts its own threads, which
+# compete with those of the conversion (interface/gemm.c of OpenBLAS).
 _PRODUCT = 1 << 18
 
 
@@ -57,9 +57,8 @@ class MergedTensor:
     """A tensor of the base that the adapter changes; see `StoredTensor`.
 
     Attributes:
-        base: whose name, type and size it has.
-        merge: rows `[start, stop)` from the base's rows, which it may overwrite, and `start`,
-            `stop`.
+        base: the tensor of the base; name, type and size are the same.
+        merge: takes the base's rows `[start, stop)`, which it may overwrite, and `start`, `stop`.
     """
 
     base: StoredTensor
@@ -87,14 +86,14 @@ class MergedTensor:
 
 
 def merge_adapter(base: Checkpoint, folder: Path) -> Checkpoint:
-    """The checkpoint that `base` becomes with the adapter in `folder`. Reads headers only.
+    """`base` with the adapter in `folder` merged into it. Reads headers only.
 
-    The adapter's tokenizer, chat template and generation_config.json count where it has them.
+    The adapter's tokenizer, chat template and generation_config.json replace those of the base.
 
     Raises:
         ModelNotFound: the folder has no adapter_config.json or no weights.
-        UnsupportedModel: an adapter that cannot be merged; the key is named.
-        DamagedCheckpoint: tensors that do not fit the base, or one another; they are named.
+        UnsupportedModel: an adapter that cannot be merged; the error names the key.
+        DamagedCheckpoint: tensors that do not match the base, or each other; the error names them.
     """
     config = read_lora_config(read_json_object(folder / CONFIG_FILE), str(folder / CONFIG_FILE))
     adapter = _Adapter(folder, config, base)
@@ -117,14 +116,14 @@ def _read_weights(folder: Path) -> dict[str, SafetensorsTensor]:
     if not path.exists():
         if (folder / "adapter_model.bin").exists():
             raise UnsupportedModel(
-                f"{folder} has the adapter's weights only as a pickle file (adapter_model.bin).",
-                why="Reading a pickle runs code that is stored in it.",
-                hint="Save it again with a newer version of PEFT: it writes safetensors.",
+                f"{folder} has only pickled weights (adapter_model.bin).",
+                why="Loading a pickle executes code that is stored in it.",
+                hint="Save it again with a newer version of PEFT, which writes safetensors.",
             )
         raise ModelNotFound(f"{folder} has no {WEIGHTS_FILE}.")
     tensors = read_header(path)
     if not tensors:
-        raise DamagedCheckpoint(f"{path} holds no tensors.")
+        raise DamagedCheckpoint(f"{path} has no tensors.")
     for name, tensor in tensors.items():
         if tensor.dtype not in _FLOATS or not tensor.shape:
             raise UnsupportedModel(
@@ -135,33 +134,35 @@ def _read_weights(folder: Path) -> dict[str, SafetensorsTensor]:
 
 
 def _plain(name: str) -> str:
-    """A name without the level that tells a language model from its vision tower, which lies
-    inside or outside of `model.`, depending on the version of transformers."""
+    """A name without the level `language_model`, which is before or after `model.`, depending
+    on the version of transformers."""
     return ".".join(part for part in name.split(".") if part != "language_model")
 
 
 @dataclass
 class _Adapter:
-    """The adapter's tensors, sorted by what they do to which tensor of the base.
+    """The adapter's tensors, by the tensor of the base that they change.
 
     Attributes:
         lora: module to its parts (`A`, `B`, `B.bias`, `embedding_A`, `magnitude_vector`, ...).
-        whole: tensors that take the place of the base's.
+        replacements: tensors that replace those of the base.
     """
 
     folder: Path
     config: LoraConfig
     base: Checkpoint
     lora: dict[str, dict[str, SafetensorsTensor]] = field(default_factory=dict)
-    whole: dict[str, SafetensorsTensor] = field(default_factory=dict)
+    replacements: dict[str, SafetensorsTensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.names = {_plain(name): name for name in self.base.tensors}
 
     def sort_tensors(self, tensors: Mapping[str, SafetensorsTensor]) -> None:
-        """Raises DamagedCheckpoint for tensors that belong to nothing in the base."""
-        strangers = []
-        heads = {HEAD} if f"{EMBEDDING}.weight" in self.names else set()  # a tied one is unnamed
+        """Raises DamagedCheckpoint for tensors that match nothing in the base."""
+        unmatched = []
+        heads = (
+            {HEAD} if f"{EMBEDDING}.weight" in self.names else set()
+        )  # a tied head has no tensor
         for key, tensor in tensors.items():
             name = key.removeprefix(_PREFIX)
             if _NOT_TEXT.match(_plain(name)) or _ORIGINAL in name:
@@ -174,32 +175,32 @@ class _Adapter:
             else:
                 name = _plain(_WRAPPING.sub("", name))
                 known = name in self.names or name.removesuffix(".weight") in heads
-                self.whole[name] = tensor
+                self.replacements[name] = tensor
             if not known:
-                strangers.append(key)
-        if strangers:
-            more = f" and {len(strangers) - 3} more" if len(strangers) > 3 else ""
-            raise self.misfit(
-                f"The base has nothing for {', '.join(strangers[:3])}{more}.",
+                unmatched.append(key)
+        if unmatched:
+            more = f" and {len(unmatched) - 3} more" if len(unmatched) > 3 else ""
+            raise self.mismatch(
+                f"The base has no module for {', '.join(unmatched[:3])}{more}.",
             )
 
     def merged(self) -> tuple[dict[str, StoredTensor], bool | None]:
-        """All tensors of the merged checkpoint, and whether head and embedding are one tensor
-        (None where the adapter touches neither)."""
+        """All tensors of the merged checkpoint, and whether head and embedding are tied (None if
+        the adapter changes neither)."""
         tensors = dict(self.base.tensors)
         head = self.names.get(f"{HEAD}.weight", f"{HEAD}.weight")
-        touched = {f"{EMBEDDING}.weight", f"{HEAD}.weight"} & {
-            *self.whole,
+        changed = {f"{EMBEDDING}.weight", f"{HEAD}.weight"} & {
+            *self.replacements,
             *(f"{module}.weight" for module in self.lora),
         }
         tied = self._is_tied()
-        if touched and tied:
+        if changed and tied:
             if self.config.tied:
                 self.lora.pop(HEAD, None)
-                self.whole.pop(f"{HEAD}.weight", None)
+                self.replacements.pop(f"{HEAD}.weight", None)
             else:
                 tied = self._untie(tensors, head)
-        for name, tensor in self.whole.items():
+        for name, tensor in self.replacements.items():
             stored = self.names.get(name, head)
             tensors[stored] = self._replaced(tensors[stored], tensor)
         for module, parts in self.lora.items():
@@ -207,29 +208,29 @@ class _Adapter:
             tensors[stored] = self._with_lora(tensors[stored], module, parts)
             if (added := parts.get("B.bias")) is not None:
                 self._add_bias(tensors, module, added)
-        return tensors, tied if touched else None
+        return tensors, tied if changed else None
 
     def _is_tied(self) -> bool:
         text = self.base.config.get("text_config")
-        inner = text if isinstance(text, dict) else {}
-        flag = self.base.config.get("tie_word_embeddings", inner.get("tie_word_embeddings"))
+        section = text if isinstance(text, dict) else {}
+        flag = self.base.config.get("tie_word_embeddings", section.get("tie_word_embeddings"))
         return flag if isinstance(flag, bool) else f"{HEAD}.weight" not in self.names
 
     def _untie(self, tensors: dict[str, StoredTensor], head: str) -> bool:
-        """Give the head a tensor of its own where the adapter changes one of the two alone:
-        PEFT runs such a model untied. Returns whether they are still one."""
+        """Untie the head if the adapter changes only one of head and embedding, as PEFT does.
+        Returns whether they are still tied."""
         embedding = self.names[f"{EMBEDDING}.weight"]
         shared: StoredTensor = tensors[embedding]
-        if not self.config.is_saved(EMBEDDING) and f"{EMBEDDING}.weight" in self.whole:
-            # Not a copy for training but the resized embedding itself, which the head shares.
-            shared = self._replaced(shared, self.whole.pop(f"{EMBEDDING}.weight"))
+        if not self.config.is_saved(EMBEDDING) and f"{EMBEDDING}.weight" in self.replacements:
+            # Not a trained copy but the resized embedding itself, which the head shares.
+            shared = self._replaced(shared, self.replacements.pop(f"{EMBEDDING}.weight"))
             tensors[embedding] = shared
             if not self.config.is_saved(HEAD):
-                self.whole.pop(f"{HEAD}.weight", None)
+                self.replacements.pop(f"{HEAD}.weight", None)
         if {EMBEDDING, HEAD} & self.lora.keys() or {
             f"{EMBEDDING}.weight",
             f"{HEAD}.weight",
-        } & self.whole.keys():
+        } & self.replacements.keys():
             tensors[head] = shared
             return False
         return True
@@ -237,7 +238,7 @@ class _Adapter:
     def _replaced(self, old: StoredTensor, new: SafetensorsTensor) -> SafetensorsTensor:
         resizable = _plain(old.name) in (f"{EMBEDDING}.weight", f"{HEAD}.weight")
         if new.shape[resizable:] != old.shape[resizable:]:
-            raise self.misfit(f"{new.name} is {_size(new)}, and {old.name} is {_size(old)}.")
+            raise self.mismatch(f"{new.name} is {_size(new)}, and {old.name} is {_size(old)}.")
         return new
 
     def _with_lora(
@@ -248,12 +249,12 @@ class _Adapter:
         expected = {"A", "B", "magnitude_vector"} if self.config.dora else {"A", "B"}
         if not embeds and names != expected:
             have = ", ".join(f"lora_{name}" for name in sorted(parts))
-            raise self.misfit(f"Module {module} has {have}.")
+            raise self.mismatch(f"Module {module} has {have}.")
         if embeds and self.config.dora:
             raise UnsupportedModel(
                 "This adapter cannot be merged faithfully.",
                 why=f"{self.folder / CONFIG_FILE}: use_dora is true, and {module} is an "
-                "embedding: its columns would have to be measured first.",
+                "embedding: the norms of its columns are needed first.",
                 hint="Merge it with PEFT and convert the merged model.",
             )
         rank, scale = self.config.rank_of(module), self.config.scale_of(module)
@@ -262,7 +263,7 @@ class _Adapter:
         a_shape, b_shape = (rank, out if embeds else width), (width if embeds else out, rank)
         for tensor, shape in ((a, a_shape), (b, b_shape)):
             if tensor.shape != shape:
-                raise self.misfit(
+                raise self.mismatch(
                     f"{tensor.name} is {_size(tensor)}; for {base.name} {_size(base)} and rank "
                     f"{rank} it must be {' x '.join(map(str, shape))}."
                 )
@@ -270,7 +271,7 @@ class _Adapter:
             return MergedTensor(base, _embedding_merge(a, b, scale))
         length = parts.get("magnitude_vector")
         if length is not None and length.shape != (out,):
-            raise self.misfit(f"{length.name} is {_size(length)}, and {base.name} {_size(base)}.")
+            raise self.mismatch(f"{length.name} is {_size(length)}, and {base.name} {_size(base)}.")
         return MergedTensor(base, _linear_merge(a, b, scale, length))
 
     def _add_bias(
@@ -291,11 +292,11 @@ class _Adapter:
 
         tensors[name] = MergedTensor(tensors[name], merge)
 
-    def misfit(self, why: str) -> DamagedCheckpoint:
+    def mismatch(self, why: str) -> DamagedCheckpoint:
         return DamagedCheckpoint(
-            f"The adapter in {self.folder} does not fit its base.",
+            f"The adapter in {self.folder} does not match its base.",
             why=why,
-            hint=f"The base is {self.base.path}; --base MODEL names another one.",
+            hint=f"The base is {self.base.path}; use --base MODEL for another one.",
         )
 
 
@@ -336,8 +337,8 @@ def _add_product(
     left: NDArray[np.float32],
     right: NDArray[np.float32],
 ) -> None:
-    """Adds `scale * left @ right` in float64, in which the order of a sum, and so the kind of
-    BLAS that numpy has, all but never shows in the float32 result."""
+    """Adds `scale * left @ right` in float64, so that the order of summation, which depends on
+    the BLAS of numpy, almost never changes the float32 result."""
     rank = left.shape[1]
     scaled, wide = left * np.float64(scale), right.astype(np.float64)
     side = max(8, math.isqrt(_PRODUCT // rank))
@@ -349,7 +350,7 @@ def _add_product(
 def _changed_config(
     folder: Path, base: Checkpoint, tensors: Mapping[str, StoredTensor], tied: bool | None
 ) -> Mapping[str, Any]:
-    """The base's config.json with the vocabulary's size and the tying that the adapter makes."""
+    """The base's config.json with the vocabulary size and tying of the merged model."""
     if tied is None:
         return base.config
     config = {**base.config, "tie_word_embeddings": tied}
@@ -357,9 +358,9 @@ def _changed_config(
     size = rows[f"{EMBEDDING}.weight"]
     if not tied and rows[f"{HEAD}.weight"] != size:
         raise DamagedCheckpoint(
-            f"The adapter in {folder} does not fit its base.",
-            why=f"The embedding then has {size} tokens, and the head {rows[f'{HEAD}.weight']}.",
-            hint="Save the adapter with save_embedding_layers=True, so that both are in it.",
+            f"The adapter in {folder} does not match its base.",
+            why=f"The embedding has {size} tokens; the head has {rows[f'{HEAD}.weight']}.",
+            hint="Save the adapter with save_embedding_layers=True, so that it contains both.",
         )
     text = config.get("text_config")
     if isinstance(text, dict):
@@ -370,11 +371,11 @@ def _changed_config(
 
 
 def _tokenizer(folder: Path, base: Tokenizer, config: Mapping[str, Any]) -> Tokenizer:
-    """The adapter's tokenizer, where it has one, else the base's; the same for the template."""
-    has_own = (folder / "tokenizer_config.json").exists() and (
+    """The adapter's tokenizer if it has one, else the base's; likewise the chat template."""
+    has_tokenizer = (folder / "tokenizer_config.json").exists() and (
         (folder / "tokenizer.json").exists() or (folder / "tokenizer.model").exists()
     )
-    tokenizer = read_tokenizer(folder, config) if has_own else base
+    tokenizer = read_tokenizer(folder, config) if has_tokenizer else base
     template = read_chat_template(folder) or base.chat_template
     return replace(tokenizer, chat_template=template)
 

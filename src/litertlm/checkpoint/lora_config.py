@@ -1,7 +1,7 @@
 """adapter_config.json of a LoRA adapter, as PEFT writes it.
 
-Key by key as in peft 0.21, `tuners/lora/config.py`: what changes how an adapter is merged is
-read, what only concerns training is passed over, and everything else is refused by its key.
+Keys as in peft 0.21, `tuners/lora/config.py`: keys that change how an adapter is merged are read,
+those that concern only training are ignored, and all others are errors that name the key.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from litertlm.errors import UnsupportedModel
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 
-# Keys that say how the adapter was trained or where, and nothing about what it computes.
-# `fan_in_fan_out` is for Conv1D modules, which no family has: PEFT ignores it for Linear ones.
-_OF_TRAINING = {
+# Keys about training that do not change the merged weights. `fan_in_fan_out` is for Conv1D modules,
+# which no family has: PEFT ignores it for Linear modules.
+_TRAINING_KEYS = {
     "auto_mapping", "corda_config", "eva_config", "exclude_modules", "fan_in_fan_out",
     "inference_mode", "layers_pattern", "layers_to_transform", "loftq_config", "lora_dropout",
     "lora_ga_config", "megatron_core", "peft_version", "qalora_group_size", "runtime_config",
     "target_modules",
 }  # fmt: skip
-_READ = {
+_MERGE_KEYS = {
     "alpha_pattern", "base_model_name_or_path", "bias", "ensure_weight_tying",
     "init_lora_weights", "lora_alpha", "lora_bias", "modules_to_save", "peft_type", "r",
     "rank_pattern", "revision", "task_type", "use_dora", "use_rslora",
 }  # fmt: skip
-# The other initialisations (pissa, olora, corda, loftq, lora_ga) change the base's weights too.
+# The other initialisations (pissa, olora, corda, loftq, lora_ga) also change the base's weights.
 _PLAIN_INITS = (None, True, False, "gaussian", "eva", "orthogonal", "mica")
 
 _PATTERN_LENGTH = 300
@@ -41,17 +41,17 @@ _PATTERN_REPEATS = 3
 
 @dataclass(frozen=True)
 class LoraConfig:
-    """What merging needs of adapter_config.json.
+    """The values of adapter_config.json that merging needs.
 
     Attributes:
-        base: the model that the adapter belongs to: a Hub name or a path; None if it says none.
+        base: Hub name or path of the base model, or None.
         revision: of the base on the Hub.
-        rank, alpha: LoRA's r and its scale times r, where no pattern says otherwise.
-        ranks, alphas: patterns of module names, and the values for them; the first match counts.
+        rank, alpha: LoRA's r, and its scale times r, for modules that match no pattern.
+        ranks, alphas: patterns of module names, and their values; the first match is used.
         rank_stabilized: the scale is alpha / sqrt(r) instead of alpha / r.
-        dora: rows are brought to the length of a magnitude vector.
-        saved: last parts of the names of modules that are replaced as a whole.
-        tied: embedding and head stay one tensor if they are one in the base.
+        dora: rows are scaled to the lengths in a magnitude vector.
+        saved: last parts of the names of modules that are replaced completely.
+        tied: embedding and head stay tied if they are tied in the base.
     """
 
     base: str | None
@@ -70,48 +70,52 @@ class LoraConfig:
         return self.ranks.get(_matching(self.ranks, module), self.rank)
 
     def scale_of(self, module: str) -> float:
-        """What `B @ A` of a module is multiplied by."""
+        """The factor of `B @ A` of a module."""
         rank = self.rank_of(module)
         alpha = self.alphas.get(_matching(self.alphas, module), self.alpha)
         return alpha / math.sqrt(rank) if self.rank_stabilized else alpha / rank
 
     def is_saved(self, module: str) -> bool:
-        """Whether the adapter has a copy of the module of its own (`modules_to_save`)."""
+        """Whether the adapter has its own copy of the module (`modules_to_save`)."""
         return any(module.endswith(name) for name in self.saved)
 
 
 def is_adapter(folder: Path) -> bool:
-    """Whether a folder holds an adapter and no whole model."""
-    whole = (folder / SINGLE).exists() or (folder / INDEX).exists()
-    return (folder / CONFIG_FILE).is_file() and not whole
+    """Whether a folder has an adapter and no complete model."""
+    has_model = (folder / SINGLE).exists() or (folder / INDEX).exists()
+    return (folder / CONFIG_FILE).is_file() and not has_model
 
 
 def read_lora_config(values: Mapping[str, Any], source: str) -> LoraConfig:
     """Read adapter_config.json; `source` names it in errors.
 
     Raises:
-        UnsupportedModel: no LoRA adapter, or a key that cannot be done right.
+        UnsupportedModel: not a LoRA adapter, or a key that is not supported.
     """
     reader = _Reader(values, source)
     kind = values.get("peft_type")
     if kind != "LORA":
-        mlx = " It looks like one of mlx-lm, which has a format of its own." * (
+        mlx = " It looks like one of mlx-lm, which has another format." * (
             "fine_tune_type" in values
         )
         raise UnsupportedModel(
             f"Adapters of type {kind or 'unknown'} cannot be merged.",
-            why=f"{source}: peft_type is {kind!r}, and only 'LORA' is done.{mlx}",
-            hint="Merge it with the program that made it, and convert the merged model.",
+            why=f"{source}: peft_type is {kind!r}, and only 'LORA' is supported.{mlx}",
+            hint="Merge it with the program that created it, and convert the merged model.",
         )
     for key, value in values.items():
-        if key not in _READ and key not in _OF_TRAINING and value not in (None, False, [], {}, ""):
-            raise reader.refuse(key, f"is {_short(value)}")
+        if (
+            key not in _MERGE_KEYS
+            and key not in _TRAINING_KEYS
+            and value not in (None, False, [], {}, "")
+        ):
+            raise reader.unsupported(key, f"is {_short(value)}")
     if values.get("task_type") not in (None, "CAUSAL_LM"):
-        raise reader.refuse("task_type", f"is {values['task_type']!r}, not 'CAUSAL_LM'")
+        raise reader.unsupported("task_type", f"is {values['task_type']!r}, not 'CAUSAL_LM'")
     if values.get("init_lora_weights") not in _PLAIN_INITS:
-        raise reader.refuse(
+        raise reader.unsupported(
             "init_lora_weights",
-            f"is {_short(values['init_lora_weights'])}, which changes the base's weights too",
+            f"is {_short(values['init_lora_weights'])}, which also changes the base's weights",
         )
     return LoraConfig(
         base=reader.text("base_model_name_or_path"),
@@ -132,7 +136,7 @@ class _Reader:
     values: Mapping[str, Any]
     source: str
 
-    def refuse(self, key: str, problem: str) -> UnsupportedModel:
+    def unsupported(self, key: str, problem: str) -> UnsupportedModel:
         return UnsupportedModel(
             "This adapter cannot be merged faithfully.",
             why=f"{self.source}: {key} {problem}.",
@@ -142,7 +146,7 @@ class _Reader:
     def text(self, key: str) -> str | None:
         value = self.values.get(key)
         if value is not None and not isinstance(value, str):
-            raise self.refuse(key, f"is {_short(value)}, and must be a text")
+            raise self.unsupported(key, f"is {_short(value)}, and must be a string")
         return value or None
 
     def texts(self, key: str) -> tuple[str, ...]:
@@ -150,38 +154,38 @@ class _Reader:
         if value is None:
             return ()
         if not isinstance(value, list) or not all(isinstance(v, str) and v for v in value):
-            raise self.refuse(key, f"is {_short(value)}, and must be a list of names")
+            raise self.unsupported(key, f"is {_short(value)}, and must be a list of names")
         return tuple(value)
 
     def flag(self, key: str) -> bool:
         value = self.values.get(key)
         if value is not None and not isinstance(value, bool):
-            raise self.refuse(key, f"is {_short(value)}, and must be true or false")
+            raise self.unsupported(key, f"is {_short(value)}, and must be true or false")
         return bool(value)
 
     def rank(self, key: str, value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1 << 20:
-            raise self.refuse(key, f"has {_short(value)}, and ranks are positive integers")
+            raise self.unsupported(key, f"has {_short(value)}, and ranks are positive integers")
         return value
 
     def number(self, key: str, value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
-            raise self.refuse(key, f"has {_short(value)}, and must have numbers")
+            raise self.unsupported(key, f"has {_short(value)}, and must have numbers")
         return float(value)
 
     def patterns(self, key: str) -> list[tuple[str, Any]]:
         value = self.values.get(key) or {}
         if not isinstance(value, dict):
-            raise self.refuse(key, f"is {_short(value)}, and must be an object")
+            raise self.unsupported(key, f"is {_short(value)}, and must be an object")
         for pattern in value:
             if not _is_harmless(pattern):
-                raise self.refuse(key, f"has the pattern {_short(pattern)}")
+                raise self.unsupported(key, f"has the pattern {_short(pattern)}")
         return list(value.items())
 
 
 def _is_harmless(pattern: str) -> bool:
-    """Whether matching takes no time worth mention: a stranger's regular expression with
-    repeats inside of repeats can keep a machine busy for ever."""
+    """Whether matching takes little time: in an untrusted regular expression, nested repeats can
+    take exponential time."""
     repeats = re.findall(r"(?<!\\)[*+?{]", pattern)
     if len(pattern) > _PATTERN_LENGTH or len(repeats) > _PATTERN_REPEATS:
         return False
@@ -195,7 +199,7 @@ def _is_harmless(pattern: str) -> bool:
 
 
 def _matching(patterns: Mapping[str, object], module: str) -> str:
-    """The first pattern that matches the end of the module's name; the name if none does."""
+    """The first pattern that matches the end of the module's name; else the name."""
     for pattern in patterns:
         if re.match(rf"(.*\.)?({pattern})$", module):
             return pattern

@@ -49,7 +49,7 @@ class SafetensorsTensor:
     """A tensor in a safetensors file; see `StoredTensor`.
 
     Attributes:
-        file: the file that holds it.
+        file: the file that contains it.
         offset: of its first byte, from the start of the file.
     """
 
@@ -87,9 +87,9 @@ class SafetensorsTensor:
         if self.dtype not in _STORED:
             raise UnsupportedModel(
                 f"Tensor {self.name} is stored as {self.dtype}.",
-                why=f"{self.file} holds pre-quantized or non-float weights; "
-                "only BF16, F16 and F32 are read.",
-                hint="Use the checkpoint from which the quantized one was made.",
+                why=f"{self.file} has pre-quantized or non-float weights; "
+                "only BF16, F16 and F32 are supported.",
+                hint="Use the original checkpoint that was quantized.",
             )
         if not self.shape or not 0 <= start <= stop <= self.shape[0]:
             raise ValueError(f"rows {start}:{stop} of {self.name}, shape {self.shape}")
@@ -100,7 +100,7 @@ class SafetensorsTensor:
 
 
 def read_header(path: Path) -> dict[str, SafetensorsTensor]:
-    """The tensors of one file, by name, in the order of their data; checked against its size.
+    """The tensors of one file, by name, in the order of their data; validated against its size.
 
     Raises:
         ModelNotFound: no such file.
@@ -136,12 +136,12 @@ def read_header(path: Path) -> dict[str, SafetensorsTensor]:
 def read_folder(folder: Path) -> dict[str, SafetensorsTensor]:
     """The tensors of a checkpoint folder, by name, in the order of files and of their data.
 
-    `model.safetensors` comes first, then the shards of the index; a single safetensors file of
-    another name is taken too.
+    Either `model.safetensors`, the shards of the index, or a single safetensors file of another
+    name.
 
     Raises:
         ModelNotFound: the folder has no safetensors file.
-        DamagedCheckpoint: a file is damaged, missing, or in contradiction to the index.
+        DamagedCheckpoint: a file is damaged, missing, or contradicts the index.
     """
     if (folder / SINGLE).exists():
         return read_header(folder / SINGLE)
@@ -153,10 +153,10 @@ def read_folder(folder: Path) -> dict[str, SafetensorsTensor]:
     if files:
         raise DamagedCheckpoint(
             f"{folder} has {len(files)} safetensors files and no {INDEX}.",
-            why="Which of them belong to the model is written in that index.",
+            why="The index lists the files that belong to the model.",
             hint=f"Download {INDEX} into the folder.",
         )
-    raise ModelNotFound(f"{folder} holds no safetensors weights.")
+    raise ModelNotFound(f"{folder} has no safetensors weights.")
 
 
 def _read_shards(folder: Path) -> dict[str, SafetensorsTensor]:
@@ -168,7 +168,7 @@ def _read_shards(folder: Path) -> dict[str, SafetensorsTensor]:
         if not _is_plain_name(name):
             raise DamagedCheckpoint(
                 f"{index} places tensor {tensor} in {name!r}.",
-                why="A shard is a safetensors file in the same folder, named without a path.",
+                why="A shard must be a safetensors file in the same folder.",
             )
     tensors: dict[str, SafetensorsTensor] = {}
     for name in sorted(set(weight_map.values())):
@@ -177,7 +177,7 @@ def _read_shards(folder: Path) -> dict[str, SafetensorsTensor]:
             if other is not tensor:
                 raise DamagedCheckpoint(
                     f"Tensor {tensor.name} is in two shards of {folder}.",
-                    why=f"Both {other.file.name} and {name} hold it.",
+                    why=f"Both {other.file.name} and {name} contain it.",
                 )
     _check_index(index, weight_map, tensors)
     return tensors
@@ -198,8 +198,8 @@ def _check_index(
     for name, file in weight_map.items():
         if name not in tensors or tensors[name].file.name != file:
             raise DamagedCheckpoint(
-                f"{index.parent / file} does not hold tensor {name}.",
-                why=f"{index.name} says that it does.",
+                f"{index.parent / file} does not contain tensor {name}.",
+                why=f"{index.name} lists it there.",
                 hint=DOWNLOAD_AGAIN,
             )
 

@@ -1,4 +1,4 @@
-"""SentencePiece vocabularies of GGUF headers: from pieces with scores to merges."""
+"""SentencePiece vocabularies of GGUF headers: merges from pieces with scores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ SPACE = "\u2581"  # how SentencePiece writes a space
 
 
 def pieces(vocabulary: Vocabulary) -> list[str]:
-    """The tokens as SentencePiece has them; llama.cpp writes runs of spaces as such."""
+    """The tokens in SentencePiece's notation; llama.cpp stores runs of spaces as spaces."""
     return [
         SPACE * len(token) if token and not token.strip(" ") else token
         for token in vocabulary.tokens
@@ -16,7 +16,7 @@ def pieces(vocabulary: Vocabulary) -> list[str]:
 
 
 def scores(vocabulary: Vocabulary) -> list[float]:
-    """One score for each token; user-defined ones, which llama.cpp overwrites, have 0 again."""
+    """A score per token; that of user-defined ones, which llama.cpp overwrites, is 0."""
     stored = vocabulary.array("scores", float, len(vocabulary.tokens))
     return [
         0.0 if kind == USER_DEFINED else score
@@ -25,13 +25,13 @@ def scores(vocabulary: Vocabulary) -> list[float]:
 
 
 def merges(vocabulary: Vocabulary) -> list[list[str]]:
-    """The pairs of tokens that byte-pair encoding merges, the first ones first.
+    """The pairs of tokens that byte-pair encoding merges, in the order of their rank.
 
-    SentencePiece merges the pair whose result has the highest score. transformers lists the
-    pairs in this order when it converts a `tokenizer.model`.
+    SentencePiece merges the pair whose result has the highest score. transformers uses this
+    order when it converts a `tokenizer.model`.
 
     Raises:
-        DamagedCheckpoint: the scores are missing, or say nothing.
+        DamagedCheckpoint: the scores are missing, or all equal.
     """
     names, values = pieces(vocabulary), scores(vocabulary)
     normal = {v for v, kind in zip(values, vocabulary.types, strict=True) if kind == NORMAL}

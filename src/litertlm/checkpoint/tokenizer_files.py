@@ -38,7 +38,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
     if serialized is None and sentencepiece is None:
         raise ModelNotFound(
             f"{folder} has no tokenizer.",
-            why="There is neither a tokenizer.json nor a SentencePiece tokenizer.model in it.",
+            why="It has neither tokenizer.json nor a SentencePiece tokenizer.model.",
             hint="Download the tokenizer files of the model into the folder.",
         )
     settings = {
@@ -53,7 +53,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
             sentencepiece=sentencepiece,
             config=settings,
             chat_template=template,
-            # The default of the tokenizers that have a tokenizer.model alone.
+            # The default of tokenizers that have only a tokenizer.model.
             adds_bos=bool(settings.get("add_bos_token", True)),
             bos_token_id=bos if is_count(bos) else None,
             eos_token_id=eos if is_count(eos) else None,
@@ -84,10 +84,10 @@ def read_chat_template(folder: Path) -> str | None:
 
 
 def _outline(path: Path, serialized: bytes) -> dict[str, Any]:
-    """All of tokenizer.json but `model`, which makes up nearly all of it and comes last.
+    """All of tokenizer.json but `model`, which is nearly all of it and comes last.
 
-    Parsing Gemma 3's in full takes a second and 300 MB. A quote inside of a JSON text is
-    escaped, so that what the pattern finds is a key.
+    Parsing all of Gemma 3's takes a second and 300 MB. A quote inside of a JSON string is escaped,
+    so the pattern matches only a key.
     """
     match = re.search(rb',\s*"model"\s*:\s*\{', serialized)
     if match is None:
@@ -111,9 +111,9 @@ def _added_tokens(path: Path, outline: Mapping[str, Any]) -> dict[str, Mapping[s
 
 
 def _check_vocabulary(folder: Path, config: Mapping[str, Any], serialized: bytes) -> None:
-    """Refuse a tokenizer with more tokens than the embedding has rows.
+    """Check that the tokenizer has no more tokens than the embedding has rows.
 
-    The library writes the vocabulary in the order of ids; the last one is in front of `merges`.
+    The library writes the vocabulary in the order of ids; the last one is before `merges`.
     """
     merges = re.search(rb'"merges"\s*:\s*\[', serialized)
     if merges is None:
@@ -132,10 +132,10 @@ def _check_added(
     needed: set[int | None],
     template: str,
 ) -> None:
-    """Refuse tokens that a text can hold and the embedding cannot.
+    """Check that tokens which can occur in a text have a row in the embedding.
 
-    A special token beyond the embedding that nothing uses is harmless: the tokenizer of Gemma 3
-    has one for images, which its text models lack.
+    An unused special token without one is harmless: the tokenizer of Gemma 3 has one for images,
+    which its text models do not support.
     """
     size = _vocab_size(config)
     if size is None:
@@ -155,8 +155,8 @@ def _vocab_size(config: Mapping[str, Any]) -> int | None:
 def _too_large(folder: Path, what: str, size: int) -> DamagedCheckpoint:
     return DamagedCheckpoint(
         f"{what}, and the model's vocabulary ends at {size - 1}.",
-        why=f"tokenizer.json and vocab_size of config.json in {folder} contradict.",
-        hint="Use the tokenizer files and the config.json of one and the same model.",
+        why=f"In {folder}, tokenizer.json contradicts vocab_size of config.json.",
+        hint="Use the tokenizer files and the config.json of the same model.",
     )
 
 
@@ -165,8 +165,8 @@ def _adds_bos(
 ) -> bool:
     """Whether an encoded text starts with BOS, as in transformers 5.
 
-    `add_bos_token` in tokenizer_config.json replaces the post-processor; otherwise what
-    tokenizer.json's post-processor really does decides.
+    `add_bos_token` in tokenizer_config.json replaces the post-processor; without it, the
+    post-processor of tokenizer.json is run.
     """
     if "add_bos_token" in settings or "add_eos_token" in settings:
         return bool(settings.get("add_bos_token", False)) and bos is not None
@@ -183,9 +183,7 @@ def _adds_bos(
     try:
         encoding = Runnable.from_str(json.dumps(probe)).encode("a")
     except Exception as error:  # the package raises nothing narrower
-        raise DamagedCheckpoint(
-            f"{path} has a post_processor that does not work.", why=str(error)
-        ) from error
+        raise DamagedCheckpoint(f"{path} has an invalid post_processor.", why=str(error)) from error
     return bool(encoding.special_tokens_mask[0]) and bos == encoding.ids[0]
 
 
@@ -207,7 +205,7 @@ def _special_id(
 
 
 def _chat_template(folder: Path, settings: Mapping[str, Any]) -> str | None:
-    """The default template: its own file, else the key of tokenizer_config.json."""
+    """The default template: chat_template.jinja, else the key of a JSON file."""
     data = _optional_bytes(folder / "chat_template.jinja", _TEXT_LIMIT)
     if data is not None:
         try:
@@ -226,7 +224,7 @@ def _chat_template(folder: Path, settings: Mapping[str, Any]) -> str | None:
 
 
 def _sentencepiece(path: Path) -> bytes | None:
-    """A SentencePiece model; Llama 3 has a file of this name in another format."""
+    """A SentencePiece model; Llama 3 has a file with this name in another format."""
     data = _optional_bytes(path, _TOKENIZER_LIMIT)
     # The first field of the protobuf message is a piece.
     return data if data is not None and data.startswith(b"\n") else None

@@ -1,4 +1,4 @@
-"""What a checkpoint is to the rest of the program, whatever its file format."""
+"""A checkpoint as the rest of the program sees it, independent of its file format."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 
 class StoredTensor(Protocol):
-    """One tensor of a checkpoint: its header is known, its data is read on demand.
+    """One tensor of a checkpoint: its header has been read, its data is read on demand.
 
     Attributes:
-        name: the tensor's name in Hugging Face's terms, also for GGUF
+        name: the tensor's Hugging Face name, also for GGUF
             (`model.layers.0.self_attn.q_proj.weight`).
         dtype: how it is stored: `BF16`, `F16`, `F32`, or a GGUF type name such as `Q4_1`.
         shape: `(out, in)` for matrices, as PyTorch has it.
@@ -40,14 +40,14 @@ class StoredTensor(Protocol):
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """The tokenizer files of a checkpoint, as text that other layers may use.
+    """The tokenizer files of a checkpoint.
 
     Attributes:
-        json: the bytes of tokenizer.json (made from the vocabulary for GGUF), or None.
+        json: the bytes of tokenizer.json (for GGUF, generated from the vocabulary), or None.
         sentencepiece: the bytes of `tokenizer.model`, or None.
         config: tokenizer_config.json (translated from the header for GGUF).
         chat_template: the Jinja source, or None for a base model.
-        adds_bos: whether encoding a text really puts a BOS token first.
+        adds_bos: whether encoding a text adds a BOS token.
         bos_token_id, eos_token_id: the tokenizer's own, or None.
     """
 
@@ -69,7 +69,7 @@ class Checkpoint:
         format: `safetensors` or `gguf`.
         config: config.json, or its translation from the GGUF header.
         generation_config: generation_config.json or an empty mapping.
-        tensors: by Hugging Face name, in the order in which they lie in the files.
+        tensors: by Hugging Face name, in the order of their data in the files.
         tokenizer: the tokenizer files.
     """
 

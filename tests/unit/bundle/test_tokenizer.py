@@ -31,7 +31,7 @@ def tokenizer(json_bytes: bytes | None, model: bytes | None = None) -> Tokenizer
 
 
 def test_a_checkpoint_without_tokenizer_is_refused() -> None:
-    with pytest.raises(UnsupportedModel, match="neither tokenizer.json"):
+    with pytest.raises(UnsupportedModel, match=r"neither tokenizer\.json"):
         choose_tokenizer(tokenizer(None))
 
 

@@ -187,7 +187,7 @@ def edited(path: Path, **values: Any) -> Path:
         ({"llama__block_count": 2_000_000_000}, DamagedCheckpoint, "no tensors of layer"),
         ({"llama__block_count": "two"}, DamagedCheckpoint, "llama.block_count"),
         ({"llama__attention__head_count": 0}, DamagedCheckpoint, "0 attention heads"),
-        ({"llama__attention__head_count": 3}, DamagedCheckpoint, "not whole heads"),
+        ({"llama__attention__head_count": 3}, DamagedCheckpoint, "not a multiple of a head"),
         ({"llama__attention__head_count": [4, 2]}, UnsupportedModel, "differs between layers"),
         ({"tokenizer__ggml__eos_token_id": 320}, DamagedCheckpoint, "eos_token_id is 320"),
         (

@@ -183,7 +183,7 @@ def test_only_one_of_embedding_and_head_resized(tmp_path: Path) -> None:
     base, adapter = with_tensors(tmp_path, "saved-tied", grow)
     with pytest.raises(DamagedCheckpoint) as caught:
         open_checkpoint(adapter, base=base)
-    assert caught.value.why == "The embedding then has 323 tokens, and the head 320."
+    assert caught.value.why == "The embedding has 323 tokens; the head has 320."
 
 
 def test_template_of_the_adapter_alone(tmp_path: Path) -> None:
@@ -197,16 +197,16 @@ def test_template_of_the_adapter_alone(tmp_path: Path) -> None:
     assert open_checkpoint(adapter, base=base).tokenizer == want
 
 
-MISFITS: list[tuple[str, Callable[[dict[str, np.ndarray]], object], str]] = [
+MISMATCHES: list[tuple[str, Callable[[dict[str, np.ndarray]], object], str]] = [
     (
         "attention",
         lambda t: t.update({"base_model.model.model.layers.9.mlp.gate_proj.lora_A.weight": t_()}),
-        "nothing for base_model.model.model.layers.9.mlp.gate_proj.lora_A.weight",
+        "no module for base_model.model.model.layers.9.mlp.gate_proj.lora_A.weight",
     ),
     (
         "attention",
         lambda t: t.update({"base_model.model.score.weight": t_()}),
-        "nothing for base_model.model.score.weight",
+        "no module for base_model.model.score.weight",
     ),
     (
         "attention",
@@ -246,16 +246,16 @@ def t_() -> np.ndarray:
     return np.ones((4, 64))
 
 
-@pytest.mark.parametrize(("name", "change", "told"), MISFITS)
-def test_tensors_that_do_not_fit_are_named(name, change, told, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "change", "message"), MISMATCHES)
+def test_tensors_that_do_not_match_are_named(name, change, message, tmp_path: Path) -> None:
     base, adapter = with_tensors(tmp_path, name, change)
-    with pytest.raises(DamagedCheckpoint, match="does not fit its base") as caught:
+    with pytest.raises(DamagedCheckpoint, match="does not match its base") as caught:
         open_checkpoint(adapter, base=base)
-    assert told in caught.value.why
+    assert message in caught.value.why
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"peft_type": "PROMPT_TUNING"}, "peft_type is 'PROMPT_TUNING'"),
         ({"peft_type": None, "fine_tune_type": "lora"}, "mlx-lm"),
@@ -277,10 +277,10 @@ def test_tensors_that_do_not_fit_are_named(name, change, told, tmp_path: Path) -
         ({"alpha_pattern": {"(": 1}}, "alpha_pattern has the pattern '('"),
     ],
 )
-def test_config_that_cannot_be_done_is_refused_by_its_key(changes, told: str) -> None:
+def test_config_that_cannot_be_done_is_refused_by_its_key(changes, message: str) -> None:
     with pytest.raises(UnsupportedModel) as caught:
         read_lora_config({**CONFIG, **changes}, "adapter_config.json")
-    assert told in caught.value.why
+    assert message in caught.value.why
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_lora_bias_needs_a_bias(tmp_path: Path) -> None:
 def test_folder_without_weights_or_base(tmp_path: Path) -> None:
     base, adapter = with_tensors(tmp_path, "attention", lambda tensors: None)
     for place in (None, adapter):
-        with pytest.raises(ModelNotFound, match="holds an adapter"):
+        with pytest.raises(ModelNotFound, match="is an adapter"):
             open_checkpoint(adapter, base=place)
     weights = adapter / "adapter_model.safetensors"
     weights.rename(adapter / "adapter_model.bin")

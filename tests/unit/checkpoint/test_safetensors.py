@@ -244,8 +244,8 @@ def index_not_json(folder: Path) -> None:
     ("damage", "message"),
     [
         (missing_shard, "model-00002-of-00002.safetensors is missing"),
-        (missing_tensor, "does not hold tensor c"),
-        (tensor_in_the_other_shard, "does not hold tensor a"),
+        (missing_tensor, "does not contain tensor c"),
+        (tensor_in_the_other_shard, "does not contain tensor a"),
         (tensor_in_two_shards, "Tensor a is in two shards"),
         (shard_is_a_folder, "is not a file"),
         (no_index, "no model.safetensors.index.json"),
