@@ -290,7 +290,7 @@ def test_more_than_the_context_holds(home: Path) -> None:
     for count in (40, 15):
         ended = ask(home, *("--attach", "red.png") * count)
         assert (ended.code, ended.out) == (2, "")
-        assert re.search(r"The prompt has \d{3} tokens; the context holds 512\.", ended.err)
+        assert re.search(r"The prompt has \d{3} tokens; the context has 512\.", ended.err)
 
 
 def test_the_oldest_images_are_left_out_when_the_context_is_full(start: Start) -> None:

@@ -224,7 +224,7 @@ def test_a_prompt_that_cannot_fit_is_an_error_with_the_numbers(home: Path) -> No
 def test_a_prompt_is_counted_beyond_a_nul(home: Path) -> None:
     ended = ask(home, stdin="\0" + "word " * 3000)
     assert ended.code == 2
-    assert "tokens; the context holds 1,280" in ended.err
+    assert "tokens; the context has 1,280" in ended.err
 
 
 def test_a_larger_context_holds_it(home: Path) -> None:

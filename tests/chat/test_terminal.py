@@ -105,7 +105,7 @@ def test_a_paste_of_a_megabyte(start: Start) -> None:
     terminal.send("\x1b[201~")
     terminal.wait_for("[paste 1: 1,056,000 characters, 24,001 lines]")
     terminal.send("\r")
-    shown = terminal.wait_for("tokens; the context holds 1,280")
+    shown = terminal.wait_for("tokens; the context has 1,280")
     assert re.search(r"The prompt has \d{3},\d{3} tokens", shown)
     assert BERLIN in terminal.say(GERMANY)
 

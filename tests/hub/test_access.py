@@ -104,7 +104,7 @@ def test_private_model(world):
     assert "private and no token was found" in stranger.err
     other = world.run("pull", "o/secret", HF_TOKEN="hf_other")
     assert other.code == 3
-    assert "private and the token from the variable HF_TOKEN may not see it" in other.err
+    assert "private and the token from the variable HF_TOKEN has no access to it" in other.err
     assert world.run("pull", "o/secret", HF_TOKEN=SECRET).code == 0
 
 

@@ -26,7 +26,7 @@ def assert_refused(world: World, model: str, *words: str, code: int = 7) -> None
 
 
 NAMES = {
-    "../../../../evil.litertlm": "a path that leads elsewhere",
+    "../../../../evil.litertlm": "a path outside of the repository",
     "/tmp/evil.litertlm": "an absolute path",
     "evil\x1b[2J\x07.litertlm": "a control character",
 }
@@ -93,36 +93,36 @@ def test_index_that_names_other_files(world, name):
     publish_tiny(world, "o/x")
     index = {"weight_map": {"model.embed_tokens.weight": name}}
     world.add("o/x", {"model.safetensors.index.json": json.dumps(index)})
-    assert_refused(world, "o/x", "names a file elsewhere", name)
+    assert_refused(world, "o/x", "lists a file in another folder", name)
 
 
 def test_index_that_names_a_missing_file(world):
     publish_tiny(world, "o/x")
     index = {"weight_map": {"model.embed_tokens.weight": "none.safetensors"}}
     world.add("o/x", {"model.safetensors.index.json": json.dumps(index)})
-    assert_refused(world, "o/x", "is not whole", "none.safetensors")
+    assert_refused(world, "o/x", "is incomplete", "none.safetensors")
 
 
 @pytest.mark.parametrize("announced", [100, 1_000_000])
 def test_sizes_that_lie(world, announced):
     world.add("o/x", {"x.litertlm": bundle_bytes(5000)}, sizes={"x.litertlm": announced})
-    words = ["its size is not the announced one", f"announced {announced} bytes"]
+    words = ["its size is not the listed one", f"lists {announced:,} bytes"]
     assert_refused(world, "o/x", *words, code=5)
 
 
 def test_file_that_ends_early(world):
     world.add("o/x", {"x.litertlm": bundle_bytes(5000)}, short={"x.litertlm": 1000})
-    assert_refused(world, "o/x", "its size is not the announced one", "1000 came", code=5)
+    assert_refused(world, "o/x", "its size is not the listed one", "1,000 were received", code=5)
 
 
 def test_endless_redirects(world):
     world.add("o/x", {"x.litertlm": bundle_bytes(900)}, loop=["x.litertlm"])
-    assert_refused(world, "o/x", "redirects without end", code=5)
+    assert_refused(world, "o/x", "Too many redirects", code=5)
 
 
 def test_body_that_never_ends(world):
     world.add("o/x", {"x.litertlm": bundle_bytes(900)}, endless=["x.litertlm"])
-    assert_refused(world, "o/x", "its size is not the announced one", code=5)
+    assert_refused(world, "o/x", "its size is not the listed one", code=5)
     on_disk = sum(p.stat().st_size for p in world.folder("o/x").rglob("*") if p.is_file())
     assert on_disk <= 900
 
@@ -132,7 +132,7 @@ def test_body_that_never_ends(world):
 )
 def test_description_that_makes_no_sense(world, answer):
     world.hub.configure("o/x", answer=answer)
-    assert_refused(world, "o/x", "The Hub describes o/x" if answer[1] != "[" else "", code=5)
+    assert_refused(world, "o/x", "The Hub's metadata of o/x" if answer[1] != "[" else "", code=5)
 
 
 def test_texts_of_the_hub_do_not_reach_the_terminal_raw(world):
@@ -147,7 +147,7 @@ def test_texts_of_the_hub_do_not_reach_the_terminal_raw(world):
 
 def test_description_that_never_ends(world):
     world.add("o/x", {"x.litertlm": bundle_bytes(900)}, endless=["api"])
-    assert_refused(world, "o/x", "Refused a description of o/x that does not end", code=5)
+    assert_refused(world, "o/x", "Refused the metadata of o/x: it is too large", code=5)
 
 
 @pytest.mark.parametrize("config", ["", "[]", '{"model_type": ["llama"]}', '{"a":' * 5000])

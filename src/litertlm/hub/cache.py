@@ -1,4 +1,4 @@
-"""Files that huggingface_hub has downloaded before, for this program or another."""
+"""Files in the cache of huggingface_hub."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from litertlm.hub.info import RepoFile, RepoInfo, check_path
 
 
 def cached_file(repo: str, commit: str, path: str) -> Path | None:
-    """The file's content in the cache (the blob, links followed), or None."""
+    """The path of the file's blob in the cache (links resolved), or None."""
     found = try_to_load_from_cache(repo, path, revision=commit)
     return Path(found).resolve() if isinstance(found, str) else None
 
 
 class CachedHub:
-    """Stands in for HubClient where there is no network: it has only what is in the cache."""
+    """Replaces HubClient without a network: it serves files from the cache."""
 
     def info(self, repo: str, revision: str | None) -> RepoInfo | None:
-        """The repository as far as it is in the cache, or None."""
+        """The repository with the files that are in the cache, or None."""
         folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="model")
         commit = revision or "main"
         with contextlib.suppress(OSError):
@@ -54,11 +54,11 @@ class CachedHub:
             return file.read(first)
 
     def check_access(self, repo: str, commit: str, path: str) -> None:
-        """What is on disk may be used."""
+        """Files on disk may be used without a check."""
 
 
 def _as_repo_file(path: Path, snapshot: Path, repo: str) -> RepoFile:
-    """The cache names blobs by the hash that the Hub announced."""
+    """A file of a snapshot; the cache names blobs by their hashes."""
     name = path.relative_to(snapshot).as_posix()
     check_path(name, repo)
     blob = path.resolve().name

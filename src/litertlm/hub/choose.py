@@ -1,4 +1,4 @@
-"""Which of a repository's files to use, told by their names (and sizes) alone."""
+"""The choice of a repository's files, by their names and sizes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INDEX_FILE = "model.safetensors.index.json"
 WEIGHTS_FILE = "model.safetensors"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
-# Small files that conversion reads. Left out on purpose: pickles (.bin, .pt, .pth), other formats
+# Small files that conversion reads. Never downloaded: pickles (.bin, .pt, .pth), other formats
 # (ONNX, TensorFlow, Flax, consolidated.*), Python files, and everything in subfolders.
 _SMALL_FILES = (
     "config.json",
@@ -27,7 +27,7 @@ _SMALL_FILES = (
     "chat_template.jinja",
     "chat_template.json",
 )
-_WITHOUT_TOKENIZER_JSON = ("vocab.json", "merges.txt")  # else they only repeat it
+_WITHOUT_TOKENIZER_JSON = ("vocab.json", "merges.txt")  # tokenizer.json has their content
 
 # Words in bundle names, as the litert-community organisation uses them.
 _NPU_WORDS = frozenset(
@@ -35,7 +35,7 @@ _NPU_WORDS = frozenset(
 )
 _NPU_CHIP = re.compile(r"(sm|mt|qcs|sa)\d{4}p?")
 _PRECISION_WORDS = (
-    # (rank, words): int8 before files that say nothing, before int4, before float.
+    # (rank, words): int8 before files without such a word, before int4, before float.
     (2, re.compile(r"(int4|q4|i4|wi4|w4|4bit)(b\d+)?|block\d+")),
     (0, re.compile(r"int8|q8|i8|wi8|w8|8bit")),
     (3, re.compile(r"b?f(p|loat)?(16|32)")),
@@ -45,12 +45,12 @@ _UNMARKED = 1
 
 @dataclass(frozen=True)
 class BundleChoice:
-    """A ready bundle and what was passed over.
+    """The chosen file, and those that were not chosen.
 
     Attributes:
         file: to download.
-        others: usable here as well, best first.
-        elsewhere: made for other hardware: NPUs by chip, browsers.
+        others: also usable on this machine, best first.
+        elsewhere: files for other hardware: NPUs, browsers.
     """
 
     file: RepoFile
@@ -72,18 +72,19 @@ def choose_bundle(
     """The bundle for this machine: not for an NPU or a browser, int8 before float.
 
     Args:
-        wanted: a file name that the user asked for (`--file`), in any letter case.
-        backend: `cpu` or `gpu`; a file that names it comes first, one that names the other last.
+        wanted: the requested file name (`--file`), in any letter case.
+        backend: `cpu` or `gpu`; files for it come first, files for the other one last.
 
     Returns:
-        None when no file is usable here; a wanted file is taken whatever it is made for.
+        None if no file is usable on this machine; a requested file is always accepted.
 
     Raises:
         ModelNotFound: there is no file `wanted`.
     """
     found = bundles(info)
     here = sorted(
-        (f for f in found if not _made_elsewhere(f, info)), key=lambda f: _rank(f, info, backend)
+        (f for f in found if not _is_for_other_hardware(f, info)),
+        key=lambda f: _rank(f, info, backend),
     )
     elsewhere = tuple(f for f in found if f not in here)
     if wanted is not None:
@@ -114,7 +115,7 @@ def _marks(file: RepoFile, info: RepoInfo) -> set[str]:
     return set(_words(file.path.removesuffix(BUNDLE_SUFFIX))) - set(_words(info.repo))
 
 
-def _made_elsewhere(file: RepoFile, info: RepoInfo) -> bool:
+def _is_for_other_hardware(file: RepoFile, info: RepoInfo) -> bool:
     marks = _marks(file, info)
     return "web" in marks or bool(marks & _NPU_WORDS) or any(map(_NPU_CHIP.fullmatch, marks))
 
@@ -126,8 +127,8 @@ def _rank(file: RepoFile, info: RepoInfo, backend: str) -> tuple[int, int, int, 
         (r for r, words in _PRECISION_WORDS if any(map(words.fullmatch, marks))), _UNMARKED
     )
     contexts = [int(m[3:]) for m in marks if re.fullmatch(r"ekv\d+", m)]
-    made_for = marks & {"cpu", "gpu"}
-    fit = 1 if not made_for else 0 if backend in made_for else 2
+    backends = marks & {"cpu", "gpu"}
+    fit = 1 if not backends else 0 if backend in backends else 2
     return (fit, precision, -max(contexts, default=0), len(file.path), file.path)
 
 
@@ -157,21 +158,21 @@ def _checked_shards(info: RepoInfo, shards: Iterable[str]) -> list[str]:
     for name in names:
         if "/" in name or "\\" in name or not name.endswith(".safetensors"):
             raise UnsupportedModel(
-                f"Refused {info.repo}: its {INDEX_FILE} names a file elsewhere.",
+                f"Refused {info.repo}: its {INDEX_FILE} lists a file in another folder.",
                 why=f"The file name is {ascii(name)[:200]}.",
             )
         if info.file(name) is None:
             raise UnsupportedModel(
-                f"{info.repo} is not whole: {INDEX_FILE} names {ascii(name)[:200]}, "
+                f"{info.repo} is incomplete: {INDEX_FILE} lists {ascii(name)[:200]}, "
                 "which it does not have."
             )
     return names
 
 
 def is_adapter(info: RepoInfo) -> bool:
-    """Whether it holds an adapter and no whole model."""
-    whole = info.file(WEIGHTS_FILE) or info.file(INDEX_FILE)
-    return info.file(ADAPTER_FILES[0]) is not None and whole is None
+    """Whether it has an adapter and no complete model."""
+    has_model = info.file(WEIGHTS_FILE) or info.file(INDEX_FILE)
+    return info.file(ADAPTER_FILES[0]) is not None and has_model is None
 
 
 def adapter_files(info: RepoInfo) -> tuple[RepoFile, ...]:
@@ -186,22 +187,24 @@ def adapter_files(info: RepoInfo) -> tuple[RepoFile, ...]:
 
 
 def no_weights(info: RepoInfo) -> UnsupportedModel:
-    """The error for a checkpoint without safetensors: what it has instead."""
+    """The error for a checkpoint without safetensors files."""
     pickles = [f.path for f in info.files if f.name.endswith((".bin", ".pt", ".pth", ".ckpt"))]
     if pickles:
-        why = f"Its weights are pickles ({pickles[0]}), which can run code: they are never loaded."
+        why = (
+            f"Its weights are pickles ({pickles[0]}), which can execute code and are never loaded."
+        )
     else:
         why = f"It has neither {WEIGHTS_FILE} nor {INDEX_FILE}."
     return UnsupportedModel(f"{info.repo} has no weights that can be converted.", why=why)
 
 
 def choose_gguf(info: RepoInfo, *, wanted: str | None = None) -> BundleChoice | None:
-    """The most precise GGUF file; None when there is none.
+    """The most precise GGUF file; None if there is none.
 
     Raises:
         ModelNotFound: there is no file `wanted`.
     """
-    whole = sorted(
+    usable = sorted(
         (
             f
             for f in info.files
@@ -210,10 +213,10 @@ def choose_gguf(info: RepoInfo, *, wanted: str | None = None) -> BundleChoice | 
         ),
         key=_gguf_rank,
     )
-    if wanted is None and not whole:
+    if wanted is None and not usable:
         return None
-    file = whole[0] if wanted is None else _wanted(info, wanted, whole)
-    return BundleChoice(file, tuple(f for f in whole if f is not file), ())
+    file = usable[0] if wanted is None else _wanted(info, wanted, usable)
+    return BundleChoice(file, tuple(f for f in usable if f is not file), ())
 
 
 def _gguf_rank(file: RepoFile) -> tuple[float, int, str]:
@@ -221,7 +224,7 @@ def _gguf_rank(file: RepoFile) -> tuple[float, int, str]:
     more bits; then bfloat16 before float16, and k-quants by size before the older kinds."""
     match = re.search(r"[._-](b?f|fp|i?q)(\d+)(\w*)\.gguf$", file.name.lower())
     if match is None:
-        return (0, 0, file.path)  # the others say what they are
+        return (0, 0, file.path)  # no type in its name
     kinds = ("_k_l", "_k_m", "_k", "_k_s", "_1", "_0")
     kind = kinds.index(match[3]) if match[3] in kinds else len(kinds)
     quantized = match[1] in ("q", "iq")

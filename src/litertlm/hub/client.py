@@ -1,4 +1,4 @@
-"""Requests to the Hub: the token, deadlines, retries, and errors in the user's words."""
+"""Requests to the Hub: token, deadlines, retries, and errors that a user understands."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ from litertlm.hub.token import Token, find_token
 from litertlm.progress import Progress
 
 CONNECT_SECONDS = 10.0
-METADATA_SECONDS = 30.0  # for one small answer as a whole, however it trickles in
-METADATA_LIMIT = 64 << 20  # bytes; the largest real ones, of sharded models, are below 10 MB
-TRIES = 5  # without a byte of progress between them
-LONGEST_WAIT = 300.0  # seconds; the Hub's own rate limits last that long
+METADATA_SECONDS = 30.0  # for a complete small answer
+METADATA_LIMIT = 64 << 20  # bytes; the largest ones of sharded models are below 10 MB
+TRIES = 5  # in a row, without a byte of progress
+LONGEST_WAIT = 300.0  # seconds, as long as the Hub's rate limits
 ERROR_BODY_LIMIT = 64 << 10
 
 _T = TypeVar("_T")
@@ -47,11 +47,11 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class HubClient:
-    """The Hub as one user sees it.
+    """The Hub, with one user's token.
 
     Attributes:
         token: sent to the Hub's own host only.
-        progress: told about waits and retries.
+        progress: gets messages about waits and retries.
         sleep: takes seconds.
     """
 
@@ -61,7 +61,7 @@ class HubClient:
 
     @property
     def endpoint(self) -> str:
-        """`HF_ENDPOINT`, without a slash at its end."""
+        """`HF_ENDPOINT`, without a trailing slash."""
         return constants.ENDPOINT
 
     def info_json(self, repo: str, revision: str | None) -> Any:
@@ -83,7 +83,7 @@ class HubClient:
         return self._small(repo, commit, self.file_url(repo, commit, path), first=first)
 
     def check_access(self, repo: str, commit: str, path: str) -> None:
-        """Ask whether a file may be downloaded, without downloading it.
+        """Check whether a file may be downloaded, without downloading it.
 
         Raises:
             GatedModel, AccessDenied: it may not.
@@ -96,13 +96,13 @@ class HubClient:
         return f"{self.endpoint}/{quote(repo)}/resolve/{quote(commit, safe='')}/{quote(path)}"
 
     @contextlib.contextmanager
-    def opened(
+    def open_stream(
         self, repo: str, revision: str | None, url: str, *, start: int = 0, end: int | None = None
     ) -> Iterator[httpx2.Response]:
-        """The answer to one GET, not yet read, from byte `start` (to `end`, exclusive).
+        """The response to one GET with an unread body, from byte `start` (to `end`, exclusive).
 
         Raises:
-            Transient: worth another try; other errors are not.
+            Transient: a retry may succeed; with other errors it does not.
         """
         headers = self._headers()
         if start or end is not None:
@@ -117,7 +117,7 @@ class HubClient:
     def _headers(self) -> dict[str, str]:
         headers = {
             "User-Agent": f"litert-lm-cli/{__version__} hf_hub/{hub_version}",
-            # The bytes on the wire must be the file's, or ranges and sizes mean nothing.
+            # Without compression, so that ranges and sizes are those of the file.
             "Accept-Encoding": "identity",
         }
         if self.token is not None:
@@ -134,19 +134,19 @@ class HubClient:
     def _small(
         self, repo: str, revision: str | None, url: str, *, first: int | None = None
     ) -> bytes:
-        """The body of a small answer, or the `first` bytes of a large one."""
+        """The body of a small response, or the `first` bytes of a large one."""
         most = METADATA_LIMIT if first is None else first
 
         def get() -> bytes:
             body = bytearray()
-            with self.opened(repo, revision, url, end=first) as response:
+            with self.open_stream(repo, revision, url, end=first) as response:
                 for chunk in response.iter_bytes():
                     body += chunk
                     if len(body) > most:
                         break
             if first is None and len(body) > most:
                 raise NetworkError(
-                    f"Refused a description of {repo} that does not end.",
+                    f"Refused the metadata of {repo}: it is too large.",
                     why=f"{_host(url)} sent more than {most >> 20} MB.",
                 )
             return bytes(body[:most])
@@ -154,10 +154,10 @@ class HubClient:
         return self._retrying(lambda: self._bounded(get))
 
     def _bounded(self, request: Callable[[], _T]) -> _T:
-        """`request()`, given up after METADATA_SECONDS.
+        """`request()` with a deadline of METADATA_SECONDS.
 
-        The timeouts of a connection are per address and per packet: a name with eight
-        unreachable addresses, or a body of one byte a second, would outlast any of them.
+        The timeouts of a connection are per address and per packet: a host name with eight
+        unreachable addresses, or a body of one byte per second, exceeds none of them.
         """
         results: list[_T] = []
         errors: list[BaseException] = []
@@ -176,7 +176,7 @@ class HubClient:
         if not results:
             raise NetworkError(
                 f"{_host(self.endpoint)} does not answer.",
-                why=f"No whole answer in {METADATA_SECONDS:.0f} seconds.",
+                why=f"No complete response within {METADATA_SECONDS:.0f} seconds.",
             )
         return results[0]
 
@@ -200,30 +200,32 @@ class HubClient:
         if tried >= TRIES or wait > LONGEST_WAIT:
             raise failure.error
         if failure.wait:
-            self.progress.status(f"{failure.error.what} Waiting {wait:.0f} s, as it asks...")
+            self.progress.status(
+                f"{failure.error.what} Waiting {wait:.0f} s, as requested by the server..."
+            )
         else:
             self.progress.detail(f"{failure.error.what} Trying again in {wait:g} s.")
         self.sleep(wait)
 
     def _check(self, repo: str, revision: str | None, response: httpx2.Response) -> None:
-        """Raise what an error status means."""
+        """Raise the error for an error status."""
         status = response.status_code
         if status < 400:
             return
         message = response.headers.get("X-Error-Message", "") or _body_message(response)
-        if self.token is not None:  # whatever a server makes of it
+        if self.token is not None:  # in case a server echoes it
             message = message.replace(self.token.value, "<token>")
         code = response.headers.get("X-Error-Code", "")
         refusal = Refusal(status, code, _one_line(message), response.url.path)
         error = NetworkError(
-            f"{_host(str(response.url))} answers {status} {response.reason_phrase}.",
+            f"{_host(str(response.url))} answered {status} {response.reason_phrase}.",
             why=refusal.message,
-            hint="It is busy or out of order: try again later.",
+            hint="The server is overloaded or has an error: try again later.",
         )
         if status in RETRIED_STATUS:
             raise Transient(error, _seconds_to_wait(response.headers))
         if not code and response.url.netloc != httpx2.URL(self.endpoint).netloc:
-            raise error  # not the Hub's word, but that of a host that it redirected to
+            raise error  # from a host that the Hub redirected to
         raise self._refused(repo, revision, refusal)
 
     def _refused(self, repo: str, revision: str | None, refusal: Refusal) -> LiteRtLmError:
@@ -234,7 +236,7 @@ class HubClient:
         return refusal_error(repo, revision, refusal, self.token)
 
     def _token_is_good(self, refusal: Refusal) -> bool:
-        """Whether the Hub knows the token; asked only after a refusal with status 401."""
+        """Whether the Hub accepts the token; requested only after status 401."""
         if refusal.status != 401:
             return True
         url = f"{self.endpoint}/api/whoami-v2"
@@ -246,7 +248,7 @@ class HubClient:
 
 
 def open_client(environment: Mapping[str, str], cwd: Path, progress: Progress) -> HubClient:
-    """The Hub for this user; `--verbose` shows where the token comes from.
+    """The Hub for this user; `--verbose` shows the source of the token.
 
     Raises:
         NetworkError: `HF_HUB_OFFLINE` forbids the network.
@@ -268,13 +270,13 @@ def _timeout() -> httpx2.Timeout:
 
 
 def _host(url: str) -> str:
-    """The host in `url`; not the rest, where a signature or a password may be."""
+    """The host in `url`, without the rest, which may contain a signature or a password."""
     return urlsplit(url).hostname or "the Hub"
 
 
 def _seconds_to_wait(headers: Mapping[str, str]) -> float | None:
-    """What the server asks for: the Hub's `RateLimit: "api";r=0;t=55` (nothing remains, 55
-    seconds to go; an IETF draft), or `Retry-After`, in seconds or as a date (RFC 9110)."""
+    """The wait that the server asks for: the Hub's `RateLimit: "api";r=0;t=55` (no requests left
+    for 55 seconds; an IETF draft), or `Retry-After`, in seconds or as a date (RFC 9110)."""
     if limit := re.search(r"\br=0\b.*\bt=(\d+)", headers.get("RateLimit", "")):
         return float(limit[1])
     value = headers.get("Retry-After", "").strip()
@@ -284,7 +286,7 @@ def _seconds_to_wait(headers: Mapping[str, str]) -> float | None:
         when = parsedate_to_datetime(value)
     except ValueError:
         return None
-    # By the server's own clock where it tells the time: that of this machine may be wrong.
+    # By the server's clock if it sends the time: this machine's clock may be wrong.
     now = datetime.now(timezone.utc)
     with contextlib.suppress(ValueError):
         now = parsedate_to_datetime(headers.get("Date", ""))
@@ -294,7 +296,7 @@ def _seconds_to_wait(headers: Mapping[str, str]) -> float | None:
 
 
 def _body_message(response: httpx2.Response) -> str:
-    """The `error` of a JSON body, read no further than ERROR_BODY_LIMIT."""
+    """The `error` of a JSON body of at most ERROR_BODY_LIMIT bytes."""
     if response.is_closed:  # the answer to a HEAD
         return ""
     body = b""
@@ -310,13 +312,13 @@ def _body_message(response: httpx2.Response) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Text of a server, fit for a terminal."""
+    """A server's text, made safe for a terminal."""
     return "".join(c if c.isprintable() else " " for c in text[:500]).strip()
 
 
 @contextlib.contextmanager
 def _network_errors(endpoint: str) -> Iterator[None]:
-    """Turn the HTTP client's errors into Transient (may pass) or NetworkError (will not)."""
+    """Turn the HTTP client's errors into Transient (retried) or NetworkError (not retried)."""
     host = _host(endpoint)
     try:
         yield
@@ -324,27 +326,27 @@ def _network_errors(endpoint: str) -> Iterator[None]:
         raise offline_error() from error
     except httpx2.ProxyError as error:
         raise NetworkError(
-            f"The proxy does not let us reach {host}.",
+            f"The proxy does not allow a connection to {host}.",
             why=str(error),
             hint="Check the variables HTTPS_PROXY, HTTP_PROXY and NO_PROXY.",
         ) from error
     except httpx2.TooManyRedirects as error:
-        raise NetworkError(f"{host} redirects without end: refused.") from error
+        raise NetworkError(f"Too many redirects from {host}.") from error
     except (httpx2.ConnectError, httpx2.TimeoutException) as error:
         raise Unreachable(
             NetworkError(
                 f"Cannot reach {host}.",
-                why=str(error) or "No answer in time.",
+                why=str(error) or "Timeout.",
                 hint="Check the network connection and the proxy settings (HTTPS_PROXY).\n"
                 "Models on disk run without a network.",
             )
         ) from error
     except (httpx2.NetworkError, httpx2.RemoteProtocolError) as error:
-        failure = NetworkError(f"The connection to {host} broke.", why=str(error))
+        failure = NetworkError(f"The connection to {host} was interrupted.", why=str(error))
         raise Transient(failure) from error
     except httpx2.HTTPError as error:
         raise NetworkError(f"The request to {host} failed.", why=str(error)) from error
     except httpx2.InvalidURL as error:
         raise UsageError(
-            "HF_ENDPOINT is not a usable address.", why=str(error).replace(endpoint, "...")
+            "HF_ENDPOINT is not a valid URL.", why=str(error).replace(endpoint, "...")
         ) from error

@@ -1,9 +1,9 @@
-"""Files from the Hub to a folder: resumed, verified, and whole or absent under their names.
+"""Download files from the Hub to a folder: resumed, verified, and renamed only when complete.
 
-A file grows as `.download/<hash>-<size>-<name>.part` in the folder and gets its name when its size
-and hash are the Hub's. Parts are named by content, so a new commit cannot continue an old commit's
-part, and what no longer belongs to the plan is removed at the start.
-(`hf_hub_download` does not resume after a kill and leaves its temporary files behind then:
+A file is written to `.download/<hash>-<size>-<name>.part` in the folder and renamed when its size
+and hash match those of the Hub. Parts are named by content, so a new commit cannot continue an old
+commit's part; parts that do not belong to the plan are removed at the start.
+(`hf_hub_download` does not resume after a kill and leaves its temporary files behind:
 huggingface_hub 2.4, `_download_to_tmp_and_move`.)
 """
 
@@ -30,7 +30,7 @@ from litertlm.progress import Progress, Task
 
 PARTS_FOLDER = ".download"
 _BLOCK = 1 << 20
-_CONNECTIONS = 4  # small files cost round trips, and one connection rarely fills a line
+_CONNECTIONS = 4  # small files cost round trips; one connection rarely uses all bandwidth
 
 
 def download(
@@ -42,27 +42,27 @@ def download(
     *,
     before_rename: Callable[[Path], None] = lambda part: None,
 ) -> list[Path]:
-    """Bring `files` at `info.commit` to `folder`, under their names without folders.
+    """Download `files` at `info.commit` to `folder`, under their names without folders.
 
-    What is there already, or in huggingface_hub's cache, is verified and used; without a client
-    there is nothing else.
+    Files that exist already, or are in huggingface_hub's cache, are verified and used; without a
+    client, only those.
 
     Args:
-        before_rename: called with each new file, whole and verified, before it gets its name.
+        before_rename: called with each new file, complete and verified, before it is renamed.
 
     Raises:
-        NetworkError: the network failed for good, or what it sent is not what was announced.
-        UnsupportedModel: two files would get one name.
+        NetworkError: the network failed repeatedly, or the received file is not the listed one.
+        UnsupportedModel: two files would get the same name.
     """
     check_case_conflicts(info, files)
     parts = folder / PARTS_FOLDER
     parts.mkdir(parents=True, exist_ok=True)
-    _remove_foreign(parts, {_part_name(info, file) for file in files})
+    _remove_unknown(parts, {_part_name(info, file) for file in files})
     to_fetch = sum(_to_fetch(info, file, folder) for file in files)
     if there := sum(file.size for file in files) - to_fetch:
-        progress.detail(f"{there} bytes are here already.")
+        progress.detail(f"{there:,} bytes are on disk already.")
 
-    def bring(file: RepoFile) -> None:
+    def fetch(file: RepoFile) -> None:
         target, part = folder / file.name, parts / _part_name(info, file)
         if _matches(target, file):
             return
@@ -80,7 +80,7 @@ def download(
     stop = threading.Event()
     try:
         with progress.task(f"Downloading {info.repo}", to_fetch) as task:
-            _run_all([functools.partial(bring, file) for file in files], stop)
+            _run_all([functools.partial(fetch, file) for file in files], stop)
     finally:
         _remove_empty(parts)
     return [folder / file.name for file in files]
@@ -89,7 +89,7 @@ def download(
 def _run_all(jobs: Iterable[Callable[[], None]], stop: threading.Event) -> None:
     """Run jobs on a few threads. The first error, or an interruption, stops all and is raised.
 
-    The threads are daemons: one that waits for a silent server must not keep the program.
+    The threads are daemons: one that waits for a server must not delay the program's exit.
     """
     waiting = collections.deque(jobs)
     errors: list[BaseException] = []
@@ -159,14 +159,14 @@ def _part_name(info: RepoInfo, file: RepoFile) -> str:
     return f"{content[:40]}-{file.size}-{file.name[-100:]}.part"
 
 
-def _remove_foreign(parts: Path, known: Container[str]) -> None:
+def _remove_unknown(parts: Path, known: Container[str]) -> None:
     for path in parts.iterdir():
         if path.name not in known:
             path.unlink()
 
 
 def _remove_empty(parts: Path) -> None:
-    """Keep what can be resumed, and nothing else."""
+    """Remove parts that cannot be resumed, and the folder if it is empty."""
     for part in parts.iterdir():
         if part.is_symlink() or not _size(part):
             part.unlink(missing_ok=True)
@@ -175,28 +175,28 @@ def _remove_empty(parts: Path) -> None:
 
 
 def _digest(file: RepoFile) -> Digest:
-    """The hash that the Hub announces for the file: its sha256, or git's for a blob."""
+    """The hash that the Hub lists for the file: SHA-256, or git's for a blob."""
     if file.sha256 is not None:
         return hashlib.sha256()
     return hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False)
 
 
-def _is_right(digest: Digest, file: RepoFile) -> bool:
-    announced = file.sha256 or file.blob_id
-    return announced is None or digest.hexdigest() == announced
+def _matches_hash(digest: Digest, file: RepoFile) -> bool:
+    expected = file.sha256 or file.blob_id
+    return expected is None or digest.hexdigest() == expected
 
 
 def _matches(path: Path, file: RepoFile) -> bool:
-    """Whether the file at `path` has the announced size and hash."""
+    """Whether the file at `path` has the listed size and hash."""
     if _size(path) != file.size or path.is_symlink():
         return False
     digest = _digest(file)
     update_hash(digest, path, 0, file.size, hash_buffer(_BLOCK))
-    return _is_right(digest, file)
+    return _matches_hash(digest, file)
 
 
 def _take_cached(info: RepoInfo, file: RepoFile, part: Path) -> bool:
-    """Link (or copy, from another disk) the file out of huggingface_hub's cache to `part`."""
+    """Link the file from huggingface_hub's cache to `part`, or copy it from another disk."""
     cached = cached_file(info.repo, info.commit, file.path)
     if cached is None or not _matches(cached, file):
         return False
@@ -216,29 +216,29 @@ def _fetch(
     task: Task,
     stop: threading.Event,
 ) -> None:
-    """Download a file to `part`, going on from what is there; a second time from the start if
-    the hash is wrong then.
+    """Download a file to `part`, resuming it; a second time from the start if the hash is
+    wrong.
 
     Raises:
-        NetworkError: the network failed for good, or the hash is wrong both times.
+        NetworkError: the network failed repeatedly, or the hash is wrong both times.
     """
     for _ in range(2):
         digest = _digest(file)
-        begun = _continue(part, file, digest)
-        size = _fetch_rest(client, info, file, part, digest, begun, task, stop)
-        if _is_right(digest, file):
+        resumed = _resume(part, file, digest)
+        size = _fetch_rest(client, info, file, part, digest, resumed, task, stop)
+        if _matches_hash(digest, file):
             return
         part.unlink()
-        task.advance(begun - size)
+        task.advance(resumed - size)
     raise NetworkError(
-        f"{file.path} of {info.repo} is not the file that the Hub announced.",
-        why=f"It was downloaded twice, and twice its hash was not {file.sha256 or file.blob_id}.",
-        hint="Something between here and the Hub changes files, or the Hub's copy is damaged.",
+        f"The hash of {file.path} of {info.repo} is wrong.",
+        why=f"It was downloaded twice; the Hub lists the hash {file.sha256 or file.blob_id}.",
+        hint="A proxy changes the file, or the Hub's copy is damaged.",
     )
 
 
-def _continue(part: Path, file: RepoFile, digest: Digest) -> int:
-    """The bytes of `part` that an earlier run left, fed into `digest`."""
+def _resume(part: Path, file: RepoFile, digest: Digest) -> int:
+    """Hash the bytes of `part` that an earlier run has written; returns how many."""
     if part.is_symlink() or _size(part) > file.size:
         part.unlink()
     if not part.exists():
@@ -258,7 +258,7 @@ def _fetch_rest(
     task: Task,
     stop: threading.Event,
 ) -> int:
-    """Append bytes `size` to `file.size`, with as many tries as it takes while bytes come."""
+    """Append bytes `size` to `file.size`; retries are counted from the last received byte."""
     tried = 0
     with part.open("ab") as output:
         while size < file.size:
@@ -268,7 +268,7 @@ def _fetch_rest(
                     if stop.is_set():
                         raise _Stopped
                     output.write(block)
-                    output.flush()  # what a kill leaves is what can be resumed
+                    output.flush()  # so that a killed download can be resumed
                     digest.update(block)
                     size += len(block)
                     task.advance(len(block))
@@ -279,14 +279,14 @@ def _fetch_rest(
 
 
 def _body(client: HubClient, info: RepoInfo, file: RepoFile, start: int) -> Iterator[bytes]:
-    """The file's bytes from `start` on, and never more than were announced.
+    """The file's bytes from `start` on, never more than the listed size.
 
     Raises:
-        Transient: the connection broke.
-        NetworkError: the answer is not the announced file.
+        Transient: the connection was interrupted.
+        NetworkError: the size differs from the listed one.
     """
     url = client.file_url(info.repo, info.commit, file.path)
-    with client.opened(info.repo, info.commit, url, start=start) as response:
+    with client.open_stream(info.repo, info.commit, url, start=start) as response:
         skip = start if response.status_code == 200 else 0  # the server ignores Range
         at = start - skip
         for block in response.iter_bytes():
@@ -298,11 +298,11 @@ def _body(client: HubClient, info: RepoInfo, file: RepoFile, start: int) -> Iter
             if block:
                 yield block
         if at < file.size:
-            raise _wrong_size(info, file, f"only {at}")
+            raise _wrong_size(info, file, f"only {at:,}")
 
 
 def _wrong_size(info: RepoInfo, file: RepoFile, sent: str) -> NetworkError:
     return NetworkError(
-        f"Refused {file.path} of {info.repo}: its size is not the announced one.",
-        why=f"The Hub announced {file.size} bytes, and {sent} came.",
+        f"Refused {file.path} of {info.repo}: its size is not the listed one.",
+        why=f"The Hub lists {file.size:,} bytes; {sent} were received.",
     )

@@ -1,7 +1,7 @@
-"""What the Hub's refusals mean, told by its `X-Error-Code` and `X-Error-Message` headers.
+"""Errors for the Hub's error responses, by its `X-Error-Code` and `X-Error-Message` headers.
 
-The status alone does not tell: a gated file answers 401 without a token and with a bad one, and
-a private repository looks to strangers like one that does not exist.
+The status is not enough: a gated file gives 401 without a token and with an invalid one, and a
+private repository gives the same response as one that does not exist.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from litertlm.hub.token import HOW_TO_SET_TOKEN, TOKEN_PAGE, Token
 
 RETRIED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 HUB_PAGE = "https://huggingface.co"
-_USUAL_GATED = "Access to model "  # others: a request under review or rejected, a token's limits
+_USUAL_GATED = "Access to model "  # others: a pending or rejected request, a token's limits
 
 
 class Transient(Exception):
-    """A failure that may pass: `error` is what to raise when it does not.
+    """A failure for which a retry may succeed; `error` is raised if none does.
 
-    `wait` is how many seconds the server asks to wait, None when it does not say.
+    `wait` is the number of seconds that the server asks to wait, or None.
     """
 
     def __init__(self, error: NetworkError, wait: float | None = None) -> None:
@@ -35,13 +35,13 @@ class Transient(Exception):
 
 
 class Unreachable(Transient):
-    """Nobody answers at all: worth another try only while a download is under way."""
+    """No response at all: retried only during a download."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """An answer with an error status. `code` and `message` are the Hub's own, or empty; `path` is
-    that of the address."""
+    """A response with an error status. `code` and `message` are the Hub's, or empty; `path` is
+    that of the URL."""
 
     status: int
     code: str
@@ -58,7 +58,7 @@ class Refusal:
 
 
 def gated_error(repo: str, token: Token | None, message: str = "") -> GatedModel:
-    """The licence of `repo` is not accepted, or nobody said who asks."""
+    """The licence of `repo` is not accepted, or there is no token."""
     hint = (
         "Please:\n"
         f"  1. Visit: {HUB_PAGE}/{repo}\n"
@@ -78,22 +78,22 @@ def gated_error(repo: str, token: Token | None, message: str = "") -> GatedModel
 
 
 def bad_token_error(token: Token) -> AccessDenied:
-    """The Hub does not know this token."""
+    """The Hub does not accept this token."""
     return AccessDenied(
         "The Hugging Face token is not valid.",
         why=f"It comes from {token.source}, and the Hub does not accept it.",
-        hint=f"Create a new one at {TOKEN_PAGE}, or remove this one: open models need none.",
+        hint=f"Create a new one at {TOKEN_PAGE}, or remove this one: open models need no token.",
     )
 
 
 def refusal_error(
     repo: str, revision: str | None, refusal: Refusal, token: Token | None
 ) -> LiteRtLmError:
-    """The error for a refusal that is about neither a licence nor a bad token."""
+    """The error for a refusal whose reason is neither a licence nor an invalid token."""
     if refusal.code == "RevisionNotFound":
         return ModelNotFound(
             f"{repo} has no revision {revision or 'main'!r} on the Hub.",
-            hint="--revision takes a branch, a tag or a commit; leave it out for the newest.",
+            hint="--revision takes a branch, a tag or a commit; omit it for the newest commit.",
         )
     if refusal.code == "EntryNotFound":
         return ModelNotFound(f"{repo} on the Hub has no file {refusal.path.rpartition('/')[2]}.")
@@ -107,7 +107,7 @@ def refusal_error(
         return ModelNotFound(
             f"No model {repo} on the Hub.",
             why="It does not exist, or it is private and the token from "
-            f"{token.source} may not see it.",
+            f"{token.source} has no access to it.",
             hint="Check the name.",
         )
     if "disabled" in refusal.message.lower():
@@ -126,9 +126,9 @@ def refusal_error(
 
 
 def offline_error() -> NetworkError:
-    """The network is switched off by the user."""
+    """The user has disabled the network."""
     return NetworkError(
-        "The network is switched off, and this is not on disk.",
+        "Offline, and the model is not on disk.",
         why="HF_HUB_OFFLINE is set.",
         hint="Unset HF_HUB_OFFLINE to download.",
     )

@@ -1,4 +1,4 @@
-"""What the Hub says about a repository, checked before anything is believed."""
+"""The Hub's metadata of a repository, validated."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class RepoFile:
-    """A file at the commit that was looked up.
+    """A file of a repository at one commit.
 
     Attributes:
-        path: inside the repository, with `/`; checked by `check_path`.
+        path: inside the repository, with `/`; validated by `check_path`.
         size: in bytes.
-        sha256: of the content, for files that the Hub stores as large ones; else None.
-        blob_id: git's SHA-1 of the content, for the others; else None.
+        sha256: of the content, for large files (LFS); else None.
+        blob_id: git's SHA-1 of the content, for small files; else None.
     """
 
     path: str
@@ -40,13 +40,13 @@ class RepoInfo:
     """A repository at one commit.
 
     Attributes:
-        repo: `org/name` as the Hub spells it now.
-        revision: what was asked for, None for the default branch.
-        commit: 40 hex digits; everything is downloaded at this commit.
+        repo: `org/name` in the Hub's spelling.
+        revision: the requested one; None for the default branch.
+        commit: 40 hex digits; all files are downloaded at this commit.
         gated: whether a licence must be accepted first.
-        licence: the card's, such as `apache-2.0` or `gemma`; None if it says none.
-        base_models: the checkpoints that the card says this was made from.
-        gguf_architecture: of the GGUF files, where the Hub has read it.
+        licence: from the model card, such as `apache-2.0` or `gemma`, or None.
+        base_models: from the model card: the checkpoints that this one is derived from.
+        gguf_architecture: of the GGUF files, if the Hub lists it.
     """
 
     repo: str
@@ -66,10 +66,10 @@ class RepoInfo:
 
 
 def repo_info(client: HubClient, repo: str, revision: str | None = None) -> RepoInfo:
-    """Look a repository up; nothing but its description is downloaded.
+    """Download a repository's metadata.
 
     Raises:
-        ModelNotFound, AccessDenied, NetworkError: as the Hub answers.
+        ModelNotFound, AccessDenied, NetworkError: by the Hub's response.
         UnsupportedModel: it lists a file that cannot be stored safely.
     """
     answer = client.info_json(repo, revision)
@@ -77,7 +77,7 @@ def repo_info(client: HubClient, repo: str, revision: str | None = None) -> Repo
         return _parse(answer, repo, revision)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise NetworkError(
-            f"The Hub describes {repo} in a way that cannot be understood.",
+            f"The Hub's metadata of {repo} cannot be parsed.",
             why=f"{type(error).__name__}: {ascii(str(error))[:200]}",
             hint="Check HF_ENDPOINT.",
         ) from error
@@ -107,7 +107,7 @@ def _parse(answer: Mapping[str, Any], repo: str, revision: str | None) -> RepoIn
 
 
 def _text(value: object) -> str | None:
-    """`value` if it is a short text that a terminal may be given."""
+    """`value` if it is a short text that is safe for a terminal."""
     return value if isinstance(value, str) and value.isprintable() and len(value) < 100 else None
 
 
@@ -125,8 +125,8 @@ def _file(entry: Mapping[str, Any], repo: str) -> RepoFile:
 
 
 def check_path(path: str, repo: str) -> None:
-    """Refuse a file name that could be written outside the model's folder, or that no honest
-    repository has: the whole repository is then not to be trusted.
+    """Check a file name: one that leads out of the model's folder, or that no ordinary repository
+    has, means that the repository is not to be trusted.
 
     Raises:
         UnsupportedModel: with the name in an escaped form.
@@ -135,7 +135,7 @@ def check_path(path: str, repo: str) -> None:
     if path.startswith("/") or re.match(r"[A-Za-z]:", path):
         fault = "an absolute path"
     elif "\\" in path or any(part in ("", ".", "..") for part in parts):
-        fault = "a path that leads elsewhere"
+        fault = "a path outside of the repository"
     elif any(not c.isprintable() for c in path):
         fault = "a control character in a file name"
     elif len(path.encode()) > 1024 or any(len(part.encode()) > 255 for part in parts):
@@ -148,18 +148,18 @@ def check_path(path: str, repo: str) -> None:
 
 
 def check_case_conflicts(info: RepoInfo, files: Iterable[RepoFile]) -> None:
-    """Refuse names that are one file on file systems that ignore letter case.
+    """Check that no two names are the same file on case-insensitive file systems.
 
     Raises:
-        UnsupportedModel: one of `files` has such a twin in the repository.
+        UnsupportedModel: the repository has such a name for one of `files`.
     """
     by_name: dict[str, list[str]] = {}
     for file in info.files:
         by_name.setdefault(file.path.lower(), []).append(file.path)
     for file in files:
-        twins = by_name[file.path.lower()]
-        if len(twins) > 1:
+        same = by_name[file.path.lower()]
+        if len(same) > 1:
             raise UnsupportedModel(
                 f"Refused {info.repo}: it lists files whose names differ only in letter case.",
-                why=", ".join(sorted(twins)),
+                why=", ".join(sorted(same)),
             )

@@ -1,4 +1,4 @@
-"""Where the Hugging Face token comes from. Its value is never shown."""
+"""The sources of the Hugging Face token. Its value is never printed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HOW_TO_SET_TOKEN = (
 
 @dataclass(frozen=True)
 class Token:
-    """A token and, for messages, where it was found. `repr` leaves the value out."""
+    """A token and its source, for messages. `repr` omits the value."""
 
     value: str = field(repr=False)
     source: str
@@ -25,11 +25,11 @@ class Token:
 
 def find_token(environment: Mapping[str, str], cwd: Path) -> Token | None:
     """The first of: the variable `HF_TOKEN`; a file `HF_TOKEN` in `cwd`; one in its parent;
-    the login that huggingface_hub stored. Spaces and newlines around it are dropped, and what
-    is empty is passed over.
+    the stored login of huggingface_hub. Surrounding white space is removed, and empty values are
+    ignored.
 
     Raises:
-        AccessDenied: a token file cannot be read, or holds something that cannot be a token.
+        AccessDenied: a token file cannot be read, or its content cannot be a token.
     """
     if value := environment.get("HF_TOKEN", "").strip():
         return _checked(value, "the variable HF_TOKEN")
@@ -53,10 +53,10 @@ def _read(path: Path) -> str:
 
 
 def _checked(value: str, source: str) -> Token:
-    """Refuse what cannot stand in a header: sending it would fail and might show it."""
+    """Check that a token can be sent in a header: an error while sending might print it."""
     if not (value.isascii() and value.isprintable() and " " not in value):
         raise AccessDenied(
-            f"What is in {source} is not a Hugging Face token.",
+            f"The content of {source} is not a Hugging Face token.",
             why="A token is one word of letters, digits and underscores.",
             hint=HOW_TO_SET_TOKEN,
         )

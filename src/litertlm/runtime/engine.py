@@ -1,4 +1,4 @@
-"""What services need of an inference engine: a protocol small enough to script in tests."""
+"""The inference engine as services use it: a protocol that tests can replace with a script."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Protocol
 from litertlm.errors import UsageError
 
 NO_CACHE = ":nocache"
-"""What the runtime is given for a folder when it shall keep no packed weights."""
+"""The name of a cache folder with which the runtime does not store packed weights."""
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,10 @@ class EngineOptions:
 
     Attributes:
         backend: `cpu` or `gpu`.
-        threads: CPU threads; None leaves the choice to the runtime.
-        context: tokens of prompt and answers together; None takes the bundle's own.
-        cache_dir: folder for the runtime's packed weights; None keeps none.
-        kinds: of the attachments that texts may come with; other encoders are not loaded.
+        threads: CPU threads; None for the runtime's default.
+        context: tokens of prompt and answers together; None for the bundle's default.
+        cache_dir: folder for the runtime's packed weights; None to store none.
+        kinds: of attachments (`image`, `audio`); the encoders of other kinds are not loaded.
     """
 
     backend: str = "cpu"
@@ -38,9 +38,9 @@ class Sampling:
 
     Attributes:
         temperature: 0 is greedy.
-        top_k: the number of most probable tokens that may be chosen.
-        top_p: the probability that these must sum to, at most 1.
-        seed: of the random numbers.
+        top_k: the number of most probable tokens to choose from.
+        top_p: the smallest set of tokens is used whose probabilities sum to this, at most 1.
+        seed: of the random number generator.
     """
 
     temperature: float
@@ -51,12 +51,12 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Decoding:
-    """What holds for all answers of one session.
+    """Options of all answers of one session.
 
     Attributes:
-        sampling: None takes the bundle's own.
-        max_tokens: most tokens of an answer; None goes on to a stop token or a full context.
-        repetition_penalty: divides the logits of tokens that were used already; 1 changes nothing.
+        sampling: None for the bundle's defaults.
+        max_tokens: maximum tokens per answer; None for no limit but the context.
+        repetition_penalty: divides the logits of tokens that occurred already; 1 has no effect.
         json_schema: JSON Schema text that every answer must match, or None.
     """
 
@@ -68,12 +68,12 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Attachment:
-    """A file that the model is given with a message.
+    """A file attached to a message.
 
     Attributes:
         kind: `image` or `audio`.
-        path: where it was read.
-        data: the whole file: a PNG, JPEG, BMP or GIF, or a WAV, FLAC or MP3.
+        path: of the file.
+        data: the contents of the file: a PNG, JPEG, BMP or GIF, or a WAV, FLAC or MP3.
     """
 
     kind: str
@@ -83,13 +83,13 @@ class Attachment:
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """What a loaded engine knows about its bundle.
+    """Properties of a loaded bundle.
 
     Attributes:
-        context: tokens that fit, prompt and answers together.
-        backend: the backend that runs, `cpu` or `gpu`.
+        context: maximum tokens of prompt and answers together.
+        backend: the compute backend in use, `cpu` or `gpu`.
         stop_texts: the texts of the stop tokens.
-        start_text: the text of the tokens that a session begins with by itself (BOS), or empty.
+        start_text: the text of the tokens that the runtime adds at the start of a session (BOS).
     """
 
     context: int
@@ -99,22 +99,22 @@ class EngineInfo:
 
 
 class Session(Protocol):
-    """One KV cache. Text goes in as it is: no template is applied.
+    """One KV cache. No template is applied to the texts.
 
-    It begins with the engine's `start_text`, whether the first text does or not.
+    It begins with the engine's `start_text`, whether or not the first text does.
     """
 
     @property
     def cached_tokens(self) -> int | None:
-        """Tokens in the cache, attachments included; None where the session cannot tell."""
+        """Tokens in the cache, including attachments; None if unknown."""
 
     def generate(self, text: str, attachments: Sequence[Attachment] = ()) -> Iterator[str]:
-        """Append `text` to what the session holds, then yield an answer token by token.
+        """Append `text` to the cache, then yield an answer token by token.
 
-        A stop token that ends the answer is not yielded, but the cache holds it.
+        A stop token that ends the answer is not yielded, but is in the cache.
 
         Args:
-            attachments: one for each place that the model's template marks in `text`, in that
+            attachments: one for each mark that the model's template has put into `text`, in that
                 order; only in a session that was opened for them.
 
         Raises:
@@ -123,7 +123,7 @@ class Session(Protocol):
         """
 
     def cancel(self) -> None:
-        """Make a running `generate` end soon; safe from a signal handler or another thread."""
+        """Stop a running `generate` soon; can be called in a signal handler or another thread."""
 
     def close(self) -> None:
         """Free the cache."""
@@ -134,16 +134,16 @@ class Engine(Protocol):
 
     @property
     def info(self) -> EngineInfo:
-        """What is known about the bundle."""
+        """Properties of the bundle."""
 
     def tokenize(self, text: str) -> list[int]:
-        """Token ids of `text`, special tokens recognised, none added."""
+        """Token ids of `text`; special tokens are recognised, and none is added."""
 
     def open_session(self, decoding: Decoding, *, attachments: bool = False) -> Session:
-        """A new, empty session. One at a time: close the last one first.
+        """A new, empty session. Close the previous one first.
 
         Args:
-            attachments: whether texts may come with some.
+            attachments: whether texts may have some.
         """
 
     def close(self) -> None:
@@ -151,9 +151,9 @@ class Engine(Protocol):
 
 
 def prompt_too_long(tokens: int, context: int) -> UsageError:
-    """The error for a prompt that cannot fit, however little else is sent."""
+    """The error for a prompt that is longer than the context."""
     return UsageError(
-        f"The prompt has {tokens:,} tokens; the context holds {context:,}.",
-        why="A prompt must fit whole, with room for an answer.",
-        hint="Shorten it, or make the context larger with --context.",
+        f"The prompt has {tokens:,} tokens; the context has {context:,}.",
+        why="The context must have room for the prompt and an answer.",
+        hint="Shorten the prompt, or use a larger --context.",
     )

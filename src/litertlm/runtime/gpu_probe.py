@@ -13,7 +13,7 @@ from litertlm.runtime.litert import load_engine
 
 
 def main(arguments: list[str]) -> int:
-    """Load the bundle on the GPU and decode one token; the reason of a failure goes to stderr."""
+    """Load the bundle on the GPU and decode one token; prints the reason of a failure on stderr."""
     bundle = Path(arguments[0])
     cache_dir = Path(arguments[1]) if len(arguments) > 1 else None
     try:
@@ -30,5 +30,5 @@ def main(arguments: list[str]) -> int:
 if __name__ == "__main__":
     code = main(sys.argv[1:])
     sys.stderr.flush()
-    # A driver that fails while it is unloaded has nothing to say about running.
+    # Skip unloading: a driver that fails there can still run the bundle.
     os._exit(code)

@@ -1,4 +1,4 @@
-"""What the runtime makes of messages and texts: the prompt it renders, the ids it reads."""
+"""The runtime's prompts and token ids: rendering and tokenizing without inference."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from litertlm.runtime.engine import NO_CACHE
 
 
 class PromptRenderer:
-    """A loaded bundle, of which only the tokenizer and the template are used."""
+    """A loaded bundle; only its tokenizer and its template are used."""
 
     def __init__(self, native: Any) -> None:
         self._native = native
@@ -27,7 +27,7 @@ class PromptRenderer:
         tools: Sequence[Mapping[str, Any]],
         arguments: Mapping[str, Any],
     ) -> str | None:
-        """The prompt for a conversation that ends in a request; None where it is refused."""
+        """The prompt of a conversation that ends with a request; None if the runtime fails."""
         import litert_lm
 
         class Schema(litert_lm.Tool):  # type: ignore[misc]
@@ -55,12 +55,12 @@ class PromptRenderer:
 
 @contextmanager
 def open_prompt_renderer(bundle: Path) -> Iterator[PromptRenderer]:
-    """Load a bundle for its texts; nothing is written.
+    """Load a bundle for rendering and tokenizing; nothing is written.
 
-    What native code has to say goes to stderr, also while it renders.
+    Native code prints its messages on stderr, also while it renders.
 
     Raises:
-        EngineFailed: the runtime refused the bundle.
+        EngineFailed: the runtime did not load the bundle.
     """
     import litert_lm
 

@@ -1,4 +1,4 @@
-"""Keep what native code prints on file descriptor 2, to show it when it matters."""
+"""Capture what native code prints on file descriptor 2."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO
 
-# Stack traces and headings that say nothing to a user.
+# Stack traces and headings, which do not help a user.
 _NOISE = re.compile(r"\s*(@ |Stack trace:|=== |third_party/|WARNING: Logging before)")
 
 
 def informative_lines(printed: str) -> list[str]:
-    """The lines of what native code printed that tell a user something."""
+    """The lines of native code's output that are useful to a user."""
     lines = (line.rstrip() for line in printed.splitlines())
     return [line for line in lines if line and not _NOISE.match(line)]
 
@@ -23,8 +23,8 @@ def informative_lines(printed: str) -> list[str]:
 def captured_stderr() -> Iterator[Callable[[], str]]:
     """Send file descriptor 2 to a temporary file; the yielded function reads it so far.
 
-    Native libraries write to the descriptor, past `sys.stderr`. Nothing is lost: the caller gets
-    the text, also after the context has ended.
+    Native libraries write to the descriptor, not to `sys.stderr`. The text can also be read after
+    the context has ended.
     """
     sys.stderr.flush()
     with _anonymous_file() as file:

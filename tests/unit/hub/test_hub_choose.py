@@ -166,7 +166,7 @@ def test_vocabulary_files_are_taken_where_there_is_no_tokenizer_json():
 )
 def test_index_that_names_files_elsewhere(name):
     repo = repository("o/x", "config.json", "model.safetensors.index.json")
-    with pytest.raises(UnsupportedModel, match="names a file elsewhere"):
+    with pytest.raises(UnsupportedModel, match="lists a file in another folder"):
         checkpoint_files(repo, [name])
 
 

@@ -110,5 +110,5 @@ def test_any_replacement_is_understood_or_refused(path, value):
 def test_impossible_sizes(size):
     answer = copy.deepcopy(ANSWER)
     answer["siblings"][0]["size"] = size
-    with pytest.raises(LiteRtLmError, match="cannot be understood"):
+    with pytest.raises(LiteRtLmError, match="cannot be parsed"):
         read(answer)
