@@ -44,6 +44,9 @@ class FamilyPrompts:
     fallback: str | None = None
 
 
+# The source is stored in bundles: a changed name in it changes their bytes.
+
+
 def _turns(user: str, assistant: str, end: str, system: str | None = None) -> str:
     """A template that renders each message between its role's header and `end`.
 

@@ -1,6 +1,6 @@
 """The `.litertlm` format, read with the standard library alone.
 
-`read_bundle_info(path)` serves every command; `read_header` is for those that look at sections.
-Importing flatbuffers and protobuf would cost more time than all that a short answer does in
-Python, so both wire formats are read here, bounded by the size of what is read.
+All commands use `info.read_bundle_info(path)`; `header.read_header` gives the sections alone.
+Importing flatbuffers and protobuf would take longer than everything else that a short answer does
+in Python. So both wire formats are parsed here, in time linear in the size of the input.
 """

@@ -15,7 +15,7 @@ _LEAST_READS = 1 << 12
 
 
 class FlatBuffer:
-    """A flatbuffer in memory. A position of 0 stands for a field that is not there.
+    """A flatbuffer in memory. A position of 0 means that a field is missing.
 
     Methods raise ValueError or struct.error where the buffer is malformed.
 
@@ -67,7 +67,7 @@ class FlatBuffer:
         return text.decode()
 
     def scalar(self, table: int, number: int, code: str) -> int:
-        """The integer of a field, 0 if it is not there; `code` as in struct (`<Q`)."""
+        """The integer of a field, 0 if it is missing; `code` as in struct (`<Q`)."""
         field = self.field(table, number)
         return self.number(code, field) if field else 0
 

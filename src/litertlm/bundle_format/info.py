@@ -1,4 +1,4 @@
-"""What a bundle says of itself: its header, LlmMetadata and ExecutorMetadata.
+"""The contents of a bundle's header, LlmMetadata and ExecutorMetadata.
 
 Schemas: google-ai-edge/LiteRT-LM, runtime/proto/llm_metadata.proto, executor_metadata.proto,
 sampler_params.proto and token.proto; the numbers below are those of their fields.
@@ -68,7 +68,7 @@ class BundleInfo:
         thinking, tools: whether the bundle claims to support them.
         channels: name to the (start, end) texts around a part of an answer that is not for the
             user.
-        affixes: role to (before, after), where there is no template but these.
+        affixes: role to (before, after), in bundles without a template.
     """
 
     header: Header = field(default_factory=Header)
@@ -202,7 +202,7 @@ def _stop_token(union: bytes) -> int | str | tuple[int, ...]:
 
 
 def _affixes(message: bytes) -> dict[str, tuple[str, str]]:
-    """PromptTemplates: what stands before and after a message of each role."""
+    """PromptTemplates: the texts before and after a message of each role."""
     affixes = {}
     for number, value in read_fields(message):
         if number in _ROLES:

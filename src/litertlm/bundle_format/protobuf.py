@@ -50,7 +50,7 @@ def read_fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
 def as_bytes(value: int | bytes) -> bytes:
     """A field that must be a message, a string or bytes."""
     if isinstance(value, int):
-        raise ValueError("an integer stands where a message is expected")
+        raise ValueError("an integer where a message is expected")
     return value
 
 
@@ -62,7 +62,7 @@ def as_text(value: int | bytes) -> str:
 def as_int32(value: int | bytes) -> int:
     """A field that must be an int32; a negative one is stored as 64 bits."""
     if isinstance(value, bytes):
-        raise ValueError("bytes stand where an integer is expected")
+        raise ValueError("bytes where an integer is expected")
     value &= 0xFFFFFFFF
     return value - (1 << 32) if value >> 31 else value
 
@@ -71,7 +71,7 @@ def as_float(value: int | bytes) -> float:
     """A field that must be a 32-bit float."""
     data = as_bytes(value)
     if len(data) != 4:
-        raise ValueError(f"{len(data)} bytes stand where a 32-bit float is expected")
+        raise ValueError(f"{len(data)} bytes where a 32-bit float is expected")
     number: float = struct.unpack("<f", data)[0]
     return number
 

@@ -138,10 +138,10 @@ def test_qwen3_thinks_in_three_turns(enable_thinking: bool | None, with_system: 
 def test_thoughts_that_the_runtime_took_out_of_an_answer_come_back() -> None:
     render = runtime(adapted("qwen3").source)
     apart = {"role": "assistant", "content": "\n\n" + ANSWER, "channels": {"thought": THOUGHT}}
-    whole = assistant(thinking(THOUGHT, ANSWER))
+    complete = assistant(thinking(THOUGHT, ANSWER))
     later = [user("Two?")]
     assert render(Conversation([user("One?"), apart, *later])) == render(
-        Conversation([user("One?"), whole, *later])
+        Conversation([user("One?"), complete, *later])
     )
 
 

@@ -1,4 +1,4 @@
-"""What templates use of Jinja2 and Python is written anew for minijinja, or named as missing."""
+"""Constructs of Jinja2 and Python in templates are translated for minijinja, or an error."""
 
 from __future__ import annotations
 

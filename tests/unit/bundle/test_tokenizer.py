@@ -1,4 +1,4 @@
-"""The tokenizer of a bundle starts fast and keeps every id."""
+"""The tokenizer of a bundle has the same token ids as the checkpoint's."""
 
 from __future__ import annotations
 

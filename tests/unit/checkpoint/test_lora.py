@@ -1,4 +1,4 @@
-"""Adapters: rows of merged tensors, and everything that is refused with its name."""
+"""Adapters: rows of merged tensors, and errors that name the key or the tensor."""
 
 from __future__ import annotations
 
@@ -79,9 +79,9 @@ def test_any_rows_are_the_plain_definition(attention, data) -> None:
 def test_rows_of_an_embedding(tmp_path: Path) -> None:
     merged = opened(ADAPTERS["embedding-untied"], tmp_path)
     table = merged.tensors["model.embed_tokens.weight"]
-    whole = table.rows(0, VOCAB_SIZE)
+    complete = table.rows(0, VOCAB_SIZE)
     pieces = [table.rows(start, min(start + 7, VOCAB_SIZE)) for start in range(0, VOCAB_SIZE, 7)]
-    np.testing.assert_allclose(np.concatenate(pieces), whole, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(np.concatenate(pieces), complete, rtol=1e-6, atol=1e-6)
 
 
 def test_tensors_that_the_adapter_leaves_alone_are_the_base_s(attention) -> None:

@@ -1,4 +1,4 @@
-"""Whatever a server says about a repository: it is understood, or it is an error of ours."""
+"""Any metadata from a server is either parsed or one of our errors."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def paths(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 @given(st.sampled_from(paths(ANSWER)), JSON)
-def test_any_replacement_is_understood_or_refused(path, value):
+def test_any_replacement_is_parsed_or_refused(path, value):
     answer = copy.deepcopy(ANSWER)
     if not path:
         answer = value

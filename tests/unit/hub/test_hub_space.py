@@ -1,4 +1,4 @@
-"""Sizes that are told before a download, against files that exist."""
+"""The sizes that are computed before a download equal those of real files."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""File descriptor 2 is kept and given back."""
+"""File descriptor 2 is captured and restored."""
 
 from __future__ import annotations
 

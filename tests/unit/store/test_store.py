@@ -1,4 +1,4 @@
-"""The models folder: names, atomic appearance, locks, what is found, what is removed."""
+"""The models folder: names, atomic writes, locks, lookup and removal."""
 
 from __future__ import annotations
 
