@@ -1,4 +1,4 @@
-"""The demo model, loaded once before, so that every test's start is a warm one."""
+"""The demo model with a warm runtime cache, and chats in pseudo-terminals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from program import run_program
 
 @pytest.fixture(scope="session")
 def warm_models(demo_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A models folder with the demo model and the runtime's cache, to be read only."""
+    """A models folder with the demo model and the runtime's cache; tests must not change it."""
     home = tmp_path_factory.mktemp("warm")
     shutil.copytree(demo_models, home / "models", copy_function=os.link)
     ended = run_program("run", "demo", "--prompt", "Hi", "--max-tokens", "1", home=home)
@@ -25,7 +25,7 @@ def warm_models(demo_models: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def home(warm_models: Path, tmp_path: Path) -> Path:
-    """A home of the test's own, with the demo model."""
+    """A temporary home with the demo model."""
     shutil.copytree(warm_models, tmp_path / "models", copy_function=os.link)
     return tmp_path
 
@@ -39,7 +39,7 @@ def demo_bundle(home: Path) -> Path:
 
 @pytest.fixture
 def start(home: Path) -> Iterator[Callable[..., Terminal]]:
-    """Starts a chat on a terminal; all are ended with the test."""
+    """Start chats in pseudo-terminals, which are closed after the test."""
     started: list[Terminal] = []
 
     def run(*arguments: str, model: str = "demo", **more: str) -> Terminal:

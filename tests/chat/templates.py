@@ -1,4 +1,4 @@
-"""The demo model with other chat templates: one thinks, one calls functions, one writes lists.
+"""The demo model with other chat templates, for thinking, function calls and lists.
 
 The model does none of it by itself; the templates make it by what they put before its answer.
 """

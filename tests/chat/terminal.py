@@ -1,4 +1,4 @@
-"""The real program in a pseudo-terminal, and what its screen shows."""
+"""The real program in a pseudo-terminal, with an emulated screen."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PATIENCE = 60
 
 
 class _Screen(pyte.HistoryScreen):
-    """A screen that answers what the program asks of a terminal (the cursor's position)."""
+    """A screen that answers requests for the cursor's position."""
 
     child: pexpect.spawn[str]
 
@@ -27,12 +27,12 @@ class _Screen(pyte.HistoryScreen):
 
 
 class Terminal:
-    """A running program on a terminal of its own.
+    """A program running in its own pseudo-terminal.
 
     Attributes:
-        screen: what is shown.
-        received: everything that was sent to the terminal.
-        left_sane: whether the program that has ended left a terminal that a shell can use.
+        screen: the emulated screen.
+        received: all output of the program.
+        left_usable: whether the terminal was in a mode that a shell can use when the program ended.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Terminal:
         self.screen = _Screen(columns, ROWS, history=5000)
         self._stream = pyte.Stream(self.screen)
         self.received = ""
-        self.left_sane = False
+        self.left_usable = False
         self.child = pexpect.spawn(
             program or PROGRAM[0],
             [*arguments] if program else [*PROGRAM[1:], *arguments],
@@ -63,11 +63,11 @@ class Terminal:
         self.screen.child = self.child
 
     def send(self, keys: str) -> None:
-        """Type."""
+        """Type `text`."""
         self.child.send(keys)
 
-    def say(self, text: str) -> str:
-        """Send a line; returns the screen once the next prompt is there."""
+    def send_line(self, text: str) -> str:
+        """Send a line and return the screen at the next prompt."""
         self.wait_for_prompt()
         before = self.received
         self.send(text)
@@ -76,12 +76,12 @@ class Terminal:
         return self.wait_for_prompt(after=len(before))
 
     def wait_for(self, text: str) -> str:
-        """Read until `text` is on the screen; returns the screen."""
+        """Wait for `text` on the screen; return the screen."""
         self.wait_until(lambda: text in self.text, repr(text))
         return self.text
 
     def wait_for_prompt(self, after: int = 0) -> str:
-        """Read until the program waits for a line."""
+        """Wait until the program waits for input."""
         start = "\x1b[?2004h"
         self.wait_until(
             lambda: (
@@ -94,23 +94,23 @@ class Terminal:
         return self.text
 
     def wait_until(self, condition, what: str) -> None:  # type: ignore[no-untyped-def]
-        """Read until `condition` holds."""
+        """Read output until `condition` is true."""
         end = time.monotonic() + _PATIENCE
         while not condition():
             assert time.monotonic() < end, f"{what} did not come:\n{self.text}"
             self._read()
 
     def wait_for_end(self) -> int:
-        """Read until the program has ended; returns its exit code, negative for a signal."""
+        """Wait for the program's end; return its exit code, negative for a signal."""
         while self._read():
             pass
-        self.left_sane = self.echoes()
+        self.left_usable = self.echoes()
         self.child.close()
         code, killer = self.child.exitstatus, self.child.signalstatus
         return code if code is not None else -(killer or 0)
 
     def echoes(self) -> bool:
-        """Whether the terminal shows what is typed, line by line, as a shell expects it."""
+        """Whether echo and line mode are on, as a shell expects."""
         modes = termios.tcgetattr(self.child.child_fd)[3]
         return bool(modes & termios.ECHO and modes & termios.ICANON)
 
@@ -121,7 +121,7 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        """The screen with what was scrolled off, without trailing blanks."""
+        """The screen and its history, without trailing spaces."""
         scrolled = [
             "".join(line[column].data for column in range(self.screen.columns))
             for line in self.screen.history.top
@@ -129,7 +129,7 @@ class Terminal:
         return "\n".join(line.rstrip() for line in [*scrolled, *self.screen.display]).rstrip()
 
     def close(self) -> None:
-        """End the program."""
+        """Kill the program."""
         if self.child.isalive():
             self.child.kill(signal.SIGKILL)
             self.child.wait()
@@ -147,7 +147,7 @@ class Terminal:
         return True
 
     def settled(self, seconds: float = 0.3) -> str:
-        """The screen once nothing has come for a while."""
+        """The screen when there is no more output."""
         length = -1
         while length != len(self.received):
             length = len(self.received)

@@ -1,4 +1,4 @@
-"""Images and sound in a chat: the real program and runtime, with a tiny model that takes them.
+"""Images and audio in a chat: the real program and runtime, with a tiny multimodal model.
 
 What the model should say comes from the runtime's own Conversation, which renders the bundle's
 template itself.
@@ -29,13 +29,13 @@ Ask = Callable[..., str]
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle that takes both."""
+    """A bundle that supports both."""
     return write_multimodal_bundle(tmp_path_factory.mktemp("multimodal"))
 
 
 @pytest.fixture
 def home(bundle: Path, tmp_path: Path) -> Path:
-    """A home with the bundle, images and a sound."""
+    """A home with the bundle, images and an audio file."""
     os.link(bundle, tmp_path / bundle.name)
     (tmp_path / "tone.wav").write_bytes(tone())
     (tmp_path / "red.png").write_bytes(png(RED))
@@ -45,7 +45,7 @@ def home(bundle: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(home: Path) -> Iterator[Start]:
-    """Starts a chat on a terminal; all are ended with the test."""
+    """Start chats in pseudo-terminals, which are closed after the test."""
     started: list[Terminal] = []
 
     def run(*arguments: str) -> Terminal:
@@ -59,7 +59,7 @@ def start(home: Path) -> Iterator[Start]:
 
 @pytest.fixture(scope="session")
 def expected(bundle: Path) -> Iterator[Ask]:
-    """The runtime's own answer to the last of some messages; each is files and a text."""
+    """The runtime's own answer to the last of some messages, each with files and a text."""
     litert_lm.set_min_log_severity(litert_lm.LogSeverity.ERROR)
     cpu = litert_lm.Backend.CPU()
     sampler = litert_lm.SamplerConfig(temperature=1.0, top_k=1, top_p=1.0, seed=0)
@@ -154,64 +154,64 @@ def test_a_schema_holds_with_an_image(home: Path) -> None:
 def test_a_chat_about_images_and_sound(start: Start, expected: Ask) -> None:
     # Short answers: a long one of a random model has other tokens when its text is read again.
     terminal = start("--max-tokens", "2")
-    shown = terminal.say("/attach red.png")
+    shown = terminal.send_line("/attach red.png")
     assert "Attached red.png (0.1 kB) to the next message." in shown
     assert terminal.cursor_line.startswith("[1 file] >")
     asked: list[tuple[list[bytes], str]] = []
     for files in ([png(RED)], [], [tone(), png(BLUE)]):
         if len(files) == 2:
-            terminal.say("/attach tone.wav")
-            terminal.say("/attach blue.png")
+            terminal.send_line("/attach tone.wav")
+            terminal.send_line("/attach blue.png")
         asked.append((files, QUESTION))
-        shown = terminal.say(QUESTION)
+        shown = terminal.send_line(QUESTION)
         assert shown.splitlines()[-3].strip() == expected(*asked, limit=2).strip()
         assert terminal.cursor_line.startswith("> ")
 
 
-def test_files_are_listed_and_taken_back(start: Start, expected: Ask) -> None:
+def test_attachments_are_listed_and_removed(start: Start, expected: Ask) -> None:
     terminal = start("--attach", "red.png")
     terminal.wait_for_prompt()
     assert terminal.cursor_line.startswith("[1 file] >")
-    terminal.say("/attach blue.png")
+    terminal.send_line("/attach blue.png")
     assert terminal.cursor_line.startswith("[2 files] >")
-    assert re.search(r"^red\.png\n/.*/?blue\.png$", unwrapped(terminal.say("/attach")), re.M)
-    assert "No attachments." in terminal.say("/attach none")
-    assert expected(([], QUESTION)).strip() in terminal.say(QUESTION)
+    assert re.search(r"^red\.png\n/.*/?blue\.png$", unwrapped(terminal.send_line("/attach")), re.M)
+    assert "No attachments." in terminal.send_line("/attach none")
+    assert expected(([], QUESTION)).strip() in terminal.send_line(QUESTION)
 
 
 def test_an_edited_message_keeps_its_files(start: Start, expected: Ask) -> None:
     terminal = start("--attach", "red.png")
-    terminal.say("no")
+    terminal.send_line("no")
     terminal.send("/edit\r")
     terminal.wait_for("[1 file] > no")
     terminal.send(f"\x7f\x7f{QUESTION}\r")
     terminal.wait_for(expected(([png(RED)], QUESTION)).strip())
 
 
-def test_another_file_with_the_same_words_is_read_anew(start: Start, expected: Ask) -> None:
+def test_another_file_with_the_same_text_is_prefilled_again(start: Start, expected: Ask) -> None:
     terminal = start("--attach", "red.png")
-    terminal.say(QUESTION)
-    terminal.say("/undo")
-    terminal.say("/attach blue.png")
-    assert expected(([png(BLUE)], QUESTION)).strip() in terminal.say(QUESTION)
+    terminal.send_line(QUESTION)
+    terminal.send_line("/undo")
+    terminal.send_line("/attach blue.png")
+    assert expected(([png(BLUE)], QUESTION)).strip() in terminal.send_line(QUESTION)
 
 
 def test_a_conversation_with_files_is_saved_and_loaded(
     start: Start, home: Path, expected: Ask
 ) -> None:
     terminal = start("--attach", "red.png")
-    terminal.say(QUESTION)
-    terminal.say("/save talk.json")
+    terminal.send_line(QUESTION)
+    terminal.send_line("/save talk.json")
     again = start()
-    assert "Loaded 2 messages" in again.say("/load talk.json")
+    assert "Loaded 2 messages" in again.send_line("/load talk.json")
     second = expected(([png(RED)], QUESTION), ([], "and now?"))
-    assert second.strip() in again.say("and now?")
+    assert second.strip() in again.send_line("and now?")
     (home / "red.png").unlink()
-    assert "No such file" in again.say("/load talk.json")
+    assert "No such file" in again.send_line("/load talk.json")
     for number, files in enumerate(('"red.png"', "[1]", "{}"), 1):
         message = f'{{"role": "user", "content": "a", "attachments": {files}}}'
         (home / "bad.json").write_text(f'{{"messages": [{message}]}}')
-        shown = unwrapped(again.say("/load bad.json"))
+        shown = unwrapped(again.send_line("/load bad.json"))
         assert shown.count("bad.json is not a saved conversation.") == number
 
 
@@ -236,21 +236,21 @@ def test_tab_completes_the_file(start: Start) -> None:
         ("large.png", png(RED) + bytes(33_000_000), "It has 33.0 MB; the maximum is 32 MB."),
     ],
 )
-def test_what_cannot_be_attached_is_refused(
+def test_unsupported_attachments(
     start: Start, home: Path, name: str, data: bytes | None, words: str, expected: Ask
 ) -> None:
     (home / "folder").mkdir()
     if data is not None:
         (home / name).write_bytes(data)
     terminal = start()
-    shown = " ".join(terminal.say(f"/attach {name}").split())
+    shown = " ".join(terminal.send_line(f"/attach {name}").split())
     assert words in shown
     assert terminal.cursor_line.startswith("> ")
     ended = ask(home, "--attach", name)
     assert (ended.code, ended.out) == (2, "")
 
 
-def test_a_message_that_is_stopped_before_its_answer_gives_its_files_back(
+def test_a_message_stopped_before_its_answer_keeps_its_attachments(
     start: Start, home: Path
 ) -> None:
     # So many pixels take seconds to decode.
@@ -272,7 +272,7 @@ def test_a_message_that_is_stopped_before_its_answer_gives_its_files_back(
         (b"RIFF\0\0\0\0WAVE", "The attached audio cannot be decoded."),
     ],
 )
-def test_a_damaged_file_is_told_and_the_chat_goes_on(
+def test_a_damaged_file_is_reported_and_the_chat_continues(
     start: Start, home: Path, data: bytes, words: str, expected: Ask
 ) -> None:
     (home / "damaged").write_bytes(data)
@@ -280,12 +280,12 @@ def test_a_damaged_file_is_told_and_the_chat_goes_on(
     assert (ended.code, ended.out) == (2, "")
     assert words in ended.err
     terminal = start("--attach", "damaged")
-    assert words in terminal.say(QUESTION)
-    terminal.say("/attach blue.png")
-    assert expected(([png(BLUE)], QUESTION)).strip() in terminal.say(QUESTION)
+    assert words in terminal.send_line(QUESTION)
+    terminal.send_line("/attach blue.png")
+    assert expected(([png(BLUE)], QUESTION)).strip() in terminal.send_line(QUESTION)
 
 
-def test_more_than_the_context_holds(home: Path) -> None:
+def test_attachments_longer_than_the_context(home: Path) -> None:
     # What the text alone is too long for, and what only the images are too many for.
     for count in (40, 15):
         ended = ask(home, *("--attach", "red.png") * count)
@@ -296,20 +296,20 @@ def test_more_than_the_context_holds(home: Path) -> None:
 def test_the_oldest_images_are_left_out_when_the_context_is_full(start: Start) -> None:
     terminal = start("--context", "160", "--max-tokens", "1")
     for number in range(6):
-        terminal.say("/attach red.png")
-        shown = terminal.say(f"{number}?")
+        terminal.send_line("/attach red.png")
+        shown = terminal.send_line(f"{number}?")
         assert "✗" not in shown
     assert shown.count("no longer fits the context of 160 tokens") == 1
 
 
-def test_raw_has_no_place_for_attachments(start: Start, home: Path) -> None:
+def test_raw_does_not_support_attachments(start: Start, home: Path) -> None:
     ended = ask(home, "--raw", "--attach", "red.png")
     assert (ended.code, ended.out) == (2, "")
     assert "--raw does not support --attach." in ended.err
-    assert "--raw does not support attachments." in start("--raw").say("/attach red.png")
+    assert "--raw does not support attachments." in start("--raw").send_line("/attach red.png")
 
 
-def test_a_model_that_reads_text_only_is_not_loaded(demo_home: Path) -> None:
+def test_a_text_model_is_not_loaded(demo_home: Path) -> None:
     (demo_home / "red.png").write_bytes(png(RED))
     ended = run_program("run", "demo", "--prompt", "Hi", "--attach", "red.png", home=demo_home)
     assert (ended.code, ended.out) == (7, "")
@@ -323,7 +323,7 @@ def test_a_model_that_reads_text_only_is_not_loaded(demo_home: Path) -> None:
         ("audio", "red.png", "does not support images."),
     ],
 )
-def test_a_model_that_takes_one_kind_only(home: Path, kind: str, wrong: str, words: str) -> None:
+def test_a_model_that_supports_one_kind_only(home: Path, kind: str, wrong: str, words: str) -> None:
     (home / MODEL).unlink()  # the other tests' bundle, by another name
     write_multimodal_bundle(home, [kind])
     ended = ask(home, "--attach", wrong)

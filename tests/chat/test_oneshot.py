@@ -1,4 +1,4 @@
-"""One answer: flags, pipes, JSON, faults; the real program and the real model."""
+"""One answer: flags, pipes, JSON, errors, with the real program and model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def answer(home: Path, *arguments: str, stdin: str = "") -> dict[str, object]:
     return data
 
 
-def test_stdout_holds_the_answer_and_nothing_else(home: Path) -> None:
+def test_stdout_contains_only_the_answer(home: Path) -> None:
     ended = ask(home, "--prompt", GERMANY)
     assert (ended.code, ended.out) == (0, BERLIN)
     assert "✓ Model already exists at" in ended.err
@@ -78,14 +78,14 @@ def test_json_lines_stream(home: Path) -> None:
 STORY = ("--prompt", "Tell me a story about a fox.", "--max-tokens", "25")
 
 
-def test_the_same_seed_gives_the_same_answer_and_another_another(home: Path) -> None:
+def test_the_seed_determines_the_answer(home: Path) -> None:
     hot = ("--temperature", "1.2", "--top-k", "200", "--top-p", "0.99")
     texts = [answer(home, *STORY, *hot, "--seed", seed)["text"] for seed in ("7", "7", "8")]
     assert texts[0] == texts[1]
     assert texts[0] != texts[2]
 
 
-def test_without_a_seed_answers_differ_and_the_seed_that_was_taken_repeats_one(home: Path) -> None:
+def test_without_a_seed_answers_differ_and_json_has_the_seed(home: Path) -> None:
     hot = ("--temperature", "1.2", "--top-k", "200", "--top-p", "0.99")
     first, second = (answer(home, *STORY, *hot) for _ in range(2))
     assert first["text"] != second["text"]
@@ -154,7 +154,7 @@ def test_any_json(home: Path) -> None:
     assert ended.out.startswith("{")
 
 
-def test_defaults_are_below_flags_and_above_the_bundle(home: Path) -> None:
+def test_flags_override_defaults_and_defaults_override_the_bundle(home: Path) -> None:
     def config(*arguments: str) -> None:
         assert run_program("config", *arguments, home=home).code == 0
 
@@ -165,7 +165,7 @@ def test_defaults_are_below_flags_and_above_the_bundle(home: Path) -> None:
     assert answer(home, "--prompt", GERMANY)["answer_tokens"] == 7
 
 
-def test_stats_are_told_on_stderr(home: Path) -> None:
+def test_stats_are_printed_on_stderr(home: Path) -> None:
     ended = ask(home, "--prompt", GERMANY, "--stats")
     assert ended.out == BERLIN
     assert "prompt 37 tokens" in ended.err
@@ -203,7 +203,7 @@ def test_usage_errors(home: Path, arguments: list[str], word: str) -> None:
 
 
 @pytest.mark.parametrize("broken", ["tools.py", "models/config.toml", "schema.json"])
-def test_broken_files_are_found_before_anything_is_fetched(home: Path, broken: str) -> None:
+def test_broken_files_are_found_before_any_download(home: Path, broken: str) -> None:
     for name in ("tools.py", "models/config.toml", "schema.json"):
         (home / name).write_text("= [" if name == broken else "")
     option = {"tools.py": ("--tools", broken), "schema.json": ("--schema", broken)}.get(broken, ())
@@ -214,7 +214,7 @@ def test_broken_files_are_found_before_anything_is_fetched(home: Path, broken: s
     assert broken in ended.err
 
 
-def test_a_prompt_that_cannot_fit_is_an_error_with_the_numbers(home: Path) -> None:
+def test_a_prompt_longer_than_the_context(home: Path) -> None:
     ended = ask(home, stdin="word " * 3000)
     assert ended.code == 2
     assert "3,031 tokens" in ended.err
@@ -227,20 +227,20 @@ def test_a_prompt_is_counted_beyond_a_nul(home: Path) -> None:
     assert "tokens; the context has 1,280" in ended.err
 
 
-def test_a_larger_context_holds_it(home: Path) -> None:
+def test_a_larger_context(home: Path) -> None:
     data = answer(home, "--context", "1600", "--max-tokens", "2", stdin="word " * 1400)
     assert data["prompt_tokens"] > 1400
     assert data["answer_tokens"] > 0
 
 
-def test_a_full_context_ends_the_answer_and_says_so(home: Path) -> None:
+def test_a_full_context_ends_the_answer_with_a_warning(home: Path) -> None:
     ended = ask(home, "--context", "64", "--raw", "--prompt", "1, 2, 3, 4, 5, 6, 7,")
     assert ended.code == 0
     assert ended.out
     assert "context is full" in ended.err
 
 
-def test_input_that_is_not_utf8_is_told(home: Path) -> None:
+def test_input_that_is_not_utf8(home: Path) -> None:
     done = subprocess.run(
         [*PROGRAM, "run", "demo", "--max-tokens", "2"],
         env=isolated_environment(home),
@@ -279,14 +279,14 @@ def test_a_closed_stdout_ends_quietly(home: Path) -> None:
     assert done.stderr == ""
 
 
-def test_dynamic_shapes_run_on_the_cpu_and_that_is_told(home: Path) -> None:
+def test_dynamic_shapes_run_on_the_cpu_with_a_warning(home: Path) -> None:
     ended = ask(home, "--backend", "gpu", "--prompt", GERMANY)
     assert (ended.code, ended.out) == (0, BERLIN)
     assert "has dynamic shapes, which no GPU runs, so the CPU does" in ended.err
     assert "--reconvert" in ended.err
 
 
-def test_without_a_gpu_the_cpu_answers_with_a_warning(home: Path) -> None:
+def test_without_a_gpu_the_cpu_is_used_with_a_warning(home: Path) -> None:
     (checkpoint,) = home.glob("models/demo/*/checkpoint/*.gguf")
     prompt = ("--prompt", GERMANY, "--max-tokens", "9")
     ended = run_program("run", checkpoint, "--backend", "gpu", *prompt, home=home)
@@ -304,7 +304,7 @@ def test_a_damaged_bundle_is_named(home: Path) -> None:
     assert "bad.litertlm" in ended.err
 
 
-def test_a_bundle_that_the_runtime_refuses_shows_its_reason(home: Path) -> None:
+def test_a_bundle_that_the_runtime_cannot_load(home: Path) -> None:
     (bundle,) = home.glob("models/demo/*/*.litertlm")
     data = bytearray(bundle.read_bytes())
     # The model's own flatbuffer, where its identifier is.
@@ -317,7 +317,7 @@ def test_a_bundle_that_the_runtime_refuses_shows_its_reason(home: Path) -> None:
     assert "Failed" in ended.err or "INTERNAL" in ended.err or "INVALID" in ended.err
 
 
-def test_ctrl_c_keeps_what_was_said(home: Path) -> None:
+def test_ctrl_c_keeps_the_partial_answer(home: Path) -> None:
     process = subprocess.Popen(
         [*PROGRAM, "run", "demo", "--prompt", "Tell me a very long story about a dragon."],
         env=isolated_environment(home),
@@ -335,8 +335,8 @@ def test_ctrl_c_keeps_what_was_said(home: Path) -> None:
     assert "Traceback" not in errors.decode()
 
 
-def test_text_is_written_when_the_runtime_gives_it(home: Path) -> None:
-    """The first piece is there while the answer still goes on."""
+def test_text_is_streamed(home: Path) -> None:
+    """The first piece arrives while the answer is still being generated."""
     process = subprocess.Popen(
         [*PROGRAM, "run", "demo", "--prompt", "Write a long story.", "--max-tokens", "300"],
         env=isolated_environment(home),
@@ -352,7 +352,7 @@ def test_text_is_written_when_the_runtime_gives_it(home: Path) -> None:
     process.communicate()
 
 
-def test_thinking_is_not_the_answer(home: Path, demo_bundle: Path) -> None:
+def test_thinking_is_not_part_of_the_answer(home: Path, demo_bundle: Path) -> None:
     with_template(demo_bundle, home / "thinker.litertlm", THINKING)
     ask = ("run", "./thinker.litertlm", "--prompt", "Is water wet?", "--max-tokens", "8")
     shown = run_program(*ask, home=home)
@@ -365,11 +365,11 @@ def test_thinking_is_not_the_answer(home: Path, demo_bundle: Path) -> None:
     assert run_program(*ask, "--no-think", home=home).out.strip()
 
 
-def test_a_switch_for_thinking_that_is_not_there_is_told(home: Path) -> None:
+def test_a_model_without_a_switch_for_thinking(home: Path) -> None:
     assert "no switch for thinking" in ask(home, "--prompt", GERMANY, "--think").err
 
 
-def test_functions_are_called_with_yes_only(home: Path, demo_bundle: Path) -> None:
+def test_functions_are_called_only_with_yes(home: Path, demo_bundle: Path) -> None:
     with_template(demo_bundle, home / "caller.litertlm", CALLING)
     (home / "tools.py").write_text(
         'def clock(city: str):\n    """The time in a city."""\n    return "noon"\n'
@@ -385,12 +385,12 @@ def test_functions_are_called_with_yes_only(home: Path, demo_bundle: Path) -> No
     assert json.loads(refused.out)["tool_calls"][0] == call
 
 
-def test_json_that_was_cut_off_is_told(home: Path) -> None:
+def test_json_that_was_cut_off_is_a_warning(home: Path) -> None:
     ended = ask(home, "--prompt", GERMANY, "--format", "json", "--max-tokens", "2")
     assert "cut off after 2 tokens" in ended.err
 
 
-def test_too_little_memory_is_an_error_of_its_own(home: Path) -> None:
+def test_not_enough_memory(home: Path) -> None:
     done = subprocess.run(
         f"ulimit -v 400000; exec {' '.join(PROGRAM)} run demo --prompt Hi",
         shell=True,

@@ -1,4 +1,4 @@
-"""The chat on a pseudo-terminal: keys, commands, drawing, faults; the real program and model."""
+"""The chat in a pseudo-terminal: keys, commands, output, errors; the real program and model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SURROGATE = '{"messages": [{"role": "user", "content": "\\ud800"}]}'
 LONG = "Tell me a very long story about a dragon."
 
 
-def test_the_beginning(start: Start) -> None:
+def test_start_of_a_chat(start: Start) -> None:
     terminal = start()
     terminal.wait_for_prompt()
     lines = [line for line in terminal.text.splitlines() if line]
@@ -35,14 +35,14 @@ def test_the_beginning(start: Start) -> None:
     assert terminal.screen.cursor.x == 2
 
 
-def test_the_first_line_is_there_before_the_rest_is_imported_and_goes_away(start: Start) -> None:
+def test_the_first_line_is_printed_before_the_imports_and_replaced(start: Start) -> None:
     terminal = start()
     terminal.wait_until(lambda: bool(terminal.received), "a first line")
     assert terminal.received.startswith("Looking for demo...")
     assert "Looking for" not in terminal.wait_for_prompt()
 
 
-def test_the_first_line_is_gone_when_the_answer_comes(
+def test_the_first_line_is_replaced_by_the_answer(
     start: Start, home: Path, demo_bundle: Path
 ) -> None:
     name = "./with-a-name-that-is-longer-than-the-answer.litertlm"
@@ -53,10 +53,10 @@ def test_the_first_line_is_gone_when_the_answer_comes(
     assert terminal.text == BERLIN
 
 
-def test_questions_and_answers_and_the_end(start: Start) -> None:
+def test_questions_answers_and_ctrl_d(start: Start) -> None:
     terminal = start()
-    assert f"> {GERMANY}\n{BERLIN}\n" in terminal.say(GERMANY)
-    assert "The capital of Japan is Tokyo." in terminal.say("And of Japan?")
+    assert f"> {GERMANY}\n{BERLIN}\n" in terminal.send_line(GERMANY)
+    assert "The capital of Japan is Tokyo." in terminal.send_line("And of Japan?")
     terminal.send("\x04")
     assert terminal.wait_for_end() == 0
 
@@ -66,7 +66,7 @@ def test_bye(start: Start) -> None:
     terminal.wait_for_prompt()
     terminal.send("/bye\r")
     assert terminal.wait_for_end() == 0
-    assert terminal.left_sane
+    assert terminal.left_usable
 
 
 def test_several_lines(start: Start) -> None:
@@ -81,7 +81,7 @@ def test_several_lines(start: Start) -> None:
     terminal.wait_for("... second")
     terminal.settled()
     assert "template prompt" not in terminal.text
-    assert "first\nsecond" in terminal.say("/template prompt")
+    assert "first\nsecond" in terminal.send_line("/template prompt")
 
 
 def test_a_paste_keeps_its_lines(start: Start) -> None:
@@ -91,7 +91,7 @@ def test_a_paste_keeps_its_lines(start: Start) -> None:
     terminal.wait_for("... beta")
     terminal.send("\r")
     terminal.settled()
-    assert "alpha\nbeta" in terminal.say("/template prompt")
+    assert "alpha\nbeta" in terminal.send_line("/template prompt")
 
 
 def test_a_paste_of_a_megabyte(start: Start) -> None:
@@ -107,12 +107,12 @@ def test_a_paste_of_a_megabyte(start: Start) -> None:
     terminal.send("\r")
     shown = terminal.wait_for("tokens; the context has 1,280")
     assert re.search(r"The prompt has \d{3},\d{3} tokens", shown)
-    assert BERLIN in terminal.say(GERMANY)
+    assert BERLIN in terminal.send_line(GERMANY)
 
 
 def test_help_is_readable_on_a_narrow_terminal(start: Start) -> None:
     terminal = start(columns=60)
-    shown = terminal.say("/help")
+    shown = terminal.send_line("/help")
     assert "  /clear               Clear the conversation; keeps the\n" in shown
     assert "                       system message.\n" in shown
 
@@ -120,7 +120,7 @@ def test_help_is_readable_on_a_narrow_terminal(start: Start) -> None:
 def test_history_is_kept_across_chats_and_searched(start: Start, home: Path) -> None:
     first = start("--max-tokens", "1")
     for text in ("first message", "second message"):
-        first.say(text)
+        first.send_line(text)
     first.send("\x04")
     first.wait_for_end()
     second = start("--max-tokens", "1")
@@ -141,7 +141,7 @@ def test_history_is_kept_across_chats_and_searched(start: Start, home: Path) -> 
 
 def test_no_history(start: Start, home: Path) -> None:
     terminal = start("--no-history", "--max-tokens", "1")
-    terminal.say("a secret")
+    terminal.send_line("a secret")
     terminal.send("\x04")
     terminal.wait_for_end()
     found = [path for path in home.rglob("history*") if path.is_file()]
@@ -176,11 +176,11 @@ def test_ctrl_c_stops_an_answer_and_keeps_it(start: Start) -> None:
     terminal.send("\x03")
     shown = terminal.wait_for("Stopped.")
     assert len(shown.split(LONG)[1]) > 40
-    assert "messages  2" in terminal.say("/show")
-    assert BERLIN in terminal.say(GERMANY)
+    assert "messages  2" in terminal.send_line("/show")
+    assert BERLIN in terminal.send_line(GERMANY)
 
 
-def test_ctrl_c_while_a_long_prompt_is_read(start: Start) -> None:
+def test_ctrl_c_during_the_prefill_of_a_long_prompt(start: Start) -> None:
     terminal = start("--context", "4096", "--max-tokens", "5")
     terminal.wait_for_prompt()
     terminal.send("\x1b[200~" + "word " * 3500 + "\x1b[201~\r")
@@ -190,7 +190,7 @@ def test_ctrl_c_while_a_long_prompt_is_read(start: Start) -> None:
     terminal.wait_for("Stopped.")
     terminal.wait_for_prompt()
     assert terminal.cursor_line.startswith("> "), "nothing of it is kept"
-    assert "The capital of Germany is" in terminal.say(GERMANY)
+    assert "The capital of Germany is" in terminal.send_line(GERMANY)
 
 
 def test_what_is_typed_during_an_answer_is_the_next_message(start: Start) -> None:
@@ -201,10 +201,13 @@ def test_what_is_typed_during_an_answer_is_the_next_message(start: Start) -> Non
     # More than the 4096 bytes of a line that a terminal keeps by itself.
     terminal.send("word " * 1000 + "\r")
     terminal.settled()
-    assert terminal.say("/template prompt").rsplit("/template prompt", 1)[1].count("word") >= 1000
+    assert (
+        terminal.send_line("/template prompt").rsplit("/template prompt", 1)[1].count("word")
+        >= 1000
+    )
 
 
-def test_ctrl_c_on_the_prompt_hints_and_does_not_leave(start: Start) -> None:
+def test_ctrl_c_at_the_prompt_prints_a_hint_and_does_not_exit(start: Start) -> None:
     terminal = start()
     terminal.wait_for_prompt()
     terminal.send("some text\x03")
@@ -212,7 +215,7 @@ def test_ctrl_c_on_the_prompt_hints_and_does_not_leave(start: Start) -> None:
     assert terminal.cursor_line.rstrip() == ">"
     terminal.send("\x03")
     terminal.wait_for("Use Ctrl-D or /bye to exit.")
-    assert BERLIN in terminal.say(GERMANY)
+    assert BERLIN in terminal.send_line(GERMANY)
 
 
 def test_ctrl_g_opens_the_editor(start: Start, home: Path) -> None:
@@ -236,17 +239,17 @@ def test_ctrl_l_clears_the_screen(start: Start) -> None:
     terminal.wait_until(lambda: "Loading" not in "".join(terminal.screen.display), "a clear screen")
 
 
-def test_unknown_commands_suggest_and_two_slashes_send_one(start: Start) -> None:
+def test_unknown_commands_and_messages_that_begin_with_a_slash(start: Start) -> None:
     terminal = start("--max-tokens", "1")
-    shown = terminal.say("/regenrate")
+    shown = terminal.send_line("/regenrate")
     assert "Unknown command: /regenrate." in shown
     assert "Did you mean /regenerate?" in shown
-    terminal.say("//path/to/x")
-    assert "user\n/path/to/x<|im_end|>" in terminal.say("/template prompt")
+    terminal.send_line("//path/to/x")
+    assert "user\n/path/to/x<|im_end|>" in terminal.send_line("/template prompt")
 
 
 def test_help_names_every_command(start: Start) -> None:
-    shown = start().say("/help")
+    shown = start().send_line("/help")
     for name in (
         *("help", "bye", "clear", "system", "set", "show", "stats", "regenerate", "undo", "edit"),
         *("save", "load", "copy", "attach", "template", "tokens"),
@@ -256,117 +259,117 @@ def test_help_names_every_command(start: Start) -> None:
 
 def test_set_changes_the_next_answer(start: Start) -> None:
     terminal = start()
-    assert "max_tokens: 3" in terminal.say("/set max_tokens 3")
-    shown = terminal.say(GERMANY)
+    assert "max_tokens: 3" in terminal.send_line("/set max_tokens 3")
+    shown = terminal.send_line(GERMANY)
     assert "The capital of\n" in shown
     assert "after 3 tokens (max_tokens)" in shown
-    assert "max_tokens: default" in terminal.say("/set max_tokens default")
-    assert BERLIN in terminal.say("/regenerate")
-    assert "temperature cannot be 'hot'" in terminal.say("/set temperature hot")
-    assert "Unknown option: tempo" in terminal.say("/set tempo 1")
-    terminal.say("/set stop Germany")
-    assert terminal.say("/regenerate").endswith("/regenerate\nThe capital of\n>")
+    assert "max_tokens: default" in terminal.send_line("/set max_tokens default")
+    assert BERLIN in terminal.send_line("/regenerate")
+    assert "temperature cannot be 'hot'" in terminal.send_line("/set temperature hot")
+    assert "Unknown option: tempo" in terminal.send_line("/set tempo 1")
+    terminal.send_line("/set stop Germany")
+    assert terminal.send_line("/regenerate").endswith("/regenerate\nThe capital of\n>")
 
 
-def test_context_is_changed_by_loading_again(start: Start) -> None:
+def test_changing_the_context_reloads_the_model(start: Start) -> None:
     terminal = start()
-    terminal.say(GERMANY)
-    assert "context: 2000" in terminal.say("/set context 2000")
-    assert "2,000 tokens" in terminal.say("/show")
-    assert "The capital of Japan is Tokyo." in terminal.say("And of Japan?")
-    assert "Its maximum is 8,192" in terminal.say("/set context 100000")
-    assert "2,000 tokens" in terminal.say("/show").rsplit("/show", 1)[1]
+    terminal.send_line(GERMANY)
+    assert "context: 2000" in terminal.send_line("/set context 2000")
+    assert "2,000 tokens" in terminal.send_line("/show")
+    assert "The capital of Japan is Tokyo." in terminal.send_line("And of Japan?")
+    assert "Its maximum is 8,192" in terminal.send_line("/set context 100000")
+    assert "2,000 tokens" in terminal.send_line("/show").rsplit("/show", 1)[1]
 
 
-def test_ctrl_c_while_the_model_is_loaded_again_does_not_leave(start: Start) -> None:
+def test_ctrl_c_while_the_model_is_reloaded_does_not_exit(start: Start) -> None:
     terminal = start()
-    terminal.say(GERMANY)
+    terminal.send_line(GERMANY)
     terminal.send("/set context 2000\r")
     terminal.wait_for("Reloading the model...")
     terminal.send("\x03")
     terminal.wait_for_prompt(after=len(terminal.received))
-    assert "The capital of Japan is Tokyo." in terminal.say("And of Japan?")
+    assert "The capital of Japan is Tokyo." in terminal.send_line("And of Japan?")
 
 
 def test_system_message(start: Start) -> None:
     terminal = start("--system", "You are a poet.", "--max-tokens", "1")
-    terminal.say("Hi")
-    assert "<|im_start|>system\nYou are a poet." in terminal.say("/template prompt")
-    terminal.say("/system You are a cook.")
-    terminal.say("/clear")
-    terminal.say("Hi again")
-    shown = terminal.say("/template prompt").rsplit("/template prompt", 1)[1]
+    terminal.send_line("Hi")
+    assert "<|im_start|>system\nYou are a poet." in terminal.send_line("/template prompt")
+    terminal.send_line("/system You are a cook.")
+    terminal.send_line("/clear")
+    terminal.send_line("Hi again")
+    shown = terminal.send_line("/template prompt").rsplit("/template prompt", 1)[1]
     assert "You are a cook." in shown
     assert "poet" not in shown
 
 
 def test_undo_edit_and_tokens(start: Start) -> None:
     terminal = start()
-    terminal.say(GERMANY)
+    terminal.send_line(GERMANY)
     assert "7 tokens:" not in terminal.text
-    assert re.search(r"(\d+) of 1,280 tokens used", terminal.say("/tokens"))
-    assert re.search(r"3 tokens: \d+ \d+ \d+", terminal.say("/tokens a b c"))
+    assert re.search(r"(\d+) of 1,280 tokens used", terminal.send_line("/tokens"))
+    assert re.search(r"3 tokens: \d+ \d+ \d+", terminal.send_line("/tokens a b c"))
     terminal.send("/edit\r")
     terminal.wait_until(lambda: terminal.cursor_line.rstrip() == f"> {GERMANY}", "the question")
     terminal.send("\x7f" * len("Germany?") + "Japan?\r")
     terminal.wait_for("The capital of Japan is Tokyo.")
-    assert "Removed: What is the capital of Japan?" in terminal.say("/undo")
-    assert "nothing to undo" in terminal.say("/undo")
+    assert "Removed: What is the capital of Japan?" in terminal.send_line("/undo")
+    assert "nothing to undo" in terminal.send_line("/undo")
 
 
 def test_save_and_load(start: Start, home: Path) -> None:
     first = start()
-    first.say(GERMANY)
-    first.say("/system Be kind.")
-    assert "Saved 2 messages" in first.say("/save chat.json")
+    first.send_line(GERMANY)
+    first.send_line("/system Be kind.")
+    assert "Saved 2 messages" in first.send_line("/save chat.json")
     data = json.loads((home / "chat.json").read_text())
     assert data["system"] == "Be kind."
     assert [message["content"] for message in data["messages"]] == [GERMANY, BERLIN]
     second = start()
-    assert "Loaded 2 messages" in second.say("/load chat.json")
-    assert "Be kind." in second.say("/system")
-    second.say("/system none")
-    assert "Tokyo" in second.say("And of Japan?")
+    assert "Loaded 2 messages" in second.send_line("/load chat.json")
+    assert "Be kind." in second.send_line("/system")
+    second.send_line("/system none")
+    assert "Tokyo" in second.send_line("And of Japan?")
     damaged = ('{"messages": [1]}', "[" * 100_000, "{", "[]", "\0", SURROGATE)
     for number, text in enumerate(damaged, 1):
         (home / "bad.json").write_text(text)
-        assert second.say("/load bad.json").count("not a saved conversation") == number
-    assert "Cannot read" in second.say("/load missing.json")
-    assert "Cannot write" in second.say("/save no/such/folder.json")
+        assert second.send_line("/load bad.json").count("not a saved conversation") == number
+    assert "Cannot read" in second.send_line("/load missing.json")
+    assert "Cannot write" in second.send_line("/save no/such/folder.json")
 
 
-def test_copy_reaches_the_terminal(start: Start) -> None:
+def test_copy_with_the_terminal(start: Start) -> None:
     terminal = start(PATH="/usr/bin:/bin")
-    terminal.say(GERMANY)
-    terminal.say("/copy")
+    terminal.send_line(GERMANY)
+    terminal.send_line("/copy")
     found = re.search(r"\x1b\]52;c;([^\x07]*)\x07", terminal.received)
     assert found
     assert base64.b64decode(found[1]).decode() == BERLIN
 
 
-def test_attach_says_that_the_model_takes_nothing(start: Start) -> None:
-    shown = start().say("/attach photo.png")
+def test_attach_with_a_text_model(start: Start) -> None:
+    shown = start().send_line("/attach photo.png")
     assert "does not support images or audio." in shown
     assert "has no vision or audio encoder." in shown
 
 
 def test_stats(start: Start) -> None:
     terminal = start("--stats")
-    assert "prompt 37 tokens" in terminal.say(GERMANY)
-    assert "from the cache" in terminal.say("And of Japan?")
+    assert "prompt 37 tokens" in terminal.send_line(GERMANY)
+    assert "from the cache" in terminal.send_line("And of Japan?")
 
 
-def test_the_meter_and_the_oldest_turns(start: Start) -> None:
+def test_context_meter_and_dropped_turns(start: Start) -> None:
     terminal = start("--context", "128", "--max-tokens", "24")
-    terminal.say(GERMANY)
-    terminal.say("And of Japan?")
+    terminal.send_line(GERMANY)
+    terminal.send_line("And of Japan?")
     terminal.wait_until(lambda: re.match(r"\[\d\d%\] >", terminal.cursor_line), "a meter")
     for text in ("And of Italy?", "And of Peru?", "And of Chile?"):
-        terminal.say(text)
+        terminal.send_line(text)
     assert terminal.text.count("no longer fits the context of 128 tokens") == 1
 
 
-def test_a_resize_while_an_answer_comes(start: Start) -> None:
+def test_a_resize_during_an_answer(start: Start) -> None:
     terminal = start("--max-tokens", "150")
     terminal.wait_for_prompt()
     terminal.send("Write a poem.\r")
@@ -374,24 +377,24 @@ def test_a_resize_while_an_answer_comes(start: Start) -> None:
     terminal.child.setwinsize(30, 50)
     terminal.screen.resize(30, 50)
     terminal.wait_for_prompt()
-    assert "Berlin" in terminal.say(GERMANY)
+    assert "Berlin" in terminal.send_line(GERMANY)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_on_the_prompt_leaves_the_terminal_sane(start: Start, number: int) -> None:
+def test_a_signal_at_the_prompt_restores_the_terminal(start: Start, number: int) -> None:
     terminal = start()
     terminal.wait_for_prompt()
     assert not terminal.echoes()
     os.kill(terminal.child.pid, number)
     assert terminal.wait_for_end() == 130
-    assert terminal.left_sane
+    assert terminal.left_usable
     assert "\x1b[?2004l" in terminal.received.rsplit("\x1b[?2004h", 1)[1]
     assert "Traceback" not in terminal.text
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("when", ["prompt is read", "answer comes"])
-def test_a_signal_while_the_model_is_at_work(start: Start, number: int, when: str) -> None:
+def test_a_signal_during_prefill_or_decode(start: Start, number: int, when: str) -> None:
     terminal = start()
     terminal.wait_for_prompt()
     if when == "answer comes":
@@ -402,11 +405,11 @@ def test_a_signal_while_the_model_is_at_work(start: Start, number: int, when: st
         terminal.wait_until(lambda: "\x1b[?2004l" in terminal.received, "a question sent")
     os.kill(terminal.child.pid, number)
     assert terminal.wait_for_end() == 130
-    assert terminal.left_sane
+    assert terminal.left_usable
     assert terminal.text.endswith("✗ Interrupted.")
 
 
-def test_ctrl_z_gives_the_shell_back_its_terminal(home: Path) -> None:
+def test_ctrl_z_restores_the_terminal_for_the_shell(home: Path) -> None:
     terminal = Terminal("--norc", "-i", home=home, program="/bin/bash", PS1="shell: ")
     terminal.wait_for("shell:")
     terminal.send(f"{' '.join(PROGRAM)} run demo\r")
@@ -435,7 +438,7 @@ def test_typed_bytes_that_are_not_utf8(start: Start) -> None:
     terminal.wait_for_prompt()
     os.write(terminal.child.child_fd, b"caf\xe9 au lait\r")
     terminal.settled()
-    assert "caf\N{REPLACEMENT CHARACTER} au lait" in terminal.say("/template prompt")
+    assert "caf\N{REPLACEMENT CHARACTER} au lait" in terminal.send_line("/template prompt")
 
 
 def test_ctrl_c_before_anything_is_loaded(start: Start) -> None:
@@ -443,11 +446,11 @@ def test_ctrl_c_before_anything_is_loaded(start: Start) -> None:
     terminal.wait_until(lambda: bool(terminal.received), "a first line")
     terminal.send("\x03")
     assert terminal.wait_for_end() == 130
-    assert terminal.left_sane
+    assert terminal.left_usable
     assert terminal.text.endswith("✗ Interrupted.")
 
 
-def test_a_terminal_that_goes_away_in_an_answer_ends_the_program(start: Start) -> None:
+def test_closing_the_terminal_during_an_answer_ends_the_program(start: Start) -> None:
     terminal = start()
     terminal.wait_for_prompt()
     terminal.send(LONG + "\r")
@@ -456,7 +459,7 @@ def test_a_terminal_that_goes_away_in_an_answer_ends_the_program(start: Start) -
     assert not terminal.child.isalive()
 
 
-def test_a_terminal_that_goes_away_ends_the_program(start: Start) -> None:
+def test_closing_the_terminal_ends_the_program(start: Start) -> None:
     terminal = start()
     terminal.wait_for_prompt()
     pid = terminal.child.pid
@@ -466,18 +469,16 @@ def test_a_terminal_that_goes_away_ends_the_program(start: Start) -> None:
         os.kill(pid, 0)
 
 
-def test_markdown_is_drawn_unless_plain(start: Start, home: Path, demo_bundle: Path) -> None:
+def test_markdown_is_rendered_unless_plain(start: Start, home: Path, demo_bundle: Path) -> None:
     with_template(demo_bundle, home / "lister.litertlm", LISTING)
     flags = ("--max-tokens", "20")
-    drawn = start(*flags, model="./lister.litertlm").say("Fruit?")
-    plain = start(*flags, "--plain", model="./lister.litertlm").say("Fruit?")
+    drawn = start(*flags, model="./lister.litertlm").send_line("Fruit?")
+    plain = start(*flags, "--plain", model="./lister.litertlm").send_line("Fruit?")
     assert "- **apple** is red" in plain
     assert "• apple is red" in drawn
 
 
-def test_a_signal_does_not_leave_the_terminal_in_bold(
-    start: Start, home: Path, demo_bundle: Path
-) -> None:
+def test_a_signal_resets_the_terminal_style(start: Start, home: Path, demo_bundle: Path) -> None:
     counting = "**" + " ".join(map(str, range(1, 100))) + "<|im_end|>\n"
     with_template(demo_bundle, home / "bold.litertlm", counting * 3)
     # Without colours nothing else resets the style.
@@ -489,11 +490,11 @@ def test_a_signal_does_not_leave_the_terminal_in_bold(
     assert not terminal.screen.cursor.attrs.bold
 
 
-def test_json_and_raw_text_are_not_drawn_as_markdown(
+def test_json_and_raw_text_are_not_rendered_as_markdown(
     start: Start, home: Path, demo_bundle: Path
 ) -> None:
     (home / "schema.json").write_text('{"const": {"a_b": "**c**_d_"}, "type": "object"}')
-    shown = start("--schema", "schema.json").say("Go.")
+    shown = start("--schema", "schema.json").send_line("Go.")
     assert json.loads(shown.split("> Go.\n")[1].split("\n>")[0]) == {"a_b": "**c**_d_"}
     with_template(demo_bundle, home / "lister.litertlm", "")
     raw = start("--raw", "--max-tokens", "12", model="./lister.litertlm")
@@ -503,24 +504,25 @@ def test_json_and_raw_text_are_not_drawn_as_markdown(
     assert "**apple**" in raw.text.rsplit("is red", 6)[1]
 
 
-def test_thinking_is_dimmed_and_apart(start: Start, home: Path, demo_bundle: Path) -> None:
+def test_thinking_is_dimmed_and_separate(start: Start, home: Path, demo_bundle: Path) -> None:
     with_template(demo_bundle, home / "thinker.litertlm", THINKING)
     terminal = start("--max-tokens", "8", model="./thinker.litertlm")
-    terminal.say("Is water wet?")
+    terminal.send_line("Is water wet?")
     line = next(y for y, text in enumerate(terminal.screen.display) if "Is water wet?" in text) + 1
     assert terminal.screen.display[line].strip()
     answer = terminal.received.rsplit("Is water wet?", 1)[1]
     assert "\x1b[2m" in answer
     hidden = start("--max-tokens", "8", "--hide-thinking", model="./thinker.litertlm")
-    assert hidden.say("Is water wet?").count("\n> Is water wet?\nAnswer cut off after") == 1
+    assert hidden.send_line("Is water wet?").count("\n> Is water wet?\nAnswer cut off after") == 1
     assert "Thinking..." in hidden.received
-    terminal.say("/set think off")
+    terminal.send_line("/set think off")
     assert (
-        "\x1b[2m" not in terminal.say("/regenerate") + terminal.received.rsplit("think: off", 1)[1]
+        "\x1b[2m"
+        not in terminal.send_line("/regenerate") + terminal.received.rsplit("think: off", 1)[1]
     )
 
 
-def test_calls_are_shown_and_asked_for(start: Start, home: Path, demo_bundle: Path) -> None:
+def test_function_calls_must_be_confirmed(start: Start, home: Path, demo_bundle: Path) -> None:
     with_template(demo_bundle, home / "caller.litertlm", CALLING)
     (home / "tools.py").write_text(
         'def clock(city: str):\n    """The time in a city."""\n    return "noon"\n'
@@ -539,7 +541,7 @@ def test_calls_are_shown_and_asked_for(start: Start, home: Path, demo_bundle: Pa
 
 
 @pytest.mark.parametrize(("keys", "code"), [("y\r", 0), ("\x03", 130)])
-def test_calls_of_one_answer_are_asked_for_too(
+def test_function_calls_of_one_answer_must_be_confirmed(
     start: Start, home: Path, demo_bundle: Path, keys: str, code: int
 ) -> None:
     with_template(demo_bundle, home / "caller.litertlm", CALLING)
@@ -576,7 +578,7 @@ def test_ctrl_c_ends_a_function_that_takes_too_long(
 def test_a_chat_whose_answers_go_to_a_file(home: Path) -> None:
     script = f"{' '.join(PROGRAM)} run demo > answers.txt"
     terminal = Terminal("-c", script, home=home, program="/bin/sh")
-    terminal.say(GERMANY)
+    terminal.send_line(GERMANY)
     terminal.send("\x04")
     assert terminal.wait_for_end() == 0
     assert (home / "answers.txt").read_text() == BERLIN + "\n"

@@ -1,4 +1,4 @@
-"""Three turns, one after the other, against the whole history at once, with the same bundle."""
+"""Three-turn chats give the same answers as the complete history in one prompt."""
 
 from __future__ import annotations
 
@@ -83,16 +83,16 @@ def test_the_default_bundle(demo_bundle: Path, home: Path) -> None:
     check(demo_bundle, home, CAPITALS)
 
 
-def test_the_default_bundle_answers_to_the_last_bit_once_the_cache_is_large(
+def test_the_default_bundle_is_bit_exact_once_the_cache_is_large(
     demo_bundle: Path, home: Path
 ) -> None:
-    """These questions differ with a cache that grows meanwhile: see docs/fidelity.md."""
+    """With a cache that grows during the chat, these answers differ: see docs/fidelity.md."""
     for questions in (SUM, HAMLET, WATER):
         check(demo_bundle, home, questions, grown=True)
 
 
 def test_a_float_bundle(demo_gguf: Path, home: Path) -> None:
-    """Nothing is rounded to int8 here, so the order of sums decides nothing."""
+    """Without rounding to int8, the order of sums does not matter."""
     bundle = home / "float.litertlm"
     convert(demo_gguf, bundle, ConvertOptions(recipe="none"), progress=Recorder())
     for questions in (SUM, HAMLET):

@@ -1,4 +1,4 @@
-"""docs/chat.md says what the program does."""
+"""The generated tables of docs/chat.md are up to date."""
 
 from __future__ import annotations
 

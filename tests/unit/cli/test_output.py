@@ -1,4 +1,4 @@
-"""Who sees what: streams, quiet and verbose, colours, the bar."""
+"""Output: streams, --quiet and --verbose, colours, progress bars."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from litertlm.cli.output import Output, format_bytes, format_duration, listing, 
 
 
 class Terminal(io.StringIO):
-    """A stream that says that it is a terminal."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -43,7 +43,7 @@ def test_status_is_plain_without_a_terminal_and_there_is_no_bar() -> None:
 
 
 @pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"TERM": ""}])
-def test_a_dumb_terminal_is_no_terminal(environment: dict[str, str]) -> None:
+def test_a_dumb_terminal_is_not_a_terminal(environment: dict[str, str]) -> None:
     stderr = Terminal()
     out = output(stderr, environment=environment)
     with out.task("Converting", 100) as task:
@@ -63,7 +63,7 @@ def test_no_color_keeps_the_bar() -> None:
     assert "50%" in stderr.getvalue()
 
 
-def test_the_bar_shows_bytes_rate_and_time_left_and_goes_away() -> None:
+def test_the_bar_shows_bytes_rate_and_time_left_and_is_removed() -> None:
     stderr = Terminal()
     out = output(stderr)
     with out.task("Converting", 40_000_000) as task:
@@ -122,12 +122,12 @@ def test_data_is_human_or_json() -> None:
         (10**13, "10000.0 GB"),
     ],
 )
-def test_human_bytes(count: int, text: str) -> None:
+def test_format_bytes(count: int, text: str) -> None:
     assert format_bytes(count) == text
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(7.4, "0:07"), (754, "12:34"), (3723, "1:02:03")])
-def test_human_time(seconds: float, text: str) -> None:
+def test_format_duration(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
 
 

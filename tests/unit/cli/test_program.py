@@ -1,4 +1,4 @@
-"""What a user sees: exit code, stdout and stderr of the real program."""
+"""Exit code, stdout and stderr of the real program."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HEAVY = {
 
 
 def install(models: Path, name: str, size: int = 1000, **provenance: object) -> Path:
-    """Put a model on disk, as a conversion leaves it."""
+    """Create a model on disk, as a conversion does."""
     folder = models / name
     folder.mkdir(parents=True)
     bundle = folder / f"{folder.name}.litertlm"
@@ -159,7 +159,7 @@ def test_usage_errors(arguments: list[str], message: str, tmp_path: Path) -> Non
     assert "Traceback" not in ended.err
 
 
-def test_a_path_that_holds_no_model(tmp_path: Path) -> None:
+def test_a_path_without_a_model(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for path, message in (("./empty", "No model in"), ("../none", "No such file or folder")):
         ended = run_program("run", path, home=tmp_path)
@@ -167,7 +167,7 @@ def test_a_path_that_holds_no_model(tmp_path: Path) -> None:
         assert message in ended.err
 
 
-def test_unknown_models_suggest_near_names(tmp_path: Path) -> None:
+def test_unknown_models_suggest_similar_names(tmp_path: Path) -> None:
     ended = run_program("show", "Qwen3-06b", home=tmp_path)
     assert ended.code == 3
     assert ended.err.startswith("✗ Model not found: Qwen3-06b.\n\nDid you mean qwen3-0.6b")
@@ -236,7 +236,7 @@ def test_list_of_nothing(tmp_path: Path) -> None:
     assert run_program("list", "--json", home=tmp_path).out == "[]\n"
 
 
-def test_rm_removes_all_of_a_model(tmp_path: Path) -> None:
+def test_rm_removes_all_files_of_a_model(tmp_path: Path) -> None:
     models = tmp_path / "models"
     install(models, "Qwen/Qwen3-0.6B")
     kept = install(models, "Qwen/Qwen3-4B")
@@ -248,7 +248,7 @@ def test_rm_removes_all_of_a_model(tmp_path: Path) -> None:
     assert run_program("rm", "qwen3-0.6b", home=tmp_path).code == 3
 
 
-def test_prune_removes_what_killed_runs_left_and_caches_on_demand(tmp_path: Path) -> None:
+def test_prune_removes_unfinished_files_and_optionally_caches(tmp_path: Path) -> None:
     bundle = install(tmp_path / "models", "org/name")
     unfinished = bundle.with_name(".name.litertlm.123.tmp")
     unfinished.write_bytes(b"x" * 2000)
@@ -309,7 +309,7 @@ def test_an_unwritable_models_folder(place: str, tmp_path: Path) -> None:
     assert "Traceback" not in ended.err
 
 
-def test_closed_stdout_is_no_error(tmp_path: Path) -> None:
+def test_a_closed_stdout_is_not_an_error(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     try:
@@ -329,9 +329,7 @@ def test_closed_stdout_is_no_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("closed", "shown"), [("<&-", True), (">&-", False), ("2>&-", True), ("<&- >&- 2>&-", False)]
 )
-def test_a_stream_that_was_closed_before_it_started(
-    tmp_path: Path, closed: str, shown: bool
-) -> None:
+def test_a_stream_that_is_closed_at_the_start(tmp_path: Path, closed: str, shown: bool) -> None:
     done = subprocess.run(
         ["sh", "-c", f'"$@" {closed}', "sh", *PROGRAM, "models"],
         env=isolated_environment(tmp_path),

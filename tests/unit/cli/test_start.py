@@ -1,4 +1,4 @@
-"""The line that is shown at once."""
+"""The first line, printed before the imports."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from litertlm.cli.startup_line import first_line
         ([], ""),
     ],
 )
-def test_what_it_says(arguments: list[str], line: str) -> None:
+def test_first_line(arguments: list[str], line: str) -> None:
     assert first_line(arguments) == line
 
 
-def test_nothing_that_takes_time_is_imported_for_it() -> None:
+def test_the_first_line_needs_no_slow_imports() -> None:
     code = (
         "import sys, litertlm.cli.startup_line; "
         "print({'click', 'json', 'pathlib'} & set(sys.modules))"
