@@ -12,6 +12,9 @@ from litertlm.graph.ops import OPERATIONS, infer
 from litertlm.graph.state import Role, StateTensor
 from litertlm.graph.types import Graph, GraphError, Model, Op, Tensor
 
+# Operations that take a part of a weight.
+_PARTS = ("gather", "slice", "strided_slice")
+
 
 def verify(model: Model) -> None:
     """Raise GraphError for the first broken rule.
@@ -23,7 +26,8 @@ def verify(model: Model) -> None:
        call's positions, and only what was written is read; a cache without an output is only
        read. A recurrent state is multiplied by a number, which clears it, before anything else.
     5. Every input is read, and no constant is left unused.
-    6. A weight is read by one operation of a graph; an embedding table may also be the head.
+    6. A weight is read by one operation of a graph; an embedding table may also be the head, and
+       several operations may take parts of one (the experts of a stacked weight).
     7. Signatures have different names.
     """
     names = Counter(graph.name for graph in model.graphs)
@@ -105,6 +109,8 @@ class _Check:
             if not uses:
                 raise self._error(f"constant {tensor!r} is not used")
             if constant.weight and uses > (2 if tensor in tied else 1):
+                if all(op.kind in _PARTS for op in self.graph.ops if tensor in op.inputs):
+                    continue
                 raise self._error(f"weight {tensor!r} is used {uses} times")
 
     def _states(self) -> None:

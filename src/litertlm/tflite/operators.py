@@ -186,7 +186,7 @@ OPERATORS: dict[str, Operator] = {
             "hidden_dim": op.inputs[3].shape[0],
             "activation": "gelu_tanh" if op.attrs["approximate"] else "gelu",
             "weight_type": "float32",
-            "renormalized_top_weights": False,
+            "renormalized_top_weights": True,
         },
     ),
     "mul": Operator(18, 21, _empty),

@@ -40,7 +40,7 @@ def conv_2d(
     dilation: Pair = (1, 1),
 ) -> Tensor:
     """x [N, H, W, I] with weight [O, h, w, I] and bias [O]: [N, H', W', O]."""
-    bias = bias or _no_bias(weight, 0)
+    bias = _zeros(x, weight.shape[0]) if bias is None else bias
     return emit(CONV_2D, x, weight, bias, stride=stride, padding=padding, dilation=dilation)
 
 
@@ -55,17 +55,16 @@ def depthwise_conv_2d(
 ) -> Tensor:
     """Each channel of x [N, H, W, C] with its own filters, weight [1, h, w, C*m]:
     [N, H', W', C*m]."""
-    bias = bias or _no_bias(weight, 3)
+    bias = _zeros(x, weight.shape[-1]) if bias is None else bias
     return emit(
         DEPTHWISE_CONV_2D, x, weight, bias, stride=stride, padding=padding, dilation=dilation
     )
 
 
-def _no_bias(weight: Tensor, axis: int) -> Tensor:
-    """Zeros: the kernels of TFLite take a convolution without a bias, and fail or crash."""
-    size = weight.shape[axis]
-    assert isinstance(size, int)
-    return shared(weight, f"zeros{size}", np.zeros(size, np.float32))
+def _zeros(x: Tensor, channels: Size) -> Tensor:
+    """A bias of zeros: the kernels of TFLite accept convolutions without one, and fail or crash."""
+    number = channels if isinstance(channels, int) else 1  # refused by the rule
+    return shared(x, f"zeros{number}", np.zeros(number, np.float32))
 
 
 def conv_1d(
@@ -107,22 +106,22 @@ def _as_sequence(x: Tensor) -> Tensor:
 
 
 def _conv(inputs: Inputs, attrs: Attrs) -> Results:
-    x, weight, *bias = inputs
+    x, weight, bias = inputs
     want(all(t.dtype is FLOAT32 for t in inputs), "not float32")
     want(len(x.shape) == len(weight.shape) == 4, "not of 4 axes")
     want(x.shape[3] == weight.shape[3], "channels differ")
-    want(all(b.shape == weight.shape[:1] for b in bias), "bias is not [O]")
+    want(bias.shape == weight.shape[:1], "bias is not [O]")
     return (((x.shape[0], *_spatial(x, weight.shape[1:3], attrs), weight.shape[0]), FLOAT32),)
 
 
 def _depthwise_conv(inputs: Inputs, attrs: Attrs) -> Results:
-    x, weight, *bias = inputs
+    x, weight, bias = inputs
     want(all(t.dtype is FLOAT32 for t in inputs), "not float32")
     want(len(x.shape) == len(weight.shape) == 4 and weight.shape[0] == 1, "not of 4 axes")
     channels, out = x.shape[3], weight.shape[3]
     static = isinstance(channels, int) and isinstance(out, int) and out % channels == 0
     want(static, "filters are not a multiple of the channels")
-    want(all(b.shape == (out,) for b in bias), "bias is not [C*m]")
+    want(bias.shape == (out,), "bias is not [C*m]")
     return (((x.shape[0], *_spatial(x, weight.shape[1:3], attrs), out), FLOAT32),)
 
 
@@ -158,20 +157,22 @@ def _windows(x: Array, window: Sequence[int], attrs: Attrs, fill: float = 0.0) -
 
 
 def _evaluate_conv(x: Sequence[Any], attrs: Attrs) -> Array:
-    values, weight, *bias = x
+    values, weight, bias = x
     windows = _windows(values, weight.shape[1:3], attrs)
     out: Array = np.einsum("nyxchw,ohwc->nyxo", windows, weight, optimize=True)
-    return out + bias[0] if bias else out
+    out += bias
+    return out
 
 
 def _evaluate_depthwise(x: Sequence[Any], attrs: Attrs) -> Array:
-    values, weight, *bias = x
+    values, weight, bias = x
     channels = values.shape[3]
     filters = weight.reshape(*weight.shape[1:3], channels, -1)
     windows = _windows(values, weight.shape[1:3], attrs)
     out: Array = np.einsum("nyxchw,hwcm->nyxcm", windows, filters, optimize=True)
     out = out.reshape(*out.shape[:3], -1)
-    return out + bias[0] if bias else out
+    out += bias
+    return out
 
 
 CONV_2D = Operation("conv_2d", _conv, _evaluate_conv)

@@ -90,7 +90,8 @@ def moe(
 
     Args:
         x: [1, S, D].
-        top_weights, top_indices: of the chosen experts, [1, S, k]; indices are INT32.
+        top_weights, top_indices: of the chosen experts, [1, S, k]; indices are INT32. The
+            runtime takes weights that add up to one (`renormalized_top_weights`).
         gate, up: [F, E, 1, D]. down: [D, E, 1, F].
         expert_scale: of each expert's result, [1, 1, 1, E].
         approximate: the tanh form of GELU.
