@@ -21,9 +21,9 @@ class Encoding:
         bits: of one stored value.
         encode: rows x [rows, cols] float32 (may be overwritten) to the stored array and the
             scales, [rows] or [rows, cols / block], or None.
-        block: values of a row that share a scale; 0 for the whole row.
+        block: how many values share a scale; 0 for one scale per row.
         dynamic: activations are quantized too, token by token, so that the matmul is integer;
-            else the weights are turned back into float32 when the model is loaded.
+            else the weights are dequantized to float32 when the model is loaded.
     """
 
     name: str

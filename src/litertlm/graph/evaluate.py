@@ -1,7 +1,7 @@
 """Compute a graph with numpy in float32: the reference that converted models are compared with.
 
-Nothing is quantized, and weights are read from the checkpoint a block of rows at a time, so that
-memory takes activations and one block.
+Nothing is quantized. Weights are read from the checkpoint in blocks of rows, so that only the
+activations and one block are in memory.
 """
 
 from __future__ import annotations

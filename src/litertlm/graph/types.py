@@ -87,7 +87,7 @@ Rows = Callable[[int, int], NDArray[Any]]
 
 
 class GraphError(Exception):
-    """An operation was built, or a graph put together, in a way that cannot work (a bug)."""
+    """An operation or a graph is invalid (a bug of the code that builds it)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,7 +213,7 @@ class Graph:
         self.outputs[name] = tensor
 
     def constant(self, constant: Constant) -> Tensor:
-        """The tensor that stands for `constant` in this graph; the same for the same constant."""
+        """The tensor of `constant` in this graph; the same one for the same constant."""
         tensor = self.constants.get(constant)
         if tensor is None:
             tensor = Tensor(self, constant.name, constant.shape, constant.dtype, constant)

@@ -1,7 +1,7 @@
-"""The rules that every graph keeps, checked before anything is written.
+"""The rules of a valid graph, checked before anything is written.
 
-A graph that families build through graph.ops keeps them by construction; they catch mistakes in
-families, and hand-made or hand-broken graphs.
+Graphs that are built through graph.ops satisfy most of them by construction. The rules catch
+mistakes in families and in code that edits graphs.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class _Check:
             if output in self.defined:
                 raise self._error(f"{op.kind}: {output!r} is written twice")
             if output.shape != shape or output.dtype is not dtype:
-                raise self._error(f"{op.kind} gives {dtype.value}{shape}, not {output!r}")
+                raise self._error(f"{op.kind} infers {dtype.value}{shape}, not {output!r}")
             self._positive(output)
 
     def _positive(self, tensor: Tensor) -> None:

@@ -18,8 +18,8 @@ class NotFinite(ValueError):
 
 def absmax_rows(x: NDArray[np.float32]) -> NDArray[np.float32]:
     """The largest magnitude of each row of x [rows, cols]; NaN is larger than infinity."""
-    # As integers, floats without their sign are in the order of their magnitude. Looking for the
-    # largest integer takes two thirds of the time of the largest and the smallest float.
+    # The bits of floats without a sign sort like their magnitudes. The maximum of these integers
+    # takes two thirds of the time of the maximum and the minimum of the floats.
     bits = x.view(np.uint32) & np.uint32(0x7FFFFFFF)
     largest: NDArray[np.float32] = bits.max(axis=1).view(np.float32)
     return largest
@@ -38,7 +38,7 @@ def int8_rows(x: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.floa
         NotFinite: x has a NaN or an infinity.
     """
     absmax = absmax_rows(x)
-    # NaN and infinities reach absmax, so that one look at it is enough.
+    # NaN and infinities propagate to absmax, so that checking it is enough.
     if not np.isfinite(absmax).all():
         raise NotFinite
     empty = absmax < SMALLEST
@@ -57,7 +57,7 @@ def float16_rows(x: NDArray[np.float32]) -> NDArray[np.float16]:
     Raises:
         NotFinite: a value is NaN, infinite, or beyond float16's 65504.
     """
-    # Asked of float32, since numpy computes slowly with float16. A NaN is not below anything.
+    # Checked in float32, since float16 is slow in numpy. Comparisons with NaN are false.
     if not max(x.max(initial=0), -x.min(initial=0)) < _FLOAT16_END:
         raise NotFinite
     return x.astype(np.float16)

@@ -41,9 +41,9 @@ RECIPES = {
 
 
 def apply(model: Model, recipe: Recipe) -> Callable[[Constant], Encoding]:
-    """Prepare the graph for a recipe, in place, and say how each of its constants is stored.
+    """Prepare the graph for a recipe, in place; returns the encoding of each of its constants.
 
-    How is decided by the use of a constant, never by its name.
+    The encoding follows from the use of a constant, never from its name.
     """
     if recipe.linear.dynamic:
         rotate(model, _weights(model)[0])

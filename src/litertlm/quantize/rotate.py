@@ -1,7 +1,7 @@
-"""Rotate what linear layers read, so that activations quantize well; exact, and free of data.
+"""Rotate the inputs of linear layers, so that activations quantize well. Exact and data-free.
 
 Most of the error of dynamic int8 comes from quantizing activations: a few outlier channels take
-the whole range of a token. With H a symmetric Hadamard matrix of order 32, H H = 32 I, so
+the range of a token. With H a symmetric Hadamard matrix of order 32, H H = 32 I, so
 
     x W^T = (x H) (W H / 32)^T
 
@@ -109,7 +109,7 @@ def rotated_weight(weight: Constant) -> Constant:
 def _times(x: NDArray[np.float32], matrix: NDArray[np.float32]) -> NDArray[np.float32]:
     """x [n, BLOCK] times `matrix`, by matmuls of `_TILE` rows and a smaller one."""
     y = np.empty_like(x)
-    whole = len(x) - len(x) % _TILE
-    np.matmul(x[:whole].reshape(-1, _TILE, BLOCK), matrix, out=y[:whole].reshape(-1, _TILE, BLOCK))
-    np.matmul(x[whole:], matrix, out=y[whole:])
+    tiled = len(x) - len(x) % _TILE
+    np.matmul(x[:tiled].reshape(-1, _TILE, BLOCK), matrix, out=y[:tiled].reshape(-1, _TILE, BLOCK))
+    np.matmul(x[tiled:], matrix, out=y[tiled:])
     return y

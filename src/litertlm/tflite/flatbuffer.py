@@ -1,9 +1,9 @@
-"""A flatbuffer encoder that is quick from Python: whole tables are packed by one `struct` call.
+"""A fast flatbuffer encoder in Python: each table is packed by one `struct` call.
 
 The format: https://flatbuffers.dev/internals. As in the reference builders a buffer is written
 from its end to its start, so that everything is written after what it refers to. A `Ref` is a
-distance from the end of the buffer. (The package `flatbuffers` takes several times as long
-for a table; bench/graph.py measures both.)
+distance from the end of the buffer. (The package `flatbuffers` is several times slower
+per table; bench/graph.py measures both.)
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 Ref = int
 
-_ALIGN = 16  # of the whole buffer; no element needs more (Buffer.data is force_align 16)
+_ALIGN = 16  # of the buffer; no element needs more (Buffer.data is force_align 16)
 
 
 class Builder:
@@ -51,7 +51,7 @@ class Builder:
         return ref
 
     def field_ref(self, table: Ref, form: str, index: int) -> Ref:
-        """Where field `index` of a table of this form lies, for patching."""
+        """The position of field `index` of a table of this form, for patching."""
         return table - self._layout(form).positions[index]
 
     def string(self, text: str) -> Ref:
@@ -89,7 +89,7 @@ class Builder:
         return self._append(struct.pack("<I", count) + data + bytes(pad))
 
     def finish(self, root: Ref, identifier: bytes) -> bytearray:
-        """The whole buffer. Position of a ref: len(buffer) - ref."""
+        """The finished buffer. The position of a ref is len(buffer) - ref."""
         size = self._size + 8
         size += -size % _ALIGN
         head = struct.pack("<I4s", size - root, identifier)
@@ -122,10 +122,10 @@ class Builder:
 
 
 class _Layout:
-    """Where the fields of one form of table lie: largest first, each aligned to its size.
+    """The positions of the fields of one form of table: largest first, each aligned to its size.
 
     Attributes:
-        order: the index of each field as they lie, and for an offset its position.
+        order: the index of each field in memory order, and for an offset its position.
     """
 
     def __init__(self, form: str) -> None:

@@ -21,10 +21,10 @@ from litertlm.tflite.operators import DEQUANTIZE, EMPTY, OPERATORS, Operator
 
 ALIGNMENT = 64  # of weights, from the start of the TFLite file
 
-# Where the vectors of a flatbuffer end at the latest: readers take its offsets for signed ones.
+# The largest offset of a vector of the flatbuffer: readers treat its offsets as signed.
 _REACH = (1 << 31) - 1
 
-# What stands in `shape` for a dynamic axis; the runtime resizes before the first call.
+# The value of each symbol in `shape`; the runtime resizes tensors before the first call.
 PLACEHOLDER = {"S": 1}
 
 
@@ -50,11 +50,11 @@ class Layout:
     """A planned TFLite file: the flatbuffer, the weights, their scales.
 
     Attributes:
-        flatbuffer: complete but for the scales that it refers to.
+        flatbuffer: complete except for the scales that it refers to.
         weights: in file order.
-        first_scales: offset of the first scales of all. Where the file is too long for offsets to
-            reach its end, weights follow the scales of the flatbuffer.
-        nbytes: size of the whole file.
+        first_scales: offset of the first scales. In a file that is too long for offsets to reach
+            its end, weights follow the scales of the flatbuffer.
+        nbytes: size of the file.
     """
 
     flatbuffer: bytes
@@ -132,7 +132,7 @@ class _Planner:
         return self._place(self.b.finish(root, schema.IDENTIFIER))
 
     def _place(self, data: bytearray) -> Layout:
-        """Give everything outside of the flatbuffer its offset, and write that into the tables."""
+        """Assign offsets to all data outside of the flatbuffer, and patch them into its tables."""
         end = len(data)
 
         def take(nbytes: int) -> int:
@@ -169,7 +169,7 @@ class _Planner:
 
     def _refer(self, data: bytearray, quantization: Ref, scales: int) -> None:
         field = len(data) - self.b.field_ref(quantization, schema.PER_CHANNEL, 0)
-        # An offset of a flatbuffer is the distance from where it stands.
+        # An offset in a flatbuffer is relative to its own position.
         data[field : field + 4] = (scales - field).to_bytes(4, "little")
 
     def _point(self, data: bytearray, part: _ExternalBuffer, offset: int) -> None:
@@ -216,10 +216,10 @@ class _Planner:
         stored.buffer = self._external(stored, encoding.nbytes(constant.shape), self.weights)
         return stored
 
-    def _external(self, stored: _StoredConstant, nbytes: int, among: list[_ExternalBuffer]) -> int:
+    def _external(self, stored: _StoredConstant, nbytes: int, group: list[_ExternalBuffer]) -> int:
         table = self.b.table(schema.EXTERNAL_BUFFER, 0, 0)
         self.buffers.append(table)
-        among.append(_ExternalBuffer(stored, table, nbytes))
+        group.append(_ExternalBuffer(stored, table, nbytes))
         return len(self.buffers) - 1
 
 
@@ -283,7 +283,7 @@ class _Subgraph:
         return tensor.constant is not None and self.p.store(tensor.constant).encoding.bits == 16
 
     def _half_lookup(self, op: Op) -> None:
-        """EMBEDDING_LOOKUP takes no FLOAT16 table: GATHER the rows, then make them float32."""
+        """EMBEDDING_LOOKUP does not support FLOAT16: GATHER the rows, then DEQUANTIZE them."""
         ids, weight = op.inputs
         rows = self._append(op.output.name + "_f16", op.output.shape, schema.FLOAT16)
         operands = [self._encoded(weight), self._operand(ids, False, op)]

@@ -16,7 +16,7 @@ IDENTIFIER = b"TFL3"
 TYPES = {DType.FLOAT32: 0, DType.INT32: 2, DType.BOOL: 6}
 FLOAT16, INT8, INT4 = 1, 9, 17
 
-# The fields of Buffer when its data lies outside the flatbuffer: offset and size.
+# The fields of Buffer when its data is outside of the flatbuffer: offset and size.
 EXTERNAL_BUFFER = "1Q 2Q"
 
 # The fields of QuantizationParameters along axis 0: the offset of its scales, which are elsewhere
@@ -32,7 +32,7 @@ def operator_code(b: Builder, builtin: int, version: int, custom: str = "") -> R
 
 
 def per_channel(b: Builder, zero_points: Ref) -> Ref:
-    """QuantizationParameters along axis 0, whose scales are yet to be placed."""
+    """QuantizationParameters along axis 0; the offset of the scales is patched later."""
     return b.table(PER_CHANNEL, 0, zero_points)
 
 

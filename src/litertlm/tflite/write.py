@@ -112,7 +112,7 @@ class _Blocks:
             return min([self._end, *self._taken, *following])
 
     def drop(self) -> None:
-        """Forget the blocks that nobody has taken."""
+        """Discard the blocks that no thread has taken."""
         with self._lock:
             self._waiting.clear()
 

@@ -21,7 +21,7 @@ from tiny import MODELS, write_checkpoint
 
 ROWS = arrays.array_shapes(min_dims=2, max_dims=2, max_side=9)
 FINITE = st.floats(width=32, allow_nan=False, allow_infinity=False)
-# Values that a checkpoint of 16 bits can hold, and those around which rounding is decided.
+# Values of 16-bit checkpoints, and values at which rounding changes.
 HALVES = st.integers(-254, 254).map(lambda n: n / 2)
 FLOAT16 = st.floats(width=16, allow_nan=False, allow_infinity=False)
 
@@ -61,9 +61,9 @@ def test_nan_and_infinity_are_refused(
 
 @given(arrays.arrays(np.float32, (4, 6), elements=FINITE), st.integers(1, 3))
 def test_blocks_of_rows_do_not_change_the_result(x: NDArray[np.float32], cut: int) -> None:
-    whole, scale = int8_rows(x.copy())
+    at_once, scale = int8_rows(x.copy())
     parts = [int8_rows(part.copy()) for part in (x[:cut], x[cut:])]
-    assert np.array_equal(whole, np.concatenate([q for q, _ in parts]))
+    assert np.array_equal(at_once, np.concatenate([q for q, _ in parts]))
     assert np.array_equal(scale, np.concatenate([s for _, s in parts]))
 
 
@@ -100,8 +100,8 @@ def rotated(x: NDArray[np.float32]) -> NDArray[np.float32]:
     hadamard = (1 - 2 * ones) * signs * signs[:, None]
     step = np.abs(x).max(1, keepdims=True) / np.float32(2**18)
     levels = np.rint(x / step).astype(np.int64).reshape(len(x), -1, 32)
-    turned = (levels @ hadamard).reshape(x.shape).astype(np.float32)
-    return turned * (step / np.float32(32))
+    rotated = (levels @ hadamard).reshape(x.shape).astype(np.float32)
+    return rotated * (step / np.float32(32))
 
 
 def _read(file: Path, name: str) -> NDArray[np.float32]:

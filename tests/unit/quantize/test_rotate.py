@@ -26,22 +26,22 @@ def test_product_is_the_same(seed: int, blocks: int, rows: int) -> None:
     random = np.random.RandomState(seed)
     w = random.standard_normal((rows, BLOCK * blocks)).astype(np.float32)
     x = random.standard_normal((7, BLOCK * blocks)).astype(np.float32)
-    turned = rotated_weight(weight(w)).read()
-    error = np.abs(rotate_input(x) @ turned.T - x @ w.T).max()
+    rotated_w = rotated_weight(weight(w)).read()
+    error = np.abs(rotate_input(x) @ rotated_w.T - x @ w.T).max()
     assert error < 1e-4 * np.linalg.norm(w, axis=1).max() * np.linalg.norm(x, axis=1).max()
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 8))
 def test_blocks_of_rows_do_not_change_the_result(seed: int, cut: int) -> None:
     w = np.random.RandomState(seed).standard_normal((9, 3 * BLOCK)).astype(np.float32)
-    turned = rotated_weight(weight(w))
-    parts = [turned.rows(0, cut), turned.rows(cut, 9)]
-    assert np.array_equal(turned.read(), np.concatenate(parts))
+    rotated_w = rotated_weight(weight(w))
+    parts = [rotated_w.rows(0, cut), rotated_w.rows(cut, 9)]
+    assert np.array_equal(rotated_w.read(), np.concatenate(parts))
 
 
 def test_rows_of_zeros_stay_zeros() -> None:
-    turned = rotated_weight(weight(np.zeros((2, BLOCK), np.float32))).read()
-    assert not turned.any()
+    rotated_w = rotated_weight(weight(np.zeros((2, BLOCK), np.float32))).read()
+    assert not rotated_w.any()
 
 
 def test_an_outlier_no_longer_takes_the_range_of_its_token() -> None:
@@ -58,8 +58,8 @@ def test_an_outlier_no_longer_takes_the_range_of_its_token() -> None:
 
     exact = x @ w.T
     plain = np.abs(quantized(x) @ w.T - exact).mean()
-    turned = rotated_weight(weight(w)).read()
-    rotated = np.abs(quantized(rotate_input(x)) @ turned.T - exact).mean()
+    rotated_w = rotated_weight(weight(w)).read()
+    rotated = np.abs(quantized(rotate_input(x)) @ rotated_w.T - exact).mean()
     assert rotated < plain / 2
 
 

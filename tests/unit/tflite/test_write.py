@@ -1,4 +1,4 @@
-"""The order in which a TFLite file becomes final, and where its scales lie."""
+"""The order in which a TFLite file becomes final, and the place of its scales."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def layout_of(folder: Path, recipe: str) -> Layout:
 
 
 def written(layout: Layout, path: Path) -> tuple[bytes, list[tuple[int, bytes]]]:
-    """The whole file, and what lay before each offset when that was said to be final."""
-    said: list[tuple[int, bytes]] = []
+    """The file, and the bytes before each offset when it was reported as final."""
+    reported: list[tuple[int, bytes]] = []
     fd = os.open(path, os.O_RDWR | os.O_CREAT)
     try:
         os.ftruncate(fd, BASE + layout.nbytes)
 
         def final(end: int) -> None:
-            said.append((end, os.pread(fd, end, 0)))
+            reported.append((end, os.pread(fd, end, 0)))
 
         write(fd, BASE, layout, threads=3, advance=lambda nbytes: None, final=final)
     finally:
         os.close(fd)
-    return path.read_bytes(), said
+    return path.read_bytes(), reported
 
 
 @pytest.mark.parametrize("reach", [None, 100_000], ids=["scales last", "scales in between"])
@@ -50,17 +50,17 @@ def test_nothing_before_a_final_offset_changes(
     monkeypatch.setattr(write_module, "BLOCK_VALUES", 256)
     if reach:
         monkeypatch.setattr(plan_module, "_REACH", reach)
-    whole, said = written(layout_of(tmp_path, recipe), tmp_path / "model.tflite")
-    assert all(before == whole[:end] for end, before in said)
-    assert len(said) > 20
-    assert said[-1][0] == len(whole)
+    data, reported = written(layout_of(tmp_path, recipe), tmp_path / "model.tflite")
+    assert all(before == data[:end] for end, before in reported)
+    assert len(reported) > 20
+    assert reported[-1][0] == len(data)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_all_but_the_scales_is_final_before_them(recipe: str, tmp_path: Path) -> None:
     layout = layout_of(tmp_path, recipe)
-    _, said = written(layout, tmp_path / "model.tflite")
-    before = max(end for end, _ in said[:-1])
+    _, reported = written(layout, tmp_path / "model.tflite")
+    before = max(end for end, _ in reported[:-1])
     assert before == BASE + layout.first_scales
     assert all(weight.offset < layout.first_scales for weight in layout.weights)
 

@@ -1,8 +1,8 @@
 """The operations that families call. Each checks its inputs where it is called.
 
-A function, its shape rule and its numpy evaluation stand together in one of the modules; its
-TFLite operator is a row of tflite/operators.py. A new operation needs these two, and a case in
-tests/unit/graph/test_ops.py.
+A function, its shape rule and its numpy evaluation are next to each other in one of the modules;
+its TFLite operator is a row of tflite/operators.py. A new operation needs these two, and a case
+and a refusal in tests/unit/graph/op_cases.py.
 """
 
 from litertlm.graph.ops import conv, custom, elementwise, index, matmul, reduce, shape

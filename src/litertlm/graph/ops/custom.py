@@ -32,8 +32,8 @@ def gated_delta_update(
 ) -> tuple[Tensor, Tensor]:
     """The gated delta rule over the tokens of a call (Yang et al. 2024, Gated Delta Networks).
 
-    For each head and token, with state M [d_k, d_v]: M decays by exp(g), then the value that M
-    holds for k moves to v by the part beta, and the result is q M.
+    For each head and token, with state M [d_k, d_v]:
+    M = exp(g) M, M = M + beta k^T (v - k M), and the result is q M.
 
     Args:
         q, k: [1, H, S, d_k], as many key as value heads. v: [1, H, S, d_v].

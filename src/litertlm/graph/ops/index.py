@@ -23,10 +23,10 @@ from litertlm.graph.types import Size, Tensor
 
 
 def gather(x: Tensor, indices: Tensor, axis: int = 0, *, batch_dims: int = 0) -> Tensor:
-    """Slices of x at `indices` (INT32) of one axis, which the axes of `indices` replace.
+    """Slices of x at `indices` (INT32) of one axis; the axes of `indices` replace that axis.
 
-    From a weight [E, out, in], experts [k] give [k, out, in]. The first `batch_dims` axes of both
-    are the same and go together.
+    A weight [E, out, in] gathered at experts [k] is [k, out, in]. The first `batch_dims` axes of
+    both are equal, and element i of them is gathered from element i.
     """
     attrs = {"batch_dims": batch_dims} if batch_dims else {}
     return emit(GATHER, x, indices, axis=axis_of(x, axis), **attrs)
@@ -78,7 +78,7 @@ GATHER_ND = Operation("gather_nd", _gather_nd, lambda x, a: x[0][tuple(np.moveax
 def dynamic_update_slice(x: Tensor, update: Tensor, starts: Tensor) -> Tensor:
     """x with `update` written at `starts` [rank], INT32; the same shape as x.
 
-    All axes but one are equal: the one along which positions run, where `update` is shorter.
+    At most one axis of `update` may differ from x (the axis of positions), and be shorter there.
     """
     return emit(DYNAMIC_UPDATE_SLICE, x, update, starts)
 
@@ -113,7 +113,7 @@ def _may_fit(size: Size, part: Size) -> bool:
 def _evaluate_update(x: Sequence[Any], attrs: Attrs) -> Array:
     values, update, starts = x
     out: Array = values.copy()
-    # As the runtime does, starts are moved so that the update stays inside.
+    # Like the runtime: starts are clamped so that the update fits.
     begins = [
         min(max(int(start), 0), size - part)
         for start, size, part in zip(starts, values.shape, update.shape, strict=True)

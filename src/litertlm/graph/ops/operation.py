@@ -1,7 +1,7 @@
 """What an operation is, and how families' calls become operations of a graph.
 
-An `Operation` has its shape rule and its numpy evaluation; the function that families call stands
-beside it in the modules of this package. Its TFLite operator is a row of tflite/operators.py.
+An `Operation` has a shape rule and a numpy evaluation; the function that families call is next to
+it in the modules of this package. Its TFLite operator is a row of tflite/operators.py.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Operation:
             Floats are float32, integers int32.
         rows_of: the index of an input that `evaluate` is given as a `Constant`, to be read in
             blocks of rows.
-        repeats: attributes that repeat what operands hold, and are not printed.
+        repeats: attributes that repeat the value of an operand, and are not printed.
     """
 
     kind: str

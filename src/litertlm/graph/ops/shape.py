@@ -1,4 +1,4 @@
-"""Operations that move, join, cut and repeat elements and compute nothing."""
+"""Operations that rearrange elements: reshape, transpose, concat, slice, pad, split, tile."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ PADV2 = Operation(
 
 
 def split(x: Tensor, axis: int, parts: int | Sequence[int]) -> tuple[Tensor, ...]:
-    """Cut along a static axis: into `parts` equal ones, or into parts of these sizes."""
+    """Split a static axis into `parts` equal parts, or into parts of the given sizes."""
     axis = axis_of(x, axis)
     where = shared(x, f"axis{axis}", np.asarray(axis, np.int32))
     if isinstance(parts, int):
@@ -263,7 +263,7 @@ PACK = Operation("pack", _pack, lambda x, a: np.stack(x, axis=a["axis"]))
 
 
 def unpack(x: Tensor, axis: int = 0) -> tuple[Tensor, ...]:
-    """The slices of a static axis, without it."""
+    """The slices along a static axis, each without that axis."""
     return emit_all(UNPACK, x, axis=axis_of(x, axis))
 
 
