@@ -1,6 +1,9 @@
 """The SHA-256 of every bundle that the tiny checkpoints convert to: proof that bytes do not move.
 
-    PYTHONPATH=src:tests python -m bundles.golden DEMO.gguf    writes goldens.json again
+    PYTHONPATH=src:tests python -m bundles.golden [SOURCE|DEMO.gguf]...
+
+writes goldens.json again: all tiny models, or those that are named; and the demo model, if its GGUF
+file is named (it is below `models/demo/` once it was pulled).
 
 A refactoring leaves the file as it is. A change of what is converted rewrites it, and the commit
 says why. The hashes include the version of this program, which every bundle records.
@@ -100,16 +103,17 @@ def _write_source(source: str, folder: Path) -> tuple[Path, Path | None]:
     return write_checkpoint(MODELS[name], folder / "checkpoint"), None
 
 
-def main(demo: Path) -> None:
-    """Write all goldens.
-
-    Args:
-        demo: the demo model's GGUF file, below `models/demo/` once it was pulled.
-    """
-    hashes = {source: bundle_hashes(source) for source in SOURCES}
-    hashes["demo"] = demo_hashes(demo)
+def main(names: list[str]) -> None:
+    """Write the goldens of some sources; of all tiny ones if `names` is empty."""
+    hashes = json.loads(FILE.read_text())
+    hashes = {name: hashes[name] for name in hashes if name in {*SOURCES, "demo"}}
+    for name in names or SOURCES:
+        if name.endswith(".gguf"):
+            hashes["demo"] = demo_hashes(Path(name))
+        else:
+            hashes[name] = bundle_hashes(name)
     FILE.write_text(json.dumps(hashes, indent=1, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1:])

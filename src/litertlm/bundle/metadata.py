@@ -1,4 +1,4 @@
-"""The two metadata sections: what the runtime must know of prompts, and of the graph's states."""
+"""The two metadata sections: what the runtime needs to know about prompts and states."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def executor_metadata(states: LayerStates, *, cache_length: int | None, max_cont
 
     Args:
         cache_length: tokens of a fixed cache, or None for one that grows.
-        max_context: tokens that the model can attend to, all in all.
+        max_context: the most tokens that the model can attend to.
     """
     message = executor_metadata_pb2.ExecutorMetadata()
     executor = message.llm_executor_metadata

@@ -71,7 +71,7 @@ class Family:
 
     @property
     def max_context(self) -> int:
-        """How many tokens the model can attend to, all in all."""
+        """The most tokens that the model can attend to."""
         return self.config.max_context
 
     def state_bytes(self, length: int) -> int:

@@ -1,4 +1,4 @@
-"""Reading config.json so that every value is used, checked, or refused by its key."""
+"""Reading config.json so that every value is used, or reported as not supported by its key."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ConfigReader:
         return value
 
     def count(self, key: str, default: int | None = None, *, most: int = 1 << 24) -> int:
-        """An integer from 0, at most `most`: no absurd size may keep us busy or fill memory."""
+        """An integer from 0, at most `most`: an absurd size must not take all time or memory."""
         value = self.values.get(key)
         if value is None:
             value = default
@@ -133,8 +133,8 @@ class ConfigReader:
         return ConfigReader(self.mapping(key), f"{self.prefix}{key}.")
 
     def unsupported(self, key: str, problem: str) -> UnsupportedModel:
-        """The error for a key that cannot be done right."""
+        """The error for a key with a value that is not supported."""
         return UnsupportedModel(
-            "This checkpoint cannot be converted faithfully.",
+            "This checkpoint cannot be converted.",
             why=f"config.json: {self.prefix}{key} {problem}.",
         )

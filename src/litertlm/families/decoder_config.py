@@ -1,4 +1,4 @@
-"""What the configs of all decoder-only families have in common."""
+"""The config keys that all decoder-only families share."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class DecoderConfig:
 
     @property
     def max_context(self) -> int:
-        """How many tokens the model can attend to, all in all."""
+        """The most tokens that the model can attend to."""
         most = self.max_position_embeddings
         return min(most, self.rope.max_positions or most)
 
@@ -58,7 +58,7 @@ def read_decoder(c: ConfigReader, *, activation: str = "hidden_act") -> dict[str
         activation: the key of the activation's name.
 
     Raises:
-        UnsupportedModel: a key is missing or cannot be done right.
+        UnsupportedModel: a key is missing, or its value is not supported.
     """
     hidden, heads = c.size("hidden_size"), c.size("num_attention_heads")
     kv_heads = c.size("num_key_value_heads", heads)
@@ -87,7 +87,7 @@ def layer_windows(
     """The attention window of each layer in tokens; None sees everything.
 
     Args:
-        window: `sliding_window`, or None where the config switches it off.
+        window: `sliding_window`, or None where the config disables it.
         sliding: which layers have it where the config has no `layer_types`.
     """
     types = c.enum_list("layer_types", (FULL, SLIDING), len(sliding))
@@ -99,5 +99,5 @@ def layer_windows(
 
 
 def switched_window(c: ConfigReader) -> int | None:
-    """`sliding_window`, in families where `use_sliding_window` must switch it on."""
+    """`sliding_window`, in families where `use_sliding_window` enables it."""
     return c.optional_size("sliding_window") if c.flag("use_sliding_window") else None

@@ -27,7 +27,7 @@ class Config(DecoderConfig):
 
 
 def read_config(c: ConfigReader) -> Config:
-    """Raises UnsupportedModel, naming the key, for what cannot be done right."""
+    """Raises UnsupportedModel with the key, for a value that is not supported."""
     c = c.with_defaults(
         num_key_value_heads=4,
         head_dim=256,

@@ -44,7 +44,7 @@ class Config(DecoderConfig):
     """The keys that are Gemma 3's own.
 
     Attributes:
-        rope: of layers that see the whole context.
+        rope: of layers with full attention.
         local_rope: of layers with a window.
     """
 
@@ -55,7 +55,7 @@ class Config(DecoderConfig):
 
 
 def read_config(c: ConfigReader) -> Config:
-    """Raises UnsupportedModel, naming the key, for what cannot be done right."""
+    """Raises UnsupportedModel with the key, for a value that is not supported."""
     c = c.with_defaults(**DEFAULTS)
     if c.flag("use_bidirectional_attention"):
         raise c.unsupported("use_bidirectional_attention", "is true; only causal models can be run")
@@ -76,7 +76,7 @@ def read_config(c: ConfigReader) -> Config:
 
 
 def _ropes(c: ConfigReader, head_dim: int) -> tuple[Rope, Rope]:
-    """For layers with the whole context and for those with a window."""
+    """For layers with full attention and for those with a window."""
     if c.has("rope_parameters"):
         for kind, value in c.mapping("rope_parameters").items():
             # transformers writes {"rope_type": "default", "rope_theta": null} beside the types of

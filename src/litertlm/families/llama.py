@@ -25,7 +25,7 @@ class Config(DecoderConfig):
 
 
 def read_config(c: ConfigReader) -> Config:
-    """Raises UnsupportedModel, naming the key, for what cannot be done right."""
+    """Raises UnsupportedModel with the key, for a value that is not supported."""
     common = read_decoder(c)
     return Config(
         **common,

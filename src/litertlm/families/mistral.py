@@ -15,7 +15,7 @@ from litertlm.graph import Tensor, ops
 
 
 def read_config(c: ConfigReader) -> DecoderConfig:
-    """Raises UnsupportedModel, naming the key, for what cannot be done right."""
+    """Raises UnsupportedModel with the key, for a value that is not supported."""
     c = c.with_defaults(sliding_window=4096, num_key_value_heads=8, max_position_embeddings=131072)
     if c.has("layer_types"):
         raise c.unsupported("layer_types", "is set, but a Mistral has one window for all layers")

@@ -24,7 +24,7 @@ class Config(DecoderConfig):
 
 
 def read_config(c: ConfigReader) -> Config:
-    """Raises UnsupportedModel, naming the key, for what cannot be done right."""
+    """Raises UnsupportedModel with the key, for a value that is not supported."""
     c = c.with_defaults(rms_norm_eps=1e-5)
     common = read_decoder(c)
     return Config(

@@ -15,7 +15,7 @@ from litertlm.graph import Tensor, ops
 
 
 def read_config(c: ConfigReader) -> DecoderConfig:
-    """Raises UnsupportedModel, naming the key, for what cannot be done right."""
+    """Raises UnsupportedModel with the key, for a value that is not supported."""
     c = c.with_defaults(
         rms_norm_eps=1e-5, max_position_embeddings=4096, original_max_position_embeddings=4096
     )

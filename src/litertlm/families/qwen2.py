@@ -20,7 +20,7 @@ from litertlm.graph import Tensor, ops
 
 
 def read_config(c: ConfigReader) -> DecoderConfig:
-    """Raises UnsupportedModel, naming the key, for what cannot be done right."""
+    """Raises UnsupportedModel with the key, for a value that is not supported."""
     c = c.with_defaults(max_position_embeddings=32768)
     common = read_decoder(c)
     full = c.count("max_window_layers", 28)

@@ -29,7 +29,7 @@ class Config(DecoderConfig):
 
 
 def read_config(c: ConfigReader) -> Config:
-    """Raises UnsupportedModel, naming the key, for what cannot be done right."""
+    """Raises UnsupportedModel with the key, for a value that is not supported."""
     c = c.with_defaults(head_dim=128, max_position_embeddings=32768)
     common = read_decoder(c)
     full = c.count("max_window_layers", 28)

@@ -24,7 +24,7 @@ class Rope:
     """Attributes:
     inv_freq: radians per position, float32 [rotary_dim / 2].
     attention_factor: multiplies cos and sin (yarn and longrope).
-    max_positions: beyond these many tokens the frequencies would have to change; None if never.
+    max_positions: beyond this many tokens the frequencies would change; None if never.
     """
 
     inv_freq: NDArray[np.float32]
@@ -56,8 +56,8 @@ def read_rope(
         config: reads `rope_theta` and `rope_scaling`, or `rope_parameters` (transformers 5).
         head_dim: dimensions of one head.
         scaling: the rope parameters to use instead of the config's own (per layer type).
-        theta: what the family takes for `rope_theta` where it is not given.
-        partial: whether the family heeds `partial_rotary_factor`.
+        theta: the family's default of `rope_theta`.
+        partial: whether the family reads `partial_rotary_factor`.
 
     Raises:
         UnsupportedModel: an unknown rope type or a missing parameter, named.
@@ -72,7 +72,7 @@ def read_rope(
     )
     if fraction != 1.0 and not partial:
         raise config.unsupported(
-            "partial_rotary_factor", "is set, but this family rotates whole heads"
+            "partial_rotary_factor", "is set, but this family rotates all dimensions of a head"
         )
     dim = int(head_dim * fraction)
     if dim % 2 or not 0 < dim <= head_dim:

@@ -47,7 +47,7 @@ class Step:
 
     Args:
         states: of each layer.
-        max_context: tokens that the model can attend to, all in all.
+        max_context: the most tokens that the model can attend to.
     """
 
     def __init__(self, signature: Signature, states: LayerStates, max_context: int) -> None:
