@@ -1,7 +1,8 @@
 """A made-up family with every kind of state, its weights, and what numpy computes from them.
 
-Layer 0 attends and owns a KV cache. Layer 1 has two recurrent states: the last inputs of a short
-convolution and a running sum. Layer 2 has no state. Layer 3 attends to the cache of layer 0.
+Layer 0 attends and owns a KV cache, whose values are shorter than its keys. Layer 1 has two
+recurrent states: the last inputs of a short convolution and a running sum. Layer 2 has no state.
+Layer 3 attends to the cache of layer 0.
 """
 
 from __future__ import annotations
@@ -34,22 +35,22 @@ from tiny.tokenizer import EOS, VOCAB_SIZE, tokenizer_json
 
 Array = NDArray[np.float32]
 
-HIDDEN, HEADS, KV_HEADS, HEAD_DIM, MLP, TAPS = 32, 4, 2, 8, 48, 3
+HIDDEN, HEADS, KV_HEADS, HEAD_DIM, VALUE_DIM, MLP, TAPS = 32, 4, 2, 8, 4, 48, 3
 EPS, SCALE = 1e-6, HEAD_DIM**-0.5
 MAX_CONTEXT = 512
 ROPE = Rope((100.0 ** -(np.arange(0, HEAD_DIM, 2) / HEAD_DIM)).astype(np.float32))
 STATES: LayerStates = (
-    (KVCache(KV_HEADS, HEAD_DIM),),
+    (KVCache(KV_HEADS, HEAD_DIM, value_dim=VALUE_DIM),),
     (RecurrentState("c", (1, TAPS - 1, HIDDEN)), RecurrentState("r", (1, 1, HIDDEN))),
     (),
     (),
 )
-_QKV = (HEADS * HEAD_DIM, KV_HEADS * HEAD_DIM, KV_HEADS * HEAD_DIM)
+_QKV = (HEADS * HEAD_DIM, KV_HEADS * HEAD_DIM, KV_HEADS * VALUE_DIM)
 _SHAPES: dict[str, tuple[int, ...]] = {
     "model.embed_tokens.weight": (VOCAB_SIZE, HIDDEN),
     "layers.0.qkv.weight": (sum(_QKV), HIDDEN),
     "layers.0.qkv.bias": (sum(_QKV),),
-    "layers.0.out.weight": (HIDDEN, HEADS * HEAD_DIM),
+    "layers.0.out.weight": (HIDDEN, HEADS * VALUE_DIM),
     "layers.1.in.weight": (HIDDEN, HIDDEN),
     "layers.1.conv.weight": (HIDDEN, 1, TAPS),
     "layers.1.out.weight": (HIDDEN, HIDDEN),
@@ -57,7 +58,7 @@ _SHAPES: dict[str, tuple[int, ...]] = {
     "layers.2.up_proj.weight": (MLP, HIDDEN),
     "layers.2.down_proj.weight": (HIDDEN, MLP),
     "layers.3.pairs.weight": (HEADS * HEAD_DIM, HIDDEN),
-    "layers.3.out.weight": (HIDDEN, HEADS * HEAD_DIM),
+    "layers.3.out.weight": (HIDDEN, HEADS * VALUE_DIM),
     "norm.weight": (HIDDEN,),
     "lm_head.weight": (VOCAB_SIZE, HIDDEN),
 }
@@ -191,7 +192,7 @@ def reference_logits(tokens: NDArray[np.int32]) -> Array:
     qkv = x @ v["layers.0.qkv.weight"].T + v["layers.0.qkv.bias"]
     q, k, values = np.split(qkv, np.cumsum(_QKV)[:2], axis=1)
     keys = _rotated(k.reshape(count, KV_HEADS, HEAD_DIM))
-    values = values.reshape(count, KV_HEADS, HEAD_DIM)
+    values = values.reshape(count, KV_HEADS, VALUE_DIM)
     y = _attended(_rotated(q.reshape(count, HEADS, HEAD_DIM)), keys, values)
     x = x + y @ v["layers.0.out.weight"].T
     u = x @ v["layers.1.in.weight"].T

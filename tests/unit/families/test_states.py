@@ -135,7 +135,7 @@ def test_metadata_follows_from_the_states() -> None:
 
 
 def test_sizes_follow_from_the_states() -> None:
-    cache = 2 * 2 * 100 * 8  # keys and values: heads, tokens, head size
+    cache = 2 * 100 * (8 + 4)  # heads, tokens, sizes of a key and of a value
     assert state_bytes(stateful.STATES, 100) == 4 * (cache + 2 * 32 + 32)
     assert stateful.family().state_bytes(100) == state_bytes(stateful.STATES, 100)
     convolution = KVCache(1, 64, value_dim=1)

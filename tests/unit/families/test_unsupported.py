@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from litertlm.errors import DamagedCheckpoint, UnsupportedModel, UsageError
+from litertlm.families import FAMILIES, identify
 from litertlm.services.convert.convert import ConvertOptions, plan_conversion
 from tiny import MODELS, change_config, tensor_shapes, write_checkpoint, write_safetensors
 from tiny.checkpoint import tensor_values
@@ -59,6 +60,12 @@ def test_config_key_is_reported(
     with pytest.raises(UnsupportedModel) as error:
         plan_conversion(tmp_path, ConvertOptions(kv_cache_max_len=64))
     assert f"config.json: {key} " in error.value.why
+
+
+def test_unknown_model_type_lists_the_known_ones_of_multimodal_models_too() -> None:
+    with pytest.raises(UnsupportedModel) as error:
+        identify({"model_type": "mamba"})
+    assert {"gemma3", *FAMILIES} <= set(error.value.why.rstrip(".").replace(",", "").split())
 
 
 @pytest.mark.parametrize(
