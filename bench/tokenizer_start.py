@@ -23,8 +23,8 @@ from litertlm.bundle.tokenizer import choose_tokenizer  # noqa: E402
 from litertlm.bundle.tokenizer_section import packed_tokenizer  # noqa: E402
 from litertlm.bundle_format.header import read_header  # noqa: E402
 from litertlm.checkpoint import Tokenizer  # noqa: E402
-from litertlm.services.convert.conversion_options import ConvertOptions  # noqa: E402
-from litertlm.services.convert.convert import convert  # noqa: E402
+from litertlm.services.convert.conversion import convert  # noqa: E402
+from litertlm.services.convert.options import ConvertOptions  # noqa: E402
 from recorder import Recorder  # noqa: E402
 from tiny.checkpoint import write_checkpoint  # noqa: E402
 from tiny.models import MODELS  # noqa: E402

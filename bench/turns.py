@@ -19,7 +19,7 @@ from pathlib import Path
 from demo import convert
 
 from litertlm.runtime.engine import Decoding
-from litertlm.services.chat.run import LoadedModel, load_model
+from litertlm.services.chat.load import LoadedModel, load_model
 
 TOKENS = 30
 CHATS = (

@@ -15,7 +15,7 @@ import click
 
 from litertlm.cli.commands.run import run_options
 from litertlm.cli.repl.commands import COMMANDS, KEYS
-from litertlm.services.chat.config_options import OPTIONS
+from litertlm.services.chat import OPTIONS
 
 PAGE = Path(__file__).parent / "chat.md"
 

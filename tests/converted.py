@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from litertlm.services.convert.convert import ConvertOptions, plan_conversion, write_plan
+from litertlm.services.convert.conversion import ConvertOptions, plan_conversion, write_plan
 from litertlm.store.files import hash_in_background
 from recorder import Recorder
 

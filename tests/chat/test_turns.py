@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from litertlm.services.convert.conversion_options import ConvertOptions
-from litertlm.services.convert.convert import convert
+from litertlm.services.convert.conversion import convert
+from litertlm.services.convert.options import ConvertOptions
 from program import isolated_environment
 from recorder import Recorder
 
@@ -27,7 +27,7 @@ from pathlib import Path
 from litertlm.bundle.hf_template import render
 from litertlm.runtime.engine import Decoding
 from recorder import Recorder
-from litertlm.services.chat.run import load_model
+from litertlm.services.chat.load import load_model
 
 bundle, grown, questions = Path(sys.argv[1]), json.loads(sys.argv[2]), json.loads(sys.argv[3])
 model = load_model("demo", bundle, bundle.parent / "cache", {{}}, progress=Recorder())

@@ -14,8 +14,8 @@ import pytest
 
 from litertlm.bundle import tokenizer as bundle_tokenizer
 from litertlm.errors import QualityCheckFailed
-from litertlm.services.convert.conversion_options import ConvertOptions
-from litertlm.services.convert.convert import convert as service
+from litertlm.services.convert.conversion import convert as service
+from litertlm.services.convert.options import ConvertOptions
 from litertlm.services.verify import behaviour
 from program import PROGRAM, isolated_environment, run_program
 from recorder import Recorder

@@ -16,8 +16,8 @@ from litertlm.bundle_format.info import read_bundle_info
 from litertlm.checkpoint import open_checkpoint
 from litertlm.runtime.engine import Decoding, EngineOptions, Sampling
 from litertlm.runtime.litert import load_engine
-from litertlm.services.convert.conversion_options import ConvertOptions
-from litertlm.services.convert.convert import convert
+from litertlm.services.convert.conversion import convert
+from litertlm.services.convert.options import ConvertOptions
 from litertlm.services.verify.quality import check_quality, reference_logits
 from recorder import Recorder
 

@@ -12,9 +12,9 @@ from fidelity import gemma_like
 from fidelity.cases import template_text
 from litertlm.runtime.engine import Decoding
 from litertlm.services.chat.chat import Chat, ChatOptions
-from litertlm.services.chat.run import LoadedModel, load_model
-from litertlm.services.convert.conversion_options import ConvertOptions
-from litertlm.services.convert.convert import convert
+from litertlm.services.chat.load import LoadedModel, load_model
+from litertlm.services.convert.conversion import convert
+from litertlm.services.convert.options import ConvertOptions
 from recorder import Recorder
 from tiny.checkpoint import write_checkpoint
 from tiny.models import MODELS

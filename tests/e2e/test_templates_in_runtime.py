@@ -19,8 +19,8 @@ from fidelity.cases import (
     template_text,
 )
 from litertlm.bundle.template_adapter import adapt
-from litertlm.services.convert.conversion_options import ConvertOptions
-from litertlm.services.convert.convert import convert
+from litertlm.services.convert.conversion import convert
+from litertlm.services.convert.options import ConvertOptions
 from recorder import Recorder
 from tiny.checkpoint import write_checkpoint
 from tiny.models import MODELS

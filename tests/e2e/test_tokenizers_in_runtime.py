@@ -15,8 +15,8 @@ from fidelity import gemma_like
 from litertlm.bundle.nfc_compat import LATER_MARKS
 from litertlm.bundle.probe_texts import texts as strings
 from litertlm.checkpoint import open_checkpoint
-from litertlm.services.convert.conversion_options import ConvertOptions
-from litertlm.services.convert.convert import convert
+from litertlm.services.convert.conversion import convert
+from litertlm.services.convert.options import ConvertOptions
 from recorder import Recorder
 from tiny.checkpoint import write_checkpoint
 from tiny.models import MODELS

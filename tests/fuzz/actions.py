@@ -24,8 +24,8 @@ from litertlm.cli.main import PROGRAM, cli
 from litertlm.cli.output import make_output
 from litertlm.errors import LiteRtLmError
 from litertlm.services import bundle_file
-from litertlm.services.chat.prompt import template_render
-from litertlm.services.convert.convert import ConvertOptions, plan_conversion
+from litertlm.services.chat.render import template_render
+from litertlm.services.convert.conversion import ConvertOptions, plan_conversion
 
 MESSAGES = [{"role": "user", "content": "How many days are there in a year?"}]
 # Exit codes that an input may cause (docs/architecture.md). 1 is an internal error.

@@ -10,8 +10,7 @@ from typing import Any
 from litertlm.cli.markdown import MarkdownStream, Size, printable
 from litertlm.cli.output import Output
 from litertlm.cli.signals import on_ctrl_c
-from litertlm.services.chat.chat import Answer, Chat
-from litertlm.services.chat.stream import Piece
+from litertlm.services.chat import Answer, Chat, Piece
 
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 

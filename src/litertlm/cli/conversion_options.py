@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from litertlm.services.convert.conversion_options import (
+from litertlm.services.convert import (
     DEFAULT_PREFILL_LENGTHS,
     RECIPE_NAMES,
     STATIC_RECIPES,

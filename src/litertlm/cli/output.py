@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TextIO
 
+from litertlm.units import format_bytes
+
 _REDRAW_SECONDS = 0.1
 _MIN_TEXT_WIDTH = 24  # columns; below it, text goes on a line of its own
 _CLEAR_REST = "\x1b[K"
@@ -256,15 +258,6 @@ def make_output(options: Mapping[str, bool]) -> Output:
         quiet=options.get("quiet", False),
         verbose=options.get("verbose", False),
     )
-
-
-def format_bytes(count: float) -> str:
-    """`141.9 MB`, in decimal units."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 999.5 or unit == "GB":
-            break
-        count /= 1000
-    return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
 
 
 def format_duration(seconds: float) -> str:

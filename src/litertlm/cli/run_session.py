@@ -19,17 +19,13 @@ from litertlm.cli.answers import (
 from litertlm.cli.app import App
 from litertlm.cli.signals import Interrupted, ctrl_c_ends_program
 from litertlm.errors import UsageError
-from litertlm.services.chat.attachments import kinds_of
-from litertlm.services.chat.chat import Chat
-from litertlm.services.chat.config_options import Value
-from litertlm.services.chat.run import LoadedModel, load_model
-from litertlm.services.chat.stream import Piece
+from litertlm.services.acquire import lookup
+from litertlm.services.chat import Chat, LoadedModel, Piece, Value, kinds_of, load_model
 from litertlm.store import InstalledModel
 
 if TYPE_CHECKING:
     from litertlm.runtime.engine import Attachment
-    from litertlm.services.chat.tool_calls import Call
-    from litertlm.services.chat.tools import Toolbox
+    from litertlm.services.chat import Call, Toolbox
 
 
 @dataclass(frozen=True)
@@ -104,6 +100,7 @@ def make_loader(
     app: App, installed: InstalledModel, request: RunRequest
 ) -> Callable[..., LoadedModel]:
     """Return a function that loads the model with given option values."""
+    entry = lookup(installed.name)
 
     def load(
         values: Mapping[str, Value],
@@ -119,6 +116,7 @@ def make_loader(
             progress=app.output,
             raw=request.raw,
             kinds=kinds,
+            instruct=entry.instruct if entry else None,
             while_loading=while_loading,
         )
 
@@ -134,7 +132,7 @@ def stream_pieces(
     """Generate the answer to the chat's messages."""
     if toolbox is None:
         return chat.proceed()
-    from litertlm.services.chat.tools import answer_with_tools
+    from litertlm.services.chat import answer_with_tools
 
     return answer_with_tools(chat, toolbox, allow, running)
 

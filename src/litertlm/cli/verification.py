@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from litertlm.services.verify.report import Check
-    from litertlm.services.verify.verify import Report
+    from litertlm.services.verify import Check, Report
 
 _MARKS = {"passed": "✓", "warned": "!", "failed": "✗", "not checked": "-"}
 

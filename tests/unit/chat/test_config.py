@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from litertlm.errors import UsageError
 from litertlm.services.chat.config import read_config, set_default, unset_default
-from litertlm.services.chat.config_options import OPTIONS, find_option, parse_value
+from litertlm.services.chat.options import OPTIONS, find_option, parse_value
 
 
 def test_what_is_set_is_read(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from litertlm.cli.output import Output, format_bytes, format_duration, listing, table
+from litertlm.cli.output import Output, format_duration, listing, table
+from litertlm.units import format_bytes
 
 
 class Terminal(io.StringIO):
@@ -119,7 +120,8 @@ def test_data_is_human_or_json() -> None:
         (999, "999 B"),
         (1000, "1.0 kB"),
         (141_900_000, "141.9 MB"),
-        (10**13, "10000.0 GB"),
+        (10**13, "10.0 TB"),
+        (10**16, "10000.0 TB"),
     ],
 )
 def test_format_bytes(count: int, text: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 from litertlm.cli.errors import run_guarded
 from litertlm.cli.output import make_output
 from litertlm.errors import NotEnoughResources
-from litertlm.services.convert.conversion_options import ConvertOptions
+from litertlm.services.convert.options import ConvertOptions
 from program import PROGRAM, Ended, isolated_environment
 from recorder import Recorder
 from tiny import MODELS, write_checkpoint
@@ -127,7 +127,7 @@ def test_memory_that_ends_within_a_command(
 def test_a_bundle_that_cannot_be_written_for_want_of_something(
     number: int, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from litertlm.services.convert import convert as module
+    from litertlm.services.convert import conversion as module
 
     def fail(*_: object) -> None:
         raise OSError(number, os.strerror(number))

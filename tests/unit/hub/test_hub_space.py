@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from litertlm.hub.info import RepoFile
-from litertlm.services.acquire.space import bundle_sizes, checkpoint_sizes, gguf_sizes, in_words
-from litertlm.services.convert.convert import ConvertOptions
+from litertlm.services.acquire.space import bundle_sizes, checkpoint_sizes, gguf_sizes
+from litertlm.services.convert.conversion import ConvertOptions
 
 # Qwen/Qwen3-0.6B on the Hub: one BF16 file, its size in bytes, and its config.json.
 QWEN_BYTES = 1_503_300_328
@@ -70,17 +70,3 @@ def test_ready_bundle():
     sizes = bundle_sizes(304_005_120)
     assert sizes.new_bundle == 0
     assert sizes.cache == 304_005_120
-
-
-@pytest.mark.parametrize(
-    ("nbytes", "words"),
-    [
-        (0, "0 bytes"),
-        (999, "999 bytes"),
-        (1500, "1.5 kB"),
-        (304_005_120, "304 MB"),
-        (10**16, "10000 TB"),
-    ],
-)
-def test_in_words(nbytes, words):
-    assert in_words(nbytes) == words

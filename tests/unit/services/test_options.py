@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from litertlm.quantize import RECIPES
-from litertlm.services.convert.conversion_options import RECIPE_NAMES, ConvertOptions
+from litertlm.services.convert.options import RECIPE_NAMES, ConvertOptions
 
 
 def test_the_command_line_offers_every_recipe() -> None:

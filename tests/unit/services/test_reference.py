@@ -16,10 +16,9 @@ from litertlm.services.acquire.reference import (
     LocalCheckpoint,
     OnDisk,
     resolve,
-    size_from_name,
-    size_in_words,
 )
 from litertlm.store import ModelName, Store, parse_name
+from litertlm.units import format_parameters, parameters_in_name
 
 QWEN = ModelName("Qwen", "Qwen3-0.6B")
 GEMMA_1B = HubModel(ModelName("google", "gemma-3-1b-pt"), called="google/gemma-3-1b")
@@ -143,7 +142,7 @@ def test_every_catalog_name_means_itself() -> None:
     ],
 )
 def test_the_size_in_a_name(name: str, size: str | None) -> None:
-    assert size_from_name(name) == size
+    assert parameters_in_name(name) == size
 
 
 @pytest.mark.parametrize(
@@ -151,4 +150,4 @@ def test_the_size_in_a_name(name: str, size: str | None) -> None:
     [(134_515_008, "135m"), (1_720_574_976, "1.7b"), (999_885_952, "1b"), (1000, "1m")],
 )
 def test_a_count_in_words(count: int, words: str) -> None:
-    assert size_in_words(count) == words
+    assert format_parameters(count) == words

@@ -23,12 +23,12 @@ from litertlm.bundle_format.header import PlacedSection, read_header, read_secti
 from litertlm.bundle_format.info import read_bundle_info
 from litertlm.checkpoint import open_checkpoint
 from litertlm.errors import QualityCheckFailed
-from litertlm.services.convert.conversion_options import ConvertOptions
-from litertlm.services.convert.convert import convert
-from litertlm.services.verify.behaviour import Answer, fault_of, judge_answers
-from litertlm.services.verify.prompts import check_stored_prompts
+from litertlm.services.convert.conversion import convert
+from litertlm.services.convert.options import ConvertOptions
+from litertlm.services.verify.behaviour import ProbeAnswer, fault_of, judge_answers
 from litertlm.services.verify.quality import distance, reference_logits
 from litertlm.services.verify.report import Verdict
+from litertlm.services.verify.runtime_comparison import check_stored_prompts
 from litertlm.services.verify.structure import check_structure
 from litertlm.store.files import file_sha256
 from recorder import Recorder
@@ -195,11 +195,11 @@ def test_reference_logits_are_finite_and_of_every_token(name: str, tmp_path: Pat
 )
 def test_faults_of_answers(text: str, stopped: bool | None, fault: str | None) -> None:
     tokens = [text[at : at + 3] for at in range(0, len(text), 3)]
-    found = fault_of(Answer("?", tokens, stopped))
+    found = fault_of(ProbeAnswer("?", tokens, stopped))
     assert found == fault if fault is None else fault in (found or "")
 
 
 def test_behaviour_only_warns() -> None:
-    check = judge_answers([Answer("a", [], True), Answer("b", ["", " "], None)])
+    check = judge_answers([ProbeAnswer("a", [], True), ProbeAnswer("b", ["", " "], None)])
     assert check.verdict is Verdict.WARNED
     assert len(check.problems) == 2

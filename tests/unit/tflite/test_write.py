@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from litertlm.services.convert.convert import ConvertOptions, plan_conversion
+from litertlm.services.convert.conversion import ConvertOptions, plan_conversion
 from litertlm.tflite import Layout, write
 from tiny import MODELS, write_checkpoint
 

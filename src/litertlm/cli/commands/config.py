@@ -10,7 +10,7 @@ import click
 from litertlm.cli.app import App, help_without_command
 from litertlm.cli.app import command as make_command
 from litertlm.errors import UsageError
-from litertlm.services.chat.config_options import OPTIONS, Value
+from litertlm.services.chat import OPTIONS, Value
 
 _KEYS = "Keys: " + ", ".join(OPTIONS) + "."
 
@@ -32,7 +32,7 @@ def command(context: click.Context) -> None:
 @click.argument("values", nargs=-1, required=True, metavar="VALUE...")
 def _set(app: App, model: str, key: str, values: tuple[str, ...]) -> None:
     """Set the default of KEY for MODEL. `stop` takes several values."""
-    from litertlm.services.chat.config import set_default
+    from litertlm.services.chat import set_default
 
     name = _name(app, model)
     value = set_default(app.settings.config_file, name, key, values)
@@ -45,7 +45,7 @@ def _set(app: App, model: str, key: str, values: tuple[str, ...]) -> None:
 @click.argument("model", required=False)
 def _show(app: App, model: str | None) -> None:
     """Show the defaults of MODEL, or of all models."""
-    from litertlm.services.chat.config import read_config
+    from litertlm.services.chat import read_config
 
     config = read_config(app.settings.config_file)
     names = [_name(app, model)] if model else list(config)
@@ -70,7 +70,7 @@ def _show(app: App, model: str | None) -> None:
 @click.argument("key", required=False)
 def _unset(app: App, model: str, key: str | None) -> None:
     """Remove the default of KEY for MODEL, or all defaults of MODEL."""
-    from litertlm.services.chat.config import unset_default
+    from litertlm.services.chat import unset_default
 
     name = _name(app, model)
     if not unset_default(app.settings.config_file, name, key):
@@ -85,13 +85,9 @@ for _subcommand in (_set, _show, _unset):
 
 def _name(app: App, model: str) -> str:
     """The name under which `run` looks up the model's defaults."""
-    from litertlm.services.acquire.acquire import installed_name
-    from litertlm.services.acquire.reference import BundleFile, resolve
+    from litertlm.services.acquire import name_for_defaults
 
-    reference = resolve(model, store=app.store, cwd=app.settings.cwd)
-    if isinstance(reference, BundleFile):
-        return reference.path.stem
-    return str(installed_name(reference, app.store))
+    return name_for_defaults(model, store=app.store, settings=app.settings)
 
 
 def _plain(value: Value) -> Any:

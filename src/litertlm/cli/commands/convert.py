@@ -16,8 +16,9 @@ from litertlm.cli.verification import check_fields, failed_checks, report_fields
 from litertlm.errors import QualityCheckFailed
 
 if TYPE_CHECKING:
-    from litertlm.services.verify.report import Check
-    from litertlm.services.verify.verify import Report
+    from litertlm.services.checkpoint_source import CheckpointSource
+    from litertlm.services.convert import Conversion
+    from litertlm.services.verify import Check, Report
     from litertlm.store import InstalledModel, Store
 
 
@@ -52,8 +53,7 @@ def command(
     The bundle's structure, prompts and token ids are checked against the checkpoint before it is
     saved. Then the model answers two short questions; an empty or repetitive answer is a warning.
     """
-    from litertlm.services.acquire.acquire import acquire
-    from litertlm.services.acquire.sources import AcquireRequest
+    from litertlm.services.acquire import AcquireRequest, acquire
     from litertlm.store import Store
 
     store = Store(app.settings.cwd / output_dir) if output_dir else app.store
@@ -67,7 +67,7 @@ def command(
         keep_checkpoint=keep_checkpoint,
         checkpoint_wanted=True,
     )
-    made: list[Report] = []
+    made: list[Conversion] = []
     installed = acquire(
         request,
         store=store,
@@ -76,10 +76,10 @@ def command(
         converted=made.append,
     )
     lines: list[str] = []
-    checks = [check for report in made for check in report.checks]
+    checks = [check for one in made for check in one.report.checks]
     verified: dict[str, Any] = {}
     if verify:
-        report = _verified(app, installed, store)
+        report = _verified(app, installed, store, made[0].source if made else None)
         verified = {"verified": report_fields(report)}
         lines = report_lines(report)
     elif made and not no_check:
@@ -97,8 +97,7 @@ def _answers(app: App, installed: InstalledModel, *, cache: bool) -> Check:
     Args:
         cache: whether the runtime may cache its packed weights, which makes the next start fast.
     """
-    from litertlm.services.verify.behaviour import check_behaviour_briefly
-    from litertlm.services.verify.report import Verdict
+    from litertlm.services.verify import Verdict, check_behaviour_briefly
 
     app.output.status("Asking the model two test questions...")
     check = check_behaviour_briefly(installed.bundle, installed.cache_dir if cache else None)
@@ -116,17 +115,24 @@ def _answers(app: App, installed: InstalledModel, *, cache: bool) -> Check:
     return check
 
 
-def _verified(app: App, installed: InstalledModel, store: Store) -> Report:
-    """Run all checks; a bundle that fails one is renamed, so that `run` does not use it."""
-    from litertlm.services.verify import verify as service
+def _verified(
+    app: App, installed: InstalledModel, store: Store, source: CheckpointSource | None
+) -> Report:
+    """Run all checks; a bundle that fails one is renamed, so that `run` does not use it.
 
-    source = service.checkpoint_of(installed, store)
+    Args:
+        source: the checkpoint that was just converted, if there is one.
+    """
+    from litertlm.services import verify as service
+    from litertlm.services.acquire import checkpoint_of
+
+    source = source or checkpoint_of(installed, store)
     report = service.verify(installed, source, progress=app.output)
     if not report.passed:
-        kept = service.set_aside(installed)
+        rejected = service.reject(installed)
         raise QualityCheckFailed(
             f"{report.model} failed these checks: {', '.join(failed_checks(report))}.",
             why="\n".join(report_lines(report)),
-            hint=f"The bundle was kept as {kept}.",
+            hint=f"The bundle was kept as {rejected}.",
         )
     return report

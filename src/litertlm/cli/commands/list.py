@@ -5,7 +5,8 @@ from __future__ import annotations
 from litertlm.cli.app import App
 from litertlm.cli.app import command as make_command
 from litertlm.cli.describe import checkpoint_fields, model_fields
-from litertlm.cli.output import format_bytes, table
+from litertlm.cli.output import table
+from litertlm.units import format_bytes
 
 
 @make_command("list")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from litertlm.cli.app import App
 from litertlm.cli.app import command as make_command
-from litertlm.cli.output import format_bytes, table
+from litertlm.cli.output import table
+from litertlm.units import format_bytes
 
 
 @make_command("models")
 def command(app: App) -> None:
     """List available models. `run` also takes other models of the same families."""
-    from litertlm.services.acquire.catalog import CATALOG
+    from litertlm.services.acquire import CATALOG
 
     on_disk = {model.name for model in app.store.installed()}
     fields = [

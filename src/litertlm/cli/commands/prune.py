@@ -6,7 +6,7 @@ import click
 
 from litertlm.cli.app import App
 from litertlm.cli.app import command as make_command
-from litertlm.cli.output import format_bytes
+from litertlm.units import format_bytes
 
 
 @make_command("prune")

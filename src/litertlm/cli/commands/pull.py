@@ -29,8 +29,7 @@ def command(
     **values: Any,
 ) -> None:
     """Download MODEL, and convert it if needed, without running it."""
-    from litertlm.services.acquire.acquire import acquire
-    from litertlm.services.acquire.sources import AcquireRequest
+    from litertlm.services.acquire import AcquireRequest, acquire
 
     request = AcquireRequest(
         model,

@@ -6,14 +6,14 @@ import click
 
 from litertlm.cli.app import App
 from litertlm.cli.app import command as make_command
-from litertlm.cli.output import format_bytes
+from litertlm.units import format_bytes
 
 
 @make_command("rm")
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 def command(app: App, models: tuple[str, ...]) -> None:
     """Remove models from disk, with their checkpoints and caches."""
-    from litertlm.services.acquire.acquire import remove_installed
+    from litertlm.services.acquire import remove_installed
 
     removed = []
     for text in models:

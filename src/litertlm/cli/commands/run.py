@@ -16,11 +16,11 @@ from litertlm.cli.app import command as make_command
 from litertlm.cli.conversion_options import conversion_options, convert_options
 from litertlm.cli.hub_options import hub_options
 from litertlm.errors import UsageError
-from litertlm.services.chat.config_options import OPTIONS, Option, Value, parse_value
+from litertlm.services.chat import OPTIONS, Option, Value, parse_value
 
 if TYPE_CHECKING:
     from litertlm.runtime.engine import Attachment
-    from litertlm.services.chat.tools import Toolbox
+    from litertlm.services.chat import Toolbox
 
 # Of a prompt or a schema. The longest contexts are a million tokens of a few bytes each.
 _MAX_TEXT_BYTES = 16_000_000
@@ -123,9 +123,8 @@ def command(
 
     preload()
     from litertlm.cli.run_session import RunRequest, answer_once, chat
-    from litertlm.services.acquire.acquire import acquire
-    from litertlm.services.acquire.sources import AcquireRequest
-    from litertlm.services.chat.config import read_config
+    from litertlm.services.acquire import AcquireRequest, acquire
+    from litertlm.services.chat import read_config
 
     flags = {name: values.pop(name) for name in OPTIONS}
     parts = _prompt_parts(app, values.pop("prompt"), values.pop("prompt_file"))
@@ -188,7 +187,7 @@ def _schema(path: Path | None, format_: str | None) -> str | None:
 def _attachments(paths: tuple[Path, ...]) -> tuple[Attachment, ...]:
     if not paths:
         return ()
-    from litertlm.services.chat.attachments import read_attachment
+    from litertlm.services.chat import read_attachment
 
     return tuple(map(read_attachment, paths))
 
@@ -196,7 +195,7 @@ def _attachments(paths: tuple[Path, ...]) -> tuple[Attachment, ...]:
 def _toolbox(path: Path | None) -> Toolbox | None:
     if path is None:
         return None
-    from litertlm.services.chat.tools import load_tools
+    from litertlm.services.chat import load_tools
 
     return load_tools(path)
 

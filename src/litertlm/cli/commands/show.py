@@ -11,7 +11,7 @@ from litertlm.cli.app import App
 from litertlm.cli.app import command as make_command
 from litertlm.cli.bundle_facts import bundle_fields, bundle_lines
 from litertlm.cli.describe import model_fields
-from litertlm.cli.output import format_bytes
+from litertlm.units import format_bytes
 
 
 @make_command("show")
@@ -19,8 +19,7 @@ from litertlm.cli.output import format_bytes
 @click.option("--template", is_flag=True, help="Print the chat template.")
 def command(app: App, model: str, template: bool) -> None:
     """Show information about a MODEL on disk: origin, sizes, template, stop tokens, sampler."""
-    from litertlm.services.acquire.acquire import find_installed
-    from litertlm.services.acquire.catalog import lookup
+    from litertlm.services.acquire import find_installed, lookup
 
     installed = find_installed(model, store=app.store, settings=app.settings)
     if template:

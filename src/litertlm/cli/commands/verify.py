@@ -50,11 +50,11 @@ def command(
 
     The exit code is 9 if a check fails.
     """
-    from litertlm.services.acquire.acquire import find_installed
-    from litertlm.services.verify import verify as service
+    from litertlm.services import verify as service
+    from litertlm.services.acquire import checkpoint_of, find_installed
 
     installed = find_installed(model, store=app.store, settings=app.settings)
-    source = service.checkpoint_of(installed, app.store, given=checkpoint)
+    source = checkpoint_of(installed, app.store, given=checkpoint)
     repaired: list[str] = []
     if repair:
         repaired = service.repair(installed, source, progress=app.output)

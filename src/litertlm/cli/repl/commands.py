@@ -16,8 +16,14 @@ from litertlm.cli.repl.clipboard import copy_with_program, terminal_copy_sequenc
 from litertlm.cli.repl.conversation_file import read_conversation, write_conversation
 from litertlm.cli.repl.state import Repl
 from litertlm.errors import UsageError
-from litertlm.services.chat.attachments import kinds_taken, read_attachment
-from litertlm.services.chat.config_options import OPTIONS, Value, find_option, parse_value
+from litertlm.services.chat import (
+    OPTIONS,
+    Value,
+    find_option,
+    kinds_taken,
+    parse_value,
+    read_attachment,
+)
 
 
 class Next(Enum):

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from litertlm.errors import UsageError
-from litertlm.services.chat.attachments import read_attachment
-from litertlm.services.chat.chat import Chat, Message
-from litertlm.services.chat.config_options import Value
+from litertlm.services.chat import Chat, Message, Value, read_attachment
 from litertlm.store.files import read_regular
 
 _MAX_BYTES = 64_000_000

@@ -19,12 +19,12 @@ from litertlm.cli.repl.terminal import echo, restore_terminal
 from litertlm.cli.run_session import RunRequest, make_loader, stream_pieces
 from litertlm.cli.signals import Interrupted, on_ctrl_c
 from litertlm.errors import LiteRtLmError
-from litertlm.services.chat.attachments import kinds_of
+from litertlm.services.chat import kinds_of
 from litertlm.store import InstalledModel
 
 if TYPE_CHECKING:
     from litertlm.cli.repl.state import Repl
-    from litertlm.services.chat.tool_calls import Call
+    from litertlm.services.chat import Call
 
 
 class _Terminated(Interrupted):

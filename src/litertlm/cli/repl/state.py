@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING, Protocol
 from litertlm.cli.output import Output
 from litertlm.cli.signals import ignore_ctrl_c
 from litertlm.runtime.engine import Attachment
-from litertlm.services.chat.attachments import check_kinds, kinds_of
-from litertlm.services.chat.chat import Chat
-from litertlm.services.chat.config_options import OPTIONS, Value
-from litertlm.services.chat.run import LoadedModel, chat_options
+from litertlm.services.chat import (
+    OPTIONS,
+    Chat,
+    LoadedModel,
+    Value,
+    chat_options,
+    check_kinds,
+    kinds_of,
+)
 
 if TYPE_CHECKING:
-    from litertlm.services.chat.tools import Toolbox
+    from litertlm.services.chat import Toolbox
 
 Values = dict[str, Value]
 

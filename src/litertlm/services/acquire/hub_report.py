@@ -1,4 +1,4 @@
-"""What is said of a download from the Hub before it begins."""
+"""Messages about a download from the Hub before it begins."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from typing import TYPE_CHECKING
 from litertlm.errors import LiteRtLmError
 from litertlm.progress import Progress
 from litertlm.services.acquire.catalog import lookup
-from litertlm.services.acquire.space import in_words
+from litertlm.units import format_bytes
 
 if TYPE_CHECKING:
     from litertlm.hub.client import HubClient
     from litertlm.hub.info import RepoInfo
-    from litertlm.services.acquire.download import Plan
+    from litertlm.services.acquire.plan import DownloadPlan
 
 READY_ORG = "litert-community"  # publishes ready bundles of other organisations' checkpoints
 
 
-def announce(client: HubClient | None, plan: Plan, progress: Progress, *, as_base: bool) -> None:
-    """Tell what will be downloaded; of a base, without the headline, which its adapter had."""
+def report_plan(
+    client: HubClient | None, plan: DownloadPlan, progress: Progress, *, as_base: bool
+) -> None:
+    """Print what will be downloaded; for a base without the headline, which its adapter had."""
     info = plan.info
-    total = in_words(sum(f.size for f in plan.files))
+    total = format_bytes(sum(f.size for f in plan.files))
     licence = f", licence {info.licence}" if info.licence else ""
     if plan.kind == "bundle":
         progress.status("Model not found locally. Downloading from HuggingFace...")
@@ -51,9 +53,9 @@ def _ready_bundle(client: HubClient, info: RepoInfo) -> str | None:
     try:
         found = repo_info(client, name)
         bundle = choose_bundle(found)
-    except LiteRtLmError:  # a courtesy: its failure changes nothing
+    except LiteRtLmError:  # only a suggestion: its failure changes nothing
         return None
     bases = {base.lower() for base in found.base_models}
     if bundle is None or (bases and info.repo.lower() not in bases):
         return None
-    return f"({in_words(bundle.file.size)}): litert-lm-cli run {found.repo}"
+    return f"({format_bytes(bundle.file.size)}): litert-lm-cli run {found.repo}"

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from litertlm.checkpoint.lora_config import LoraConfig
+from litertlm.constants import CONFIG_FILE, GGUF_SUFFIX
 from litertlm.errors import ModelNotFound, UnsupportedModel, UsageError
 from litertlm.progress import Progress
 from litertlm.services.acquire.catalog import lookup
 from litertlm.services.acquire.fetched import FetchedBundle, FetchedCheckpoint
 from litertlm.services.acquire.reference import CatalogPackage, HubModel, LocalCheckpoint, resolve
-from litertlm.services.convert.conversion_options import ConvertOptions
+from litertlm.services.convert import ConvertOptions
 from litertlm.settings import Settings
 from litertlm.store import ModelName, Store, parse_name
 
@@ -56,7 +57,7 @@ class BaseFinder:
     def _local(self, folder: Path, text: str) -> Path | None:
         for start in (folder, self.settings.cwd):
             path = start / Path(text).expanduser()
-            if (path / "config.json").exists() or (path.suffix == ".gguf" and path.is_file()):
+            if (path / CONFIG_FILE).exists() or (path.suffix == GGUF_SUFFIX and path.is_file()):
                 return path.resolve()
         return None
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from litertlm.constants import ADAPTER_CONFIG_FILE, CONFIG_FILE, GGUF_SUFFIX
 from litertlm.errors import ModelNotFound, UnsupportedModel, UsageError
 from litertlm.services.acquire.catalog import CatalogEntry, lookup, suggestions
 from litertlm.store import BUNDLE_SUFFIX, LOCAL_ORG, ModelName, Store, parse_name
 
 _HUB_HOSTS = {"huggingface.co", "www.huggingface.co", "hf.co"}
-_CHECKPOINT_SUFFIX = ".gguf"
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def resolve(text: str, *, store: Store, cwd: Path) -> Reference:
     if "://" in text or text.split("/")[0].lower() in _HUB_HOSTS:
         return _from_address(text)
     path = cwd / Path(text).expanduser()
-    if text.startswith((".", "/", "~")) or path.suffix in {BUNDLE_SUFFIX, _CHECKPOINT_SUFFIX}:
+    if text.startswith((".", "/", "~")) or path.suffix in {BUNDLE_SUFFIX, GGUF_SUFFIX}:
         if not path.exists():
             raise ModelNotFound(f"No such file or folder: {text}.")
         return _from_path(path)
@@ -117,31 +116,18 @@ def not_an_adapter(model: str) -> UsageError:
     )
 
 
-def size_from_name(name: str) -> str | None:
-    """The model's size as its makers say it in its name: `270m` of `gemma-3-270m-it`."""
-    match = re.search(r"(?:^|[-_ ])(\d+(?:\.\d+)?[mb])(?:$|[-_ .])", name.lower())
-    return match[1] if match else None
-
-
-def size_in_words(parameters: int) -> str:
-    """A count of parameters as people say it: `135m`, `1.7b`."""
-    if parameters >= 999_500_000:
-        return f"{parameters / 1e9:.1f}".removesuffix(".0") + "b"
-    return f"{max(1, round(parameters / 1e6))}m"
-
-
 def _from_path(path: Path) -> Reference:
     if path.is_file():
         if path.suffix == BUNDLE_SUFFIX:
             return BundleFile(path)
-        if path.suffix == _CHECKPOINT_SUFFIX:
+        if path.suffix == GGUF_SUFFIX:
             return LocalCheckpoint(path)
         raise UnsupportedModel(
             f"Not a model: {path}.", why="It is not a .gguf or .litertlm file or a folder."
         )
-    if (path / "config.json").exists() or (path / "adapter_config.json").exists():
+    if (path / CONFIG_FILE).exists() or (path / ADAPTER_CONFIG_FILE).exists():
         return LocalCheckpoint(path)
-    bundles, ggufs = sorted(path.glob(f"*{BUNDLE_SUFFIX}")), sorted(path.glob("*.gguf"))
+    bundles, ggufs = sorted(path.glob(f"*{BUNDLE_SUFFIX}")), sorted(path.glob(f"*{GGUF_SUFFIX}"))
     if len(bundles) == 1:
         return BundleFile(bundles[0])
     if not bundles and len(ggufs) == 1:

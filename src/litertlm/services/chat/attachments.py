@@ -9,7 +9,7 @@ from pathlib import Path
 from litertlm.bundle_format.info import BundleInfo
 from litertlm.errors import UnsupportedModel, UsageError
 from litertlm.runtime.engine import Attachment
-from litertlm.services.chat.prompt import is_base_model, template_source
+from litertlm.services.chat.render import is_base_model, template_source
 
 LARGEST = 32_000_000
 """Bytes of a file; the runtime holds it several times over, and decodes it whole."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from litertlm.errors import UsageError
-from litertlm.services.chat.config_options import Value, check_value, find_option, parse_value
+from litertlm.services.chat.options import Value, check_value, find_option, parse_value
 from litertlm.store.files import read_regular
 
 Defaults = dict[str, Value]

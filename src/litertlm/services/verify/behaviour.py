@@ -1,4 +1,4 @@
-"""Whether a bundle answers, stops, and does not go round in circles."""
+"""Whether a bundle answers, stops, and does not repeat itself."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from pathlib import Path
 
 from litertlm.bundle_format.info import read_bundle_info
 from litertlm.errors import EngineFailed
-from litertlm.services.acquire.space import bundle_sizes, free_memory, in_words
-from litertlm.services.chat.prompt import is_base_model
+from litertlm.memory import free_memory, memory_to_run
+from litertlm.services.chat import is_base_model
 from litertlm.services.verify.report import Check, Verdict, judged, not_checked
-from litertlm.services.worker.worker import Child, ChildFailed, absolute
+from litertlm.services.worker import Worker, WorkerFailed, absolute
+from litertlm.units import format_bytes
 
 QUESTIONS = (
     "What is the capital of France?",
@@ -31,7 +32,7 @@ BEGINNINGS = (
 MAX_TOKENS = 96
 _SHORT_QUESTIONS = 2
 _SHORT_TOKENS = 32
-_SHORT_ANSWERS = 5.0  # seconds for all of them; a large model says less in it
+_SHORT_ANSWERS = 5.0  # seconds for all of them; a large model says less in that time
 # When to give up, on a machine on which the runtime hangs.
 _SECONDS, _SHORT_SECONDS = 1200.0, 180.0
 _REPEATS = 4  # of the same few words or tokens, which make up more than half of the answer
@@ -39,11 +40,11 @@ _SHOWN = 40  # characters of an answer
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a model said to one question.
+class ProbeAnswer:
+    """The answer of a model to one question.
 
     Attributes:
-        tokens: their texts.
+        tokens: the text of each.
         stopped: whether it ended by itself; None where it need not, or had no time to.
     """
 
@@ -57,7 +58,7 @@ class Answer:
 
 
 def check_behaviour(bundle: Path, cache: Path | None, *, threads: int) -> Check:
-    """Ask a few questions, greedily. Only warns: a small model may well go on and on.
+    """Ask a few questions, greedily. Problems are warnings: a small model may well repeat itself.
 
     Args:
         cache: for the runtime's packed weights; None keeps none.
@@ -69,12 +70,12 @@ def check_behaviour(bundle: Path, cache: Path | None, *, threads: int) -> Check:
     questions = BEGINNINGS if base else QUESTIONS
     try:
         found = _asked(bundle, cache, questions, MAX_TOKENS, threads=threads, seconds=_SECONDS)
-    except ChildFailed as failure:
+    except WorkerFailed as failure:
         raise EngineFailed(
             f"The runtime could not answer with {bundle}.", why=str(failure)
         ) from failure
     return judge_answers(
-        Answer(question, tokens, None if base else len(tokens) < MAX_TOKENS)
+        ProbeAnswer(question, tokens, None if base else len(tokens) < MAX_TOKENS)
         for question, tokens in zip(questions, found, strict=True)
     )
 
@@ -86,9 +87,9 @@ def check_behaviour_briefly(bundle: Path, cache: Path | None) -> Check:
         cache: for the runtime's packed weights, if the disk holds them; None keeps none.
     """
     size = bundle.stat().st_size
-    needed, free = bundle_sizes(size).memory, free_memory()
+    needed, free = memory_to_run(size), free_memory()
     if free is not None and needed > free:
-        why = f"It needs about {in_words(needed)} of memory, and {in_words(free)} are free."
+        why = f"It needs about {format_bytes(needed)} of memory, and {format_bytes(free)} are free."
         return not_checked("behaviour", why)
     if cache is not None and shutil.disk_usage(bundle.parent).free < size:
         cache = None
@@ -104,10 +105,11 @@ def check_behaviour_briefly(bundle: Path, cache: Path | None) -> Check:
             seconds=_SHORT_SECONDS,
             answering=_SHORT_ANSWERS,
         )
-    except ChildFailed as failure:
+    except WorkerFailed as failure:
         return not_checked("behaviour", f"The runtime could not answer: {failure}.")
     return judge_answers(
-        Answer(question, tokens, None) for question, tokens in zip(questions, found, strict=False)
+        ProbeAnswer(question, tokens, None)
+        for question, tokens in zip(questions, found, strict=False)
     )
 
 
@@ -121,18 +123,18 @@ def _asked(
     seconds: float,
     answering: float | None = None,
 ) -> list[list[str]]:
-    """The tokens of each answer; from a process of its own, which native code may end.
+    """The tokens of each answer; from a process of its own, which native code may crash.
 
     Args:
         seconds: when to give up.
-        answering: seconds for the answers, once the bundle is loaded. When they are over, the
-            answer at hand ends and no other question is asked; the first one always is.
+        answering: seconds for the answers, once the bundle is loaded. After them the current
+            answer ends and no other question is asked; the first one always is.
 
     Raises:
-        ChildFailed: there are none.
+        WorkerFailed: there are none.
     """
-    with Child("answers") as child:
-        child.order(
+    with Worker("answers") as worker:
+        worker.send(
             {
                 "bundle": absolute(bundle),
                 "cache": cache and absolute(cache),
@@ -142,14 +144,14 @@ def _asked(
                 "seconds": answering,
             }
         )
-        answer = child.answer(seconds)
+        answer = worker.receive(seconds)
     if "failed" in answer:
-        raise ChildFailed(" ".join(answer["failed"].split()), of_the_machine=False)
+        raise WorkerFailed(" ".join(answer["failed"].split()), of_the_machine=False)
     tokens: list[list[str]] = answer["answers"]
     return tokens
 
 
-def judge_answers(answers: Iterable[Answer]) -> Check:
+def judge_answers(answers: Iterable[ProbeAnswer]) -> Check:
     """Passed, or a warning that says what was seen."""
     answers = list(answers)
     problems = [
@@ -166,7 +168,7 @@ def judge_answers(answers: Iterable[Answer]) -> Check:
     )
 
 
-def fault_of(answer: Answer) -> str | None:
+def fault_of(answer: ProbeAnswer) -> str | None:
     """What is wrong with an answer, or None."""
     if not answer.text:
         return "is empty"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from litertlm.bundle_format.constants import TFLITE_MODEL
 from litertlm.bundle_format.header import Header
 from litertlm.checkpoint import Checkpoint
-from litertlm.families import Signature, identify
+from litertlm.families import Family, Signature, identify
 from litertlm.graph.evaluate import evaluate
 from litertlm.graph.state import zero_states
 from litertlm.progress import Progress
@@ -53,17 +53,19 @@ def check_quality(
     *,
     threads: int,
     progress: Progress,
+    family: Family | None = None,
 ) -> Check:
     """Compare the bundle's logits on `ids` with the checkpoint's.
 
     Args:
         ids: token ids of a text, BOS included.
+        family: of the checkpoint, where it is known.
 
     Raises:
         UsageError: the LiteRT interpreter is not installed.
     """
     progress.status(f"Computing {len(ids)} tokens in float32 from the checkpoint...")
-    wanted = reference_logits(checkpoint, ids)
+    wanted = reference_logits(checkpoint, ids, family=family)
     progress.status("Computing them with the bundle...")
     with tempfile.TemporaryDirectory(dir=bundle.parent) as folder:
         model = Path(folder) / "model.tflite"
@@ -89,11 +91,14 @@ def check_quality(
     )
 
 
-def reference_logits(checkpoint: Checkpoint, ids: Sequence[int]) -> NDArray[np.float32]:
+def reference_logits(
+    checkpoint: Checkpoint, ids: Sequence[int], *, family: Family | None = None
+) -> NDArray[np.float32]:
     """The checkpoint's logits after each of `ids` in float32, `[len(ids), vocab]`."""
     count = len(ids)
+    family = family or identify(checkpoint.config)
     signature = Signature("score", count, count, logits=True)
-    (graph,) = identify(checkpoint.config).build(checkpoint, [signature]).graphs
+    (graph,) = family.build(checkpoint, [signature]).graphs
     causal = np.where(np.tri(count, dtype=bool), np.float32(0), MASKED)
     inputs = {
         "tokens": np.array([ids], np.int32),

@@ -1,10 +1,11 @@
-"""What a verification found."""
+"""The result of a verification."""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -15,6 +16,9 @@ class Verdict(enum.Enum):
     WARNED = "warned"
     FAILED = "failed"
     NOT_CHECKED = "not checked"
+
+
+NO_CHECKPOINT = "The checkpoint is not on disk; give it with --checkpoint."
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,20 @@ class Check:
     summary: str
     values: Mapping[str, Any] = field(default_factory=dict)
     problems: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """The checks of one bundle."""
+
+    model: str
+    bundle: Path
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing failed; warnings and what could not be checked do not count."""
+        return all(check.verdict is not Verdict.FAILED for check in self.checks)
 
 
 def judged(

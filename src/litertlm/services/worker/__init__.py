@@ -1,1 +1,20 @@
-"""Work that native code may end, or that goes on beside other work: in processes of their own."""
+"""Work in processes of its own: native code may crash there, and it runs beside other work."""
+
+from typing import TYPE_CHECKING
+
+from litertlm.services.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from litertlm.services.worker.worker import Worker as Worker
+    from litertlm.services.worker.worker import WorkerFailed as WorkerFailed
+    from litertlm.services.worker.worker import absolute as absolute
+
+EXPORTS = {
+    "worker": (
+        "Worker",
+        "WorkerFailed",
+        "absolute",
+    ),
+}
+if not TYPE_CHECKING:
+    __getattr__ = lazy_names(__name__, EXPORTS)

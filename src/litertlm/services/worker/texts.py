@@ -1,8 +1,8 @@
-"""What the runtime makes of prompts and texts, and what the tokenizers library makes of them.
+"""Prompts and token ids from the runtime, and the token ids from the tokenizers library.
 
     python -m litertlm.services.worker.texts FOLDER
 
-The first order, `{"tokenizer": path or null, "texts": count}`, comes before there is a bundle: a
+The first request, `{"tokenizer": path or null, "texts": count}`, comes before there is a bundle: a
 large tokenizer.json takes a second to load. The second is
 `{"bundle": path, "template": bool, "tools": bool}`.
 
@@ -11,7 +11,7 @@ refuses, none without a template; `texts`, how many were compared; `different`, 
 are not the same ones; `unread`, why the library could not read the tokenizer. Or only `refused`:
 the runtime's reason for not loading the bundle.
 
-Nothing is imported here that it can do without: a conversion waits for it.
+It imports as little as possible: a conversion waits for it.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ from litertlm.bundle.probe_conversations import probe_conversations
 from litertlm.bundle.probe_texts import texts
 from litertlm.errors import EngineFailed
 from litertlm.runtime.render_tokenize import open_prompt_renderer
-from litertlm.services.worker.serve import Orders, obey
+from litertlm.services.worker.serve import Requests, serve
 
 _SPECIAL = 50  # tokens that are mixed into the texts
 
 
-def work(orders: Orders) -> Mapping[str, Any]:
+def work(requests: Requests) -> Mapping[str, Any]:
     """See above."""
-    order = next(orders)
+    request = next(requests)
     samples: list[str] = []
     wanted: list[list[int]] = []
     unread = None
-    if order["tokenizer"] is not None:
+    if request["tokenizer"] is not None:
         from tokenizers import Tokenizer
 
         try:
-            reference = Tokenizer.from_file(order["tokenizer"])
+            reference = Tokenizer.from_file(request["tokenizer"])
             added = [token.content for token in reference.get_added_tokens_decoder().values()]
             # See docs/fidelity.md: SentencePiece writes a space so.
             added = [content for content in added if "\u2581" not in content]
-            samples = texts(order["texts"], added[:_SPECIAL])
+            samples = texts(request["texts"], added[:_SPECIAL])
             encoded = reference.encode_batch(samples, add_special_tokens=False)
             wanted = [one.ids for one in encoded]
         except Exception as error:  # noqa: BLE001  (the library raises nothing narrower)
             unread, samples = str(error), []
-            sys.stderr.write(f"{unread}\n")  # the runtime may end the process over the same
+            sys.stderr.write(f"{unread}\n")  # the runtime may crash for the same reason
             sys.stderr.flush()
-    order = next(orders)
+    request = next(requests)
     try:
-        with open_prompt_renderer(Path(order["bundle"])) as runtime:
+        with open_prompt_renderer(Path(request["bundle"])) as runtime:
             return {
                 "texts": len(samples),
                 "different": [
@@ -65,7 +65,7 @@ def work(orders: Orders) -> Mapping[str, Any]:
                 "prompts": [
                     runtime.render(chat.messages, chat.tools or (), chat.arguments)
                     for chat in (
-                        probe_conversations(tools=order["tools"]) if order["template"] else ()
+                        probe_conversations(tools=request["tools"]) if request["template"] else ()
                     )
                 ],
             }
@@ -74,4 +74,4 @@ def work(orders: Orders) -> Mapping[str, Any]:
 
 
 if __name__ == "__main__":
-    obey(work)
+    serve(work)

@@ -19,17 +19,16 @@ import litertlm
 from litertlm.runtime.stderr_capture import informative_lines
 
 _REASON_LINES = 3
-_NICE = 15  # the process that gives way gets 3 % of a contended processor, and hangs on nothing
-# What native code says when there is no more memory.
+_NICE = 15  # a process of low priority gets 3 % of a contended processor, so it never stalls
+# What native code prints when there is no more memory.
 _NO_MEMORY = ("MemoryError", "bad_alloc", "memory allocation of", "Cannot allocate memory")
 
 
-class ChildFailed(Exception):
-    """The process gave no answer; the text is why.
+class WorkerFailed(Exception):
+    """The worker gave no answer; the text is the reason.
 
     Attributes:
-        of_the_machine: no memory, or ended from outside: whatever it was at work on is not to
-            blame.
+        of_the_machine: no memory, or killed from outside: not the fault of what it worked on.
     """
 
     def __init__(self, why: str, *, of_the_machine: bool) -> None:
@@ -37,19 +36,19 @@ class ChildFailed(Exception):
         self.of_the_machine = of_the_machine
 
 
-class Child:
+class Worker:
     """`python -m litertlm.services.worker.<module>`, which ends with this process at the latest.
 
-    It takes orders, one JSON object a line, and gives one JSON object as its answer.
+    It reads requests, one JSON object per line, and prints one JSON object as its answer.
 
     Args:
-        gives_way: it gets the processor when nobody else in the session wants it.
+        low_priority: it gets the processor when nothing else of the session needs it.
 
     Attributes:
-        folder: an empty folder for what the two share; it goes when the context ends.
+        folder: an empty folder for files that both use; it is removed at the end of the context.
     """
 
-    def __init__(self, module: str, *, gives_way: bool = False) -> None:
+    def __init__(self, module: str, *, low_priority: bool = False) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="litert-lm-")
         self.folder = Path(self._temporary.name)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed by __exit__)
@@ -69,11 +68,11 @@ class Child:
         except OSError as error:  # no memory, or too many processes
             self._failed_to_start = str(error)
             return
-        if gives_way and sys.platform != "win32":
+        if low_priority and sys.platform != "win32":
             with suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, self._process.pid, _NICE)
 
-    def __enter__(self) -> Child:
+    def __enter__(self) -> Worker:
         return self
 
     def __exit__(
@@ -92,25 +91,25 @@ class Child:
         self._errors.close()
         self._temporary.cleanup()
 
-    def order(self, values: Mapping[str, Any]) -> None:
-        """Send an order of less than 64 KiB, which a pipe takes without a reader."""
+    def send(self, values: Mapping[str, Any]) -> None:
+        """Send a request of less than 64 KiB, which a pipe buffers without a reader."""
         if self._process is not None and self._process.stdin is not None:
-            with suppress(BrokenPipeError):  # `answer` says why
+            with suppress(BrokenPipeError):  # `receive` gives the reason
                 self._process.stdin.write(json.dumps(values).encode() + b"\n")
                 self._process.stdin.flush()
 
-    def answer(self, seconds: float) -> dict[str, Any]:
+    def receive(self, seconds: float) -> dict[str, Any]:
         """Wait for the answer.
 
         Args:
-            seconds: when to give up.
+            seconds: after which to give up.
 
         Raises:
-            ChildFailed: there is none.
+            WorkerFailed: there is none.
         """
         process = self._process
         if process is None or process.stdout is None:
-            raise ChildFailed(self._failed_to_start, of_the_machine=True)
+            raise WorkerFailed(self._failed_to_start, of_the_machine=True)
         watchdog = threading.Timer(seconds, process.kill)
         watchdog.daemon = True
         watchdog.start()
@@ -118,40 +117,39 @@ class Child:
             data = process.stdout.read()
             code = process.wait()
         finally:
-            late = not watchdog.is_alive()
+            timed_out = not watchdog.is_alive()
             watchdog.cancel()
         if code == 0 and data:
             answer: dict[str, Any] = json.loads(data)
             return answer
-        if late:
-            raise ChildFailed(f"it took more than {seconds:.0f} s", of_the_machine=True)
+        if timed_out:
+            raise WorkerFailed(f"it took more than {seconds:.0f} s", of_the_machine=True)
         raise self._failure(code)
 
-    def said(self) -> str:
-        """The end of what it printed on stderr, as one line; it has given its answer, or ended."""
-        return " ".join(
-            line.strip() for line in informative_lines(self._printed())[-_REASON_LINES:]
-        )
+    def stderr_tail(self) -> str:
+        """The last lines of its stderr as one line, after it has given its answer or ended."""
+        lines = informative_lines(self._printed())[-_REASON_LINES:]
+        return " ".join(line.strip() for line in lines)
 
     def _printed(self) -> str:
         self._errors.seek(0)
         return self._errors.read().decode("utf-8", "replace")
 
-    def _failure(self, code: int) -> ChildFailed:
+    def _failure(self, code: int) -> WorkerFailed:
         printed = self._printed()
         how = f"exit code {code}"
         if code < 0:
             how = f"signal {-code}"
             with suppress(ValueError):
                 how = signal.Signals(-code).name
-        why = f"{self.said()} ({how})".lstrip()
+        why = f"{self.stderr_tail()} ({how})".lstrip()
         machine = (
             code > 0  # Python's own: a module that is missing, an error of this program
             or -code in _FROM_OUTSIDE
             or any(mark in printed for mark in _NO_MEMORY)
             or _memory_is_limited()
         )
-        return ChildFailed(why, of_the_machine=machine)
+        return WorkerFailed(why, of_the_machine=machine)
 
 
 _FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT})
@@ -167,5 +165,5 @@ def _memory_is_limited() -> bool:
 
 
 def absolute(path: Path) -> str:
-    """`path` for an order: the child works in another folder."""
+    """`path` for a request: the worker runs in another folder."""
     return os.path.abspath(path)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from litertlm.constants import DEFAULT_CONTEXT
+
 # Names of quantize.RECIPES, which is too heavy for --help; a test compares them.
 RECIPE_NAMES = ("dynamic_int8", "int8", "fp16", "none", "dynamic_int4")
 
@@ -11,7 +13,6 @@ RECIPE_NAMES = ("dynamic_int8", "int8", "fp16", "none", "dynamic_int4")
 # several times as long (docs/quantization.md); with static shapes it does so once.
 STATIC_RECIPES = ("int8", "fp16")
 
-DEFAULT_CONTEXT = 1280
 DEFAULT_PREFILL_LENGTHS = (8, 64, 128, 256, 512, 1024)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from litertlm.bundle_format.info import BundleInfo
-from litertlm.services.acquire.catalog import lookup
 from litertlm.services.chat.chat import Message, Render
 
 TEMPLATE_KEY = "chat_template"
@@ -37,12 +36,11 @@ def is_base_model(info: BundleInfo) -> bool:
     return info.template is None or info.properties.get(KIND_KEY) == "none"
 
 
-def base_model_notice(name: str) -> str:
-    """What to say of a base model, with the one to chat with where the catalog knows it."""
-    entry = lookup(name)
+def base_model_notice(name: str, instruct: str | None) -> str:
+    """The message about a base model, with the one to chat with where there is one."""
     notice = f"{name} is a base model: it continues your text, and does not answer or chat."
-    if entry and entry.instruct:
-        notice += f" To chat: litert-lm-cli run {entry.instruct}"
+    if instruct:
+        notice += f" To chat: litert-lm-cli run {instruct}"
     return notice
 
 

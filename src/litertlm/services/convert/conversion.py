@@ -19,7 +19,8 @@ from litertlm.bundle.prompt_config import PromptConfig, read_prompt_config, syst
 from litertlm.bundle.tokenizer import choose_tokenizer
 from litertlm.bundle.tokenizer_section import packed_tokenizer
 from litertlm.bundle_format.constants import EXECUTOR_METADATA, LLM_METADATA
-from litertlm.checkpoint import Checkpoint, open_checkpoint
+from litertlm.checkpoint import Checkpoint
+from litertlm.constants import DEFAULT_CONTEXT
 from litertlm.errors import (
     ConversionFailed,
     NotEnoughResources,
@@ -27,23 +28,23 @@ from litertlm.errors import (
     UsageError,
     resource_error,
 )
-from litertlm.families import Family, Signature, identify
+from litertlm.families import Signature
 from litertlm.graph import Dim, Model
 from litertlm.graph.verify import verify
 from litertlm.progress import Progress
 from litertlm.quantize import RECIPES, Recipe, apply
 from litertlm.services import bundle_file
 from litertlm.services.bundle_file import BundleLayout, Section, tflite_section
-from litertlm.services.convert.conversion_options import DEFAULT_CONTEXT, ConvertOptions
-from litertlm.services.verify.prompts import Reading, reading
-from litertlm.services.verify.report import Verdict
+from litertlm.services.checkpoint_source import CheckpointSource
+from litertlm.services.convert.options import ConvertOptions
+from litertlm.services.verify import RuntimeComparison, Verdict, compare_in_runtime
 from litertlm.store import REJECTED_SUFFIX
 from litertlm.store.files import BackgroundHasher, atomic_write, hash_in_background
 from litertlm.tflite import Layout
 from litertlm.tflite import plan as plan_tflite
 
 if TYPE_CHECKING:
-    from litertlm.services.verify.verify import Report
+    from litertlm.services.verify import Report
 
 _TEXTS = 300  # whose token ids are compared; `verify` takes 2,000
 
@@ -63,6 +64,7 @@ class Conversion:
         prompting: what the bundle says about prompts.
         report: the checks that it passed.
         versions: of the packages that made it.
+        source: what it was made from.
     """
 
     path: Path
@@ -75,14 +77,14 @@ class Conversion:
     prompting: PromptConfig
     report: Report
     versions: dict[str, str]
+    source: CheckpointSource
 
 
 @dataclass(frozen=True)
-class Plan:
+class ConversionPlan:
     """Everything about a conversion that is known before a weight is read."""
 
-    checkpoint: Checkpoint
-    family: Family
+    source: CheckpointSource
     options: ConvertOptions
     prompting: PromptConfig
     bundle: BundleLayout
@@ -105,41 +107,55 @@ def convert(
     *,
     progress: Progress,
     base: Path | None = None,
-    appears: Callable[[Conversion, Path], None] = lambda made, coming: None,
+    before_rename: Callable[[Conversion, Path], None] = lambda made, temporary: None,
 ) -> Conversion:
-    """Convert the checkpoint at `source` and put the bundle at `target`, whole or not at all.
+    """Convert the checkpoint at `source` and put the bundle at `target`, complete or not at all.
 
-    A bundle that does not hold together is kept beside `target`, for inspection, and not there.
+    A bundle that fails its checks is kept beside `target` under another name, for inspection.
 
     Args:
         source: a checkpoint folder, a `.gguf` file, or a folder with a LoRA adapter.
         target: the bundle's final name; an existing one is replaced.
         base: the checkpoint that an adapter is merged into.
-        appears: called with the whole and checked file before it is renamed to `target`.
+        before_rename: called with the complete and checked file before it is renamed to `target`.
 
     Raises:
         UsageError: options that this model does not allow.
         UnsupportedModel, DamagedCheckpoint: before any weight is read.
         NotEnoughResources: the disk cannot hold the bundle.
         ConversionFailed: a weight cannot be encoded, or the output cannot be written.
-        QualityCheckFailed: the bundle is not what it was to be (a fault of this program).
+        QualityCheckFailed: the bundle differs from what was planned (a bug of this program).
     """
+    checkpoint = CheckpointSource(source, base)
+    return convert_source(
+        checkpoint, target, options, progress=progress, before_rename=before_rename
+    )
+
+
+def convert_source(
+    source: CheckpointSource,
+    target: Path,
+    options: ConvertOptions,
+    *,
+    progress: Progress,
+    before_rename: Callable[[Conversion, Path], None] = lambda made, temporary: None,
+) -> Conversion:
+    """`convert` of a checkpoint that may have been opened before."""
     started = time.perf_counter()
-    checkpoint = open_checkpoint(source, base=base)
     # Started before all else: a large tokenizer takes as long to load as the rest to plan.
-    with reading(checkpoint.tokenizer, _TEXTS) as runtime:
-        plan = plan_bundle(checkpoint, options)
+    with compare_in_runtime(source.checkpoint.tokenizer, _TEXTS) as runtime:
+        plan = plan_source(source, options)
         runtime.begin(plan.bundle.stored, plan.prompting)
-        return _converted(plan, target, runtime, progress, started, appears)
+        return _converted(plan, target, runtime, progress, started, before_rename)
 
 
 def _converted(
-    plan: Plan,
+    plan: ConversionPlan,
     target: Path,
-    runtime: Reading,
+    runtime: RuntimeComparison,
     progress: Progress,
     started: float,
-    appears: Callable[[Conversion, Path], None],
+    before_rename: Callable[[Conversion, Path], None],
 ) -> Conversion:
     template = plan.prompting.template
     if template.kind == "fallback":
@@ -160,14 +176,15 @@ def _converted(
                 nbytes=plan.nbytes,
                 sha256=sha256,
                 seconds=time.perf_counter() - started,
-                checkpoint_nbytes=plan.checkpoint.nbytes,
-                parameters=count_parameters(plan.checkpoint),
-                family=plan.family.name,
+                checkpoint_nbytes=plan.source.checkpoint.nbytes,
+                parameters=count_parameters(plan.source.checkpoint),
+                family=plan.source.family.name,
                 prompting=plan.prompting,
                 report=report,
                 versions=versions,
+                source=plan.source,
             )
-            appears(made, temporary)
+            before_rename(made, temporary)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise NotEnoughResources(
@@ -184,15 +201,17 @@ def _converted(
     return made
 
 
-def plan_conversion(source: Path, options: ConvertOptions, *, base: Path | None = None) -> Plan:
+def plan_conversion(
+    source: Path, options: ConvertOptions, *, base: Path | None = None
+) -> ConversionPlan:
     """Read headers, build and check the graph, and lay out the bundle. Reads no weight."""
-    return plan_bundle(open_checkpoint(source, base=base), options)
+    return plan_source(CheckpointSource(source, base), options)
 
 
-def plan_bundle(checkpoint: Checkpoint, options: ConvertOptions) -> Plan:
-    """`plan_conversion` of an open checkpoint."""
-    family = identify(checkpoint.config)
-    options = fitted(options, family.max_context)
+def plan_source(source: CheckpointSource, options: ConvertOptions) -> ConversionPlan:
+    """`plan_conversion` of a checkpoint that may have been opened before."""
+    family, checkpoint = source.family, source.checkpoint
+    options = clamp_context(options, family.max_context)
     recipe = check_options(options, family.max_context)
     tokenizer = choose_tokenizer(checkpoint.tokenizer)
     with ThreadPoolExecutor(1) as pool:
@@ -201,7 +220,7 @@ def plan_bundle(checkpoint: Checkpoint, options: ConvertOptions) -> Plan:
         models = {bundle_file.PREFILL_DECODE: family.build(checkpoint, signatures(options))}
         layouts = plan_models(models, recipe, cache_length=options.kv_cache_max_len)
         packed = packing.result()
-    return _plan_bundle(checkpoint, family, options, packed, layouts)
+    return _plan_bundle(source, options, packed, layouts)
 
 
 def plan_models(
@@ -225,7 +244,7 @@ def plan_models(
     return layouts
 
 
-def fitted(options: ConvertOptions, longest: int) -> ConvertOptions:
+def clamp_context(options: ConvertOptions, longest: int) -> ConvertOptions:
     """`options` with a cache of the `longest` context that a model has, if that is less than the
     default and nobody asked for a length."""
     if options.shorten and options.kv_cache_max_len == DEFAULT_CONTEXT > longest:
@@ -292,13 +311,13 @@ def count_parameters(checkpoint: Checkpoint) -> int:
 
 
 def _plan_bundle(
-    checkpoint: Checkpoint,
-    family: Family,
+    source: CheckpointSource,
     options: ConvertOptions,
     tokenizer: tuple[str, bytes],
     layouts: Mapping[str, Layout],
-) -> Plan:
-    prompts = read_prompt_config(checkpoint)
+) -> ConversionPlan:
+    family = source.family
+    prompts = read_prompt_config(source.checkpoint)
     static = options.shapes == "static"
     executor = metadata.executor_metadata(
         family.states,
@@ -322,9 +341,8 @@ def _plan_bundle(
         "family": family.name,
     }
     system.update(system_items(prompts))
-    return Plan(
-        checkpoint=checkpoint,
-        family=family,
+    return ConversionPlan(
+        source=source,
         options=options,
         prompting=prompts,
         bundle=bundle_file.place(sections, system),
@@ -344,26 +362,32 @@ def _check_disk(target: Path, nbytes: int) -> None:
 
 
 def _checked(
-    written: Path, target: Path, plan: Plan, runtime: Reading, progress: Progress
+    written: Path,
+    target: Path,
+    plan: ConversionPlan,
+    runtime: RuntimeComparison,
+    progress: Progress,
 ) -> Report:
-    from litertlm.services.verify.verify import verify_converted  # while the file is hashed
+    from litertlm.services.verify import verify_converted  # while the file is hashed
 
     report = verify_converted(written, plan.prompting, runtime)
     if report.passed:
-        if runtime.trouble:
-            progress.warn(f"Not all prompts and token ids could be compared. {runtime.trouble}")
+        if runtime.unavailable_reason:
+            progress.warn(
+                f"Not all prompts and token ids could be compared. {runtime.unavailable_reason}"
+            )
         for check in report.checks:
-            # A template that falls back has been told.
+            # A fallback template has been reported before.
             if check.verdict is Verdict.WARNED and check.name == "tokens":
                 progress.warn(f"{check.problems[0]} {check.summary.capitalize()}.")
         return report
-    aside = target.with_name(f"{target.name}{REJECTED_SUFFIX}")
-    os.replace(written, aside)
+    rejected = target.with_name(f"{target.name}{REJECTED_SUFFIX}")
+    os.replace(written, rejected)
     raise QualityCheckFailed(
         f"{target.name} was written, but failed its checks.",
         why="\n".join(problem for check in report.checks for problem in check.problems),
-        hint=f"It was kept as {aside}. Please report this.\n"
-        f"To try it all the same: mv {aside.name} {target.name} there, and run that file.",
+        hint=f"It was kept as {rejected}. Please report this.\n"
+        f"To try it anyway: rename {rejected.name} to {target.name} there, and run that file.",
     )
 
 
@@ -373,7 +397,9 @@ def _versions() -> dict[str, str]:
     return {"litert-lm-cli": __version__, "litert-lm-builder": version("litert-lm-builder")}
 
 
-def write_plan(plan: Plan, path: Path, file: BackgroundHasher, progress: Progress) -> None:
+def write_plan(
+    plan: ConversionPlan, path: Path, file: BackgroundHasher, progress: Progress
+) -> None:
     """Write the bundle that `plan` describes to `path`, without any check.
 
     Args:

@@ -1,4 +1,4 @@
-"""Whether a bundle asks the model what its checkpoint would: prompts, token ids, stops, BOS."""
+"""Compare a bundle's prompts, token ids, stop tokens and BOS with those of its checkpoint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from litertlm.bundle_format.info import BundleInfo, SamplerDefaults
 from litertlm.checkpoint import Tokenizer
 from litertlm.services.verify.report import Check, Verdict, judged, not_checked
 from litertlm.services.verify.stub import plain_sections, write_stub
-from litertlm.services.worker.worker import Child, ChildFailed, absolute
+from litertlm.services.worker import Worker, WorkerFailed, absolute
 
 _SHOWN = 3  # problems of one kind
 _SECONDS = 300.0  # more than the largest tokenizer takes on a slow machine
@@ -21,7 +21,7 @@ _NO_REFERENCE = "The checkpoint has no tokenizer.json to compare with."
 
 
 def check_stored_prompts(stored: BundleInfo, wanted: PromptConfig) -> list[str]:
-    """What of the metadata is not what the checkpoint says."""
+    """The differences of a bundle's metadata from what the checkpoint says."""
     start = () if wanted.start_token_id is None else (wanted.start_token_id,)
     sampler = stored.sampler or SamplerDefaults()
     pairs = {
@@ -41,26 +41,26 @@ def check_stored_prompts(stored: BundleInfo, wanted: PromptConfig) -> list[str]:
     ]
 
 
-class Reading:
-    """A process in which the runtime reads a bundle's prompts and texts.
+class RuntimeComparison:
+    """A process in which the runtime renders prompts and tokenizes texts with a bundle's sections.
 
-    The bundle is a stand-in of a few kilobytes, so this goes on while the weights are written.
+    It uses a stub of a few kilobytes, so that this runs while the weights are written.
 
     Attributes:
-        trouble: why something could not be compared here, for reasons that are not the bundle's.
+        unavailable_reason: why something could not be compared on this machine; empty if all was.
     """
 
-    def __init__(self, child: Child) -> None:
-        self.trouble = ""
-        self._child = child
+    def __init__(self, worker: Worker) -> None:
+        self.unavailable_reason = ""
+        self._worker = worker
         self._started = datetime.now(timezone.utc)
 
     def begin(self, sections: Mapping[str, bytes], wanted: PromptConfig) -> None:
-        """Let the runtime read a bundle with these sections, by kind."""
+        """Start on a bundle with these sections, by kind."""
         self._started = datetime.now(timezone.utc)
-        stub = self._child.folder / "stub.litertlm"
+        stub = self._worker.folder / "stub.litertlm"
         write_stub(sections, stub)
-        self._child.order(
+        self._worker.send(
             {
                 "bundle": absolute(stub),
                 "template": wanted.original_template is not None,
@@ -69,9 +69,9 @@ class Reading:
         )
 
     def checks(self, wanted: PromptConfig, stored_problems: Sequence[str]) -> list[Check]:
-        """Wait for what was read, and compare it with what the checkpoint says.
+        """Wait for the runtime's results, and compare them with what the checkpoint says.
 
-        Where the runtime does not work here at all, this is not checked.
+        Where the runtime does not work on this machine at all, nothing is checked.
 
         Args:
             stored_problems: of `check_stored_prompts`.
@@ -79,62 +79,62 @@ class Reading:
         problems = list(stored_problems)
         refused = ""
         try:
-            answer = self._child.answer(_SECONDS)
+            answer = self._worker.receive(_SECONDS)
             if "refused" in answer:
-                refused = f"{self._child.said()} {answer['refused']}".strip()
-        except ChildFailed as failure:
+                refused = f"{self._worker.stderr_tail()} {answer['refused']}".strip()
+        except WorkerFailed as failure:
             answer, refused = {}, str(failure)
             if failure.of_the_machine:
-                return self._unread(problems, refused)
+                return self._unavailable(problems, refused)
         if refused or "prompts" not in answer:
             # Either this bundle or this machine: the runtime loads a plain one, or it does not.
-            if trouble := _trouble_with_a_plain_bundle():
-                return self._unread(problems, trouble)
+            if reason := _why_a_plain_bundle_fails():
+                return self._unavailable(problems, reason)
             problems.append(f"The runtime does not read its tokenizer and template: {refused}")
             return [judged("prompts", problems, ""), not_checked("tokens", "It cannot be loaded.")]
-        self.trouble = answer["unread"] or ""
+        self.unavailable_reason = answer["unread"] or ""
         return [
             _prompts(answer["prompts"], wanted, problems, self._started),
             _tokens(answer),
         ]
 
-    def _unread(self, problems: Sequence[str], why: str) -> list[Check]:
-        self.trouble = f"The runtime does not work here: {why}."
-        prompts = not_checked("prompts", self.trouble)
+    def _unavailable(self, problems: Sequence[str], why: str) -> list[Check]:
+        self.unavailable_reason = f"The runtime does not work on this machine: {why}."
+        prompts = not_checked("prompts", self.unavailable_reason)
         if problems:
             prompts = judged("prompts", problems, "")
-        return [prompts, not_checked("tokens", self.trouble)]
+        return [prompts, not_checked("tokens", self.unavailable_reason)]
 
 
 @contextmanager
-def reading(tokenizer: Tokenizer, texts: int) -> Iterator[Reading]:
-    """Start the process, which at once loads the checkpoint's own tokenizer.
+def compare_in_runtime(tokenizer: Tokenizer, texts: int) -> Iterator[RuntimeComparison]:
+    """Start the process, which loads the checkpoint's own tokenizer at once.
 
-    It is ended with the context, at work or not.
+    The process is killed at the end of the context.
 
     Args:
         texts: how many texts to compare.
     """
-    # The threads that convert come first: while the file is hashed, one processor is idle.
-    with Child("texts", gives_way=True) as child:
+    # The converting threads have priority: while the file is hashed, one processor is idle.
+    with Worker("texts", low_priority=True) as worker:
         own = None
         if tokenizer.json is not None:
-            own = child.folder / "tokenizer.json"
+            own = worker.folder / "tokenizer.json"
             own.write_bytes(tokenizer.json)
-        child.order({"tokenizer": own and absolute(own), "texts": texts})
-        yield Reading(child)
+        worker.send({"tokenizer": own and absolute(own), "texts": texts})
+        yield RuntimeComparison(worker)
 
 
-def _trouble_with_a_plain_bundle() -> str:
-    """Why the runtime cannot load even that on this machine; empty if it can."""
-    with Child("texts") as child:
-        stub = child.folder / "plain.litertlm"
+def _why_a_plain_bundle_fails() -> str:
+    """Why the runtime cannot load even a plain bundle on this machine; empty if it can."""
+    with Worker("texts") as worker:
+        stub = worker.folder / "plain.litertlm"
         write_stub(plain_sections(), stub)
-        child.order({"tokenizer": None, "texts": 0})
-        child.order({"bundle": absolute(stub), "template": False, "tools": False})
+        worker.send({"tokenizer": None, "texts": 0})
+        worker.send({"bundle": absolute(stub), "template": False, "tools": False})
         try:
-            return str(child.answer(_SECONDS).get("refused", ""))
-        except ChildFailed as failure:
+            return str(worker.receive(_SECONDS).get("refused", ""))
+        except WorkerFailed as failure:
             return str(failure)
 
 
@@ -157,7 +157,7 @@ def _prompts(
             different += 1
             if different <= _SHOWN:
                 problems.append(f"A prompt differs: {_difference(should, has)}.")
-    plain = wanted.template.kind == "fallback"  # which the conversion says, with the reasons
+    plain = wanted.template.kind == "fallback"  # the conversion reports that, with the reasons
     only_differs = plain and not stored and None not in rendered[:1]
     return judged(
         "prompts",
@@ -195,7 +195,7 @@ def _tokens(answer: Mapping[str, Any]) -> Check:
     if not count:
         return not_checked("tokens", answer["unread"] or _NO_REFERENCE)
     problems = [f"The ids of {_short(text)} differ." for text in different[:_SHOWN]]
-    # What is left are corners such as those that docs/fidelity.md names.
+    # A few texts may differ for the reasons in docs/fidelity.md.
     few = 0 < len(different) <= max(1, count // 500)
     return judged(
         "tokens",

@@ -10,12 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from litertlm.errors import DamagedBundle, ModelNotFound, UsageError
+from litertlm.constants import GGUF_SUFFIX
+from litertlm.errors import UsageError
+from litertlm.memory import check_address_space
 from litertlm.progress import Progress
 from litertlm.services.acquire.fetched import FetchedBundle, FetchedCheckpoint
+from litertlm.services.acquire.installed import bundle_outside, check_installed
 from litertlm.services.acquire.reference import (
     BundleFile,
-    CatalogPackage,
     HubModel,
     LocalCheckpoint,
     OnDisk,
@@ -23,28 +25,25 @@ from litertlm.services.acquire.reference import (
     not_found,
     nothing_to_convert,
     resolve,
-    size_from_name,
-    size_in_words,
 )
-from litertlm.services.acquire.sources import AcquireRequest, Source, local_name, source_of
-from litertlm.services.acquire.space import check_address_space
-from litertlm.services.convert.conversion_options import ConvertOptions, with_static_shapes
+from litertlm.services.acquire.sources import AcquireRequest, Source, source_of
+from litertlm.services.checkpoint_source import CheckpointSource
+from litertlm.services.convert import ConvertOptions, with_static_shapes
 from litertlm.settings import Settings
 from litertlm.store import (
     BUNDLE_SUFFIX,
     InstalledModel,
-    ModelName,
     Provenance,
     Store,
-    check_integrity,
     stage_provenance,
     timestamp,
     write_provenance,
 )
 from litertlm.store.files import remove
+from litertlm.units import format_parameters, parameters_in_name
 
 if TYPE_CHECKING:
-    from litertlm.services.verify.verify import Report
+    from litertlm.services.convert import Conversion
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
@@ -55,12 +54,12 @@ def acquire(
     store: Store,
     settings: Settings,
     progress: Progress,
-    converted: Callable[[Report], None] = lambda report: None,
+    converted: Callable[[Conversion], None] = lambda made: None,
 ) -> InstalledModel:
     """The bundle that `request` names; downloaded and converted when it is not on disk.
 
     Args:
-        converted: gets the checks of a bundle that was made by this call.
+        converted: called with a conversion that was made by this call.
 
     Raises:
         LiteRtLmError: as the layers below raise it (errors.py lists the kinds).
@@ -75,7 +74,7 @@ def acquire(
     if isinstance(reference, BundleFile):
         if request.checkpoint_wanted:
             raise nothing_to_convert(request.model, f"{reference.path.name} is a bundle already.")
-        return _outside(reference.path, store)
+        return bundle_outside(reference.path, store)
     if isinstance(reference, OnDisk):
         if installed := store.find(reference.name):
             return _existing(installed, request.options, settings, progress)
@@ -97,58 +96,9 @@ def _with_choices(model: HubModel, request: AcquireRequest) -> HubModel:
         UsageError: the file is not of a kind that can be run or converted.
     """
     file = request.file or model.file
-    if file is not None and not file.lower().endswith((BUNDLE_SUFFIX, ".gguf")):
+    if file is not None and not file.lower().endswith((BUNDLE_SUFFIX, GGUF_SUFFIX)):
         raise UsageError(f"Not a .litertlm or .gguf file: {file!r}.")
     return replace(model, revision=request.revision or model.revision, file=file)
-
-
-def find_installed(text: str, *, store: Store, settings: Settings) -> InstalledModel:
-    """The model on disk that `text` names; nothing is downloaded or converted.
-
-    Raises:
-        ModelNotFound: it is not on disk.
-    """
-    reference = resolve(text, store=store, cwd=settings.cwd)
-    name = installed_name(reference, store)
-    installed = store.find(name) if name else None
-    if isinstance(reference, BundleFile):
-        return _outside(reference.path, store)
-    if installed is None:
-        raise ModelNotFound(
-            f"{text} is not on disk.", hint="`litert-lm-cli list` shows the models on disk."
-        )
-    return installed
-
-
-def remove_installed(
-    text: str, *, store: Store, settings: Settings, progress: Progress
-) -> tuple[ModelName, int]:
-    """Remove the model on disk that `text` names; returns its name and the bytes freed.
-
-    Raises:
-        ModelNotFound: nothing of it is on disk.
-    """
-    name = installed_name(resolve(text, store=store, cwd=settings.cwd), store)
-    if name is None or not store.folder(name).is_dir():
-        raise ModelNotFound(
-            f"{text} is not on disk.", hint="`litert-lm-cli list` shows the models on disk."
-        )
-    return name, store.remove(name, progress)
-
-
-def installed_name(
-    reference: HubModel | CatalogPackage | LocalCheckpoint | BundleFile | OnDisk, store: Store
-) -> ModelName | None:
-    """The name in the store of what `reference` means; None for a file outside."""
-    match reference:
-        case HubModel(name) | OnDisk(name):
-            return name
-        case CatalogPackage(entry):
-            return ModelName(*entry.model.split("/"))
-        case LocalCheckpoint(path):
-            return local_name(path, store)
-        case BundleFile():
-            return None
 
 
 def _usable(source: Source, request: AcquireRequest, store: Store) -> InstalledModel | None:
@@ -170,7 +120,7 @@ def _usable(source: Source, request: AcquireRequest, store: Store) -> InstalledM
 def _existing(
     installed: InstalledModel, options: ConvertOptions, settings: Settings, progress: Progress
 ) -> InstalledModel:
-    _check_installed(installed)
+    check_installed(installed)
     progress.status(f"✓ Model already exists at {settings.shown(installed.bundle)}")
     provenance = installed.provenance
     asked = options != ConvertOptions() and (options.recipe, _other_options(options))
@@ -184,35 +134,13 @@ def _existing(
     return installed
 
 
-def _check_installed(installed: InstalledModel) -> None:
-    try:
-        check_integrity(installed)
-    except DamagedBundle as error:
-        error.hint = f"Make it again: litert-lm-cli run {installed.name} --reconvert"
-        raise
-
-
-def _outside(path: Path, store: Store) -> InstalledModel:
-    """A bundle that lies outside the models folder: only its cache is kept there."""
-    path = path.resolve()
-    model = InstalledModel(
-        name=path.stem,
-        bundle=path,
-        folder=path.parent,
-        cache_dir=store.external_cache(path),
-        provenance=None,
-    )
-    check_integrity(model)
-    return model
-
-
 def _install(
     source: Source,
     request: AcquireRequest,
     store: Store,
     settings: Settings,
     progress: Progress,
-    converted: Callable[[Report], None],
+    converted: Callable[[Conversion], None],
 ) -> InstalledModel:
     """Fetch, convert and record; the model's lock is held."""
     fetched = source.fetch()
@@ -225,8 +153,8 @@ def _install(
         options = request.options
         if request.backend == "gpu" and options.shapes == "dynamic":
             options = with_static_shapes(options)  # a GPU runs no others
-        provenance, report = _convert(source, fetched, bundle, options, settings, progress)
-        converted(report)
+        provenance, made = _convert(source, fetched, bundle, options, settings, progress)
+        converted(made)
     write_provenance(bundle, provenance)
     if not request.keep_checkpoint and source.kind != "local":
         remove(store.checkpoint_dir(source.name))
@@ -244,18 +172,17 @@ def _convert(
     options: ConvertOptions,
     settings: Settings,
     progress: Progress,
-) -> tuple[Provenance, Report]:
+) -> tuple[Provenance, Conversion]:
     check_address_space()
     _set_up_process()  # before numpy is first imported, which is below
-    from litertlm.checkpoint import open_checkpoint
-    from litertlm.services.convert.convert import Conversion, convert, count_parameters
+    from litertlm.services.convert import convert_source, count_parameters
 
     base = fetched.base
-    base_path = base.path if base else None
+    checkpoint = CheckpointSource(fetched.path, base.path if base else None)
     if source.kind == "local":
         progress.status(f"Model not found locally. Converting from {source.title}...")
-    parameters = size_from_name(source.name.name) or size_in_words(
-        count_parameters(open_checkpoint(fetched.path, base=base_path))
+    parameters = parameters_in_name(source.name.name) or format_parameters(
+        count_parameters(checkpoint.checkpoint)
     )
     merged = f" with its base {base.origin}" if base else ""
     progress.status(f"Converting {source.title}{merged}...")
@@ -264,7 +191,7 @@ def _convert(
 
     record: Provenance | None = None
 
-    def announce(made: Conversion, coming: Path) -> None:
+    def write_record(made: Conversion, temporary: Path) -> None:
         nonlocal record
         record = Provenance(
             model=str(source.name),
@@ -283,22 +210,17 @@ def _convert(
             created=timestamp(),
             versions=made.versions,
         )
-        stage_provenance(bundle, coming, record)
+        stage_provenance(bundle, temporary, record)
 
-    made = convert(
-        fetched.path,
-        bundle,
-        options,
-        progress=progress,
-        base=base_path,
-        appears=announce,
+    made = convert_source(
+        checkpoint, bundle, options, progress=progress, before_rename=write_record
     )
-    assert record is not None, "a bundle is announced before it appears"
+    assert record is not None, "the record is written before the bundle is renamed"
     for old in (bundle.parent / "cache").glob(f"{bundle.name}_*"):
         remove(old)  # of the bundle before, whose time and size are in the name
     progress.status("✓ Model successfully converted!")
     progress.status(f"{settings.shown(bundle)} ({made.nbytes / 1e6:.1f} MB, {made.seconds:.1f} s)")
-    return record, made.report
+    return record, made
 
 
 def _other_options(options: ConvertOptions) -> dict[str, object]:

@@ -14,8 +14,8 @@ from litertlm.progress import Progress
 from litertlm.runtime.engine import Decoding, Engine, EngineOptions, Sampling
 from litertlm.services.chat.attachments import check_kinds
 from litertlm.services.chat.chat import Chat, ChatOptions, Render
-from litertlm.services.chat.config_options import Value
-from litertlm.services.chat.prompt import (
+from litertlm.services.chat.options import Value
+from litertlm.services.chat.render import (
     base_model_notice,
     is_base_model,
     plain_render,
@@ -82,6 +82,7 @@ def load_model(
     progress: Progress,
     raw: bool = False,
     kinds: frozenset[str] = frozenset(),
+    instruct: str | None = None,
     while_loading: Callable[[], None] = lambda: None,
     load_engine: LoadEngine | None = None,
 ) -> LoadedModel:
@@ -92,6 +93,7 @@ def load_model(
         values: of these, `context`, `threads` and `backend` count here.
         raw: texts go to the model as they are, without a template.
         kinds: of attachments that messages may have.
+        instruct: the model to chat with instead, in case that this is a base model.
         while_loading: other work to do while the engine loads; it must not write to stderr.
         load_engine: `runtime.litert.load_engine`, or a test's.
 
@@ -105,7 +107,7 @@ def load_model(
     info = read_bundle_info(bundle)
     check_kinds(name, info, kinds, raw=raw)
     if is_base_model(info) and not raw:
-        progress.status(base_model_notice(name))
+        progress.status(base_model_notice(name, instruct))
     context = _context(info, values.get("context"))
     backend = str(values.get("backend") or "cpu")
     threads = values.get("threads")
