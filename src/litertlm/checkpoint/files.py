@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,28 @@ DOWNLOAD_AGAIN = "Download or copy the file again."
 
 # The start of the text that a clone without Git LFS has in place of a large file.
 LFS_POINTER = b"version https://git-lfs"
+
+
+@dataclass(frozen=True)
+class FileTensor:
+    """A tensor in a file; see `StoredTensor`.
+
+    Attributes:
+        file: the file that contains it.
+        offset: of its first byte, from the start of the file.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    nbytes: int
+    file: Path
+    offset: int
+
+    def check_rows(self, start: int, stop: int) -> None:
+        """Raises ValueError unless `[start, stop)` are rows of the first axis."""
+        if not self.shape or not 0 <= start <= stop <= self.shape[0]:
+            raise ValueError(f"rows {start}:{stop} of {self.name}, shape {self.shape}")
 
 
 def regular_file_size(path: Path) -> int:

@@ -15,27 +15,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from litertlm.checkpoint.files import DOWNLOAD_AGAIN, read_range, regular_file_size
+from litertlm.checkpoint.files import DOWNLOAD_AGAIN, FileTensor, read_range, regular_file_size
 from litertlm.checkpoint.gguf_header import GgufHeader, read_header
 from litertlm.errors import DamagedCheckpoint, UnsupportedModel
 
 
 @dataclass(frozen=True)
-class GgufTensor:
+class GgufTensor(FileTensor):
     """A tensor in a GGUF file, under its GGUF name; see `StoredTensor`.
 
     Attributes:
-        file: the file that contains it.
-        offset: of its first byte, from the start of the file.
         row_bytes: stored bytes of one row (of the first axis).
     """
 
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    nbytes: int
-    file: Path
-    offset: int
     row_bytes: int
 
     def merged(self) -> GgufTensor:
@@ -53,8 +45,7 @@ class GgufTensor:
         import gguf.constants
         import gguf.quants
 
-        if not 0 <= start <= stop <= self.shape[0]:
-            raise ValueError(f"rows {start}:{stop} of {self.name}, shape {self.shape}")
+        self.check_rows(start, stop)
         stored = np.empty(((stop - start), self.row_bytes), np.uint8)
         read_range(self.file, self.offset + start * self.row_bytes, stored, tensor=self.name)
         shape = (stop - start, *self.shape[1:])

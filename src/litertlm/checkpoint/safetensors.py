@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from litertlm.checkpoint.files import (
     DOWNLOAD_AGAIN,
     LFS_POINTER,
+    FileTensor,
     is_count,
     parse_json_object,
     read_json_object,
@@ -45,20 +46,8 @@ _STORED: dict[str, Any] = {"BF16": "<u2", "F16": "<f2", "F32": "<f4"}
 
 
 @dataclass(frozen=True)
-class SafetensorsTensor:
-    """A tensor in a safetensors file; see `StoredTensor`.
-
-    Attributes:
-        file: the file that contains it.
-        offset: of its first byte, from the start of the file.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    nbytes: int
-    file: Path
-    offset: int
+class SafetensorsTensor(FileTensor):
+    """A tensor in a safetensors file; see `StoredTensor`."""
 
     def merged(self) -> SafetensorsTensor:
         """The same tensor with all axes but the last merged into rows."""
@@ -91,8 +80,7 @@ class SafetensorsTensor:
                 "only BF16, F16 and F32 are supported.",
                 hint="Use the original checkpoint that was quantized.",
             )
-        if not self.shape or not 0 <= start <= stop <= self.shape[0]:
-            raise ValueError(f"rows {start}:{stop} of {self.name}, shape {self.shape}")
+        self.check_rows(start, stop)
         block = np.empty((stop - start, *self.shape[1:]), _STORED[self.dtype])
         row_bytes = math.prod(self.shape[1:]) * block.itemsize
         read_range(self.file, self.offset + start * row_bytes, block, tensor=self.name)
