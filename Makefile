@@ -4,11 +4,13 @@
 # make parity   compute the goldens again with transformers, in .venv-parity, and compare
 # make fuzz     run mutated input files (SECONDS=60 SEED=0); failures are saved in tests/fuzz/corpus
 # make bench    run the benchmarks; writes bench/RESULTS.md
-.PHONY: setup test check parity fuzz fuzz-replay bench clean
+# make chaos    kill -9, full disks and read errors (KILLS=1000 SEED=0); writes chaos.json
+.PHONY: setup test check parity fuzz fuzz-replay chaos bench clean
 
 PYTHON ?= python3
 DEV := .venv-dev
 PARITY := .venv-parity
+KILLS ?= 1000
 INSTALL := -m pip install --quiet --disable-pip-version-check
 GROUPS := 'pip>=25.1'  # the first that knows dependency groups
 
@@ -57,6 +59,9 @@ fuzz-replay: setup
 
 bench: setup
 	$(DEV)/bin/python bench/run.py
+
+chaos: setup
+	PYTHONPATH=src:tests $(DEV)/bin/python -m chaos all --kills $(KILLS) --seed $(SEED) --json chaos.json
 
 clean:
 	rm -rf $(DEV) $(PARITY) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -162,14 +162,18 @@ def atomic_write_bytes(target: Path, data: bytes) -> None:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files below a folder; 0 if it does not exist."""
-    if not path.is_dir():
-        return path.lstat().st_size if path.exists() else 0
-    return sum(
-        (Path(folder) / file).lstat().st_size
-        for folder, _, files in os.walk(path)
-        for file in files
-    )
+    """Bytes of a file, or of all files below a folder; 0 when there is nothing.
+
+    Another process may remove files at the same time.
+    """
+    total = 0
+    files = [path]
+    if path.is_dir():
+        files = [Path(folder) / name for folder, _, names in os.walk(path) for name in names]
+    for file in files:
+        with contextlib.suppress(FileNotFoundError):
+            total += file.lstat().st_size
+    return total
 
 
 def remove(path: Path) -> int:

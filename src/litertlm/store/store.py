@@ -185,7 +185,10 @@ class Store:
     def remove(self, name: ModelName, progress: Progress) -> int:
         """Remove a model with its checkpoint and cache; returns the bytes freed."""
         with self.lock(name, progress):
-            return remove(self.folder(name))
+            folder = self.folder(name)
+            # The bundles first: a removal that is killed leaves none without its record.
+            freed = sum(remove(path) for path in folder.glob(f"*{BUNDLE_SUFFIX}"))
+            return freed + remove(folder)
 
     def leftovers(self, *, caches: bool = False, checkpoints: bool = False) -> list[Leftover]:
         """What can be removed: unfinished files, bundles that failed their checks, and on request
