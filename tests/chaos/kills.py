@@ -79,7 +79,8 @@ def moments_of(world: World, scenario: Scenario) -> list[Moment]:
     assert times[0] > began
     found = [Moment(-1, "start", scenario.stages[0], min((times[0] - began) / 1e9, _LONGEST_GAP))]
     for number, (at, kind, stage, _) in enumerate(lines):
-        gap = min((times[number + 1] - int(at)) / 1e9, _LONGEST_GAP)
+        # Events of several threads are not recorded in order.
+        gap = min(max(0, times[number + 1] - int(at)) / 1e9, _LONGEST_GAP)
         found.append(Moment(number, kind, stage, gap))
     # After the last event the run is at its last stage.
     found.append(Moment(len(lines) - 1, "end", scenario.stages[-1], found[-1].gap))

@@ -104,7 +104,7 @@ class Store:
         found = []
         for name in self.names():
             folder = self.checkpoint_dir(name)
-            files = [p for p in folder.glob("*") if not p.name.startswith(".")]
+            files = [p for p in _entries(folder) if not p.name.startswith(".")]
             if files and self.find(name) is None:
                 found.append(name)
         return found
@@ -131,15 +131,14 @@ class Store:
         folder = self.folder(name)
         if not folder.is_dir():
             return None
-        bundles = [p for p in folder.glob(f"*{BUNDLE_SUFFIX}") if p.is_file()]
-        bundles = [p for p in bundles if not p.name.startswith(".")]
+        bundles = _bundles(folder)
         if file is not None and file.lower().endswith(BUNDLE_SUFFIX):
             wanted = file.rpartition("/")[2].lower()
             bundles = [p for p in bundles if p.name.lower() == wanted]
         if not bundles:
             return None
         named = self.bundle_path(name)
-        bundle = named if named in bundles else max(bundles, key=lambda p: p.stat().st_mtime)
+        bundle = named if named in bundles else max(bundles, key=_modified)
         cache_dir = folder / "cache"
         return InstalledModel(str(name), bundle, folder, cache_dir, provenance_of(bundle))
 
@@ -187,7 +186,7 @@ class Store:
         with self.lock(name, progress):
             folder = self.folder(name)
             # The bundles first: a removal that is killed leaves none without its record.
-            freed = sum(remove(path) for path in folder.glob(f"*{BUNDLE_SUFFIX}"))
+            freed = sum(remove(path) for path in _bundles(folder))
             return freed + remove(folder)
 
     def leftovers(self, *, caches: bool = False, checkpoints: bool = False) -> list[Leftover]:
@@ -199,7 +198,8 @@ class Store:
             model = self.find(name)
             folder = self.folder(name)
             found += [_leftover(p, "unfinished", name) for p in _temporary_files(folder)]
-            rejected = folder.glob(f"*{BUNDLE_SUFFIX}{REJECTED_SUFFIX}")
+            suffix = f"{BUNDLE_SUFFIX}{REJECTED_SUFFIX}"
+            rejected = [p for p in _entries(folder) if p.name.endswith(suffix)]
             found += [_leftover(p, "failed its checks", name) for p in rejected]
             parts = (folder / DOWNLOADS, folder / "checkpoint" / DOWNLOADS)
             found += [_leftover(p, "unfinished download", name) for p in parts if p.is_dir()]
@@ -258,14 +258,30 @@ def check_integrity(model: InstalledModel) -> None:
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return [p for p in folder.iterdir() if is_name_part(p.name) and p.is_dir()]
+    return [p for p in _entries(folder) if is_name_part(p.name) and p.is_dir()]
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What is in a folder; nothing if it does not exist, or another process has just removed it."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        return list(folder.iterdir())
+    return []
+
+
+def _bundles(folder: Path) -> list[Path]:
+    names = [p for p in _entries(folder) if p.name.endswith(BUNDLE_SUFFIX)]
+    return [p for p in names if not p.name.startswith(".") and p.is_file()]
+
+
+def _modified(path: Path) -> float:
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_mtime
+    return 0.0
 
 
 def _temporary_files(folder: Path) -> list[Path]:
     inside = [folder, *_subfolders(folder)]
-    return [p for place in inside if place.is_dir() for p in place.iterdir() if is_temporary(p)]
+    return [p for place in inside for p in _entries(place) if is_temporary(p)]
 
 
 def _leftover(path: Path, reason: str, model: ModelName | None) -> Leftover:

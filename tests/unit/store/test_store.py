@@ -266,3 +266,32 @@ def test_remove_takes_the_whole_model(tmp_path: Path) -> None:
     assert size > 12
     assert store.remove(NAME, Recorder()) == size
     assert not (tmp_path / "org").exists()
+
+
+def test_folders_that_another_process_removes_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    put(store, NAME)
+    # Each folder that is looked for was there a moment ago.
+    monkeypatch.setattr(Path, "is_dir", lambda path: True)
+    assert store.find(ModelName("org", "gone")) is None
+    assert [x.path.name for x in store.leftovers()] == [".download", ".download"]
+    assert [x.size_bytes for x in store.leftovers()] == [0, 0]
+    assert size_of(tmp_path / "gone") == 0
+
+
+def test_a_removal_takes_the_bundle_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    store = Store(tmp_path)
+    bundle = put(store, NAME, provenance=PROVENANCE)
+
+    def killed(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        store.remove(NAME, Recorder())
+    assert not bundle.exists()
+    assert bundle.with_suffix(".json").exists()
