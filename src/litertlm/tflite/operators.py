@@ -185,7 +185,7 @@ OPERATORS: dict[str, Operator] = {
             "model_dim": op.inputs[0].shape[2],
             "hidden_dim": op.inputs[3].shape[0],
             "activation": "gelu_tanh" if op.attrs["approximate"] else "gelu",
-            "weight_type": "float32",
+            "weight_type": "fp32",
             "renormalized_top_weights": True,
         },
     ),

@@ -99,7 +99,7 @@ OPTIONS = {
         "model_dim": HIDDEN,
         "hidden_dim": WIDTH,
         "activation": "gelu_tanh",
-        "weight_type": "float32",
+        "weight_type": "fp32",
         "renormalized_top_weights": True,
     },
 }

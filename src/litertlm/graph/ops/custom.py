@@ -1,7 +1,8 @@
 """Operations of the runtime that TFLite itself lacks: custom operators of LiteRT-LM's delegate.
 
 Their options are written as a flexbuffer. The LiteRT interpreter (`ai-edge-litert` 2.3) does not
-have them; the runtime (`litert-lm-api` 0.18.1) does.
+have them; the runtime (`litert-lm-api` 0.18.1) does, for static and dynamic S
+(tests/e2e/test_custom_operations.py).
 """
 
 from __future__ import annotations
