@@ -95,12 +95,22 @@ def test_only_files_for_other_hardware(world):
     assert world.run("pull", "o/x", "--file", "x.qualcomm.sm8750.litertlm").code == 0
 
 
+LLAMA = dict(MODELS["llama-gqa-tied"].config)
+
+
 @pytest.mark.parametrize(
     ("files", "reason"),
     [
         ({"README.md": "x"}, "neither a .litertlm file nor config.json"),
         ({"x.task": "x"}, "for MediaPipe"),
-        ({"config.json": "{}", "pytorch_model.bin": "x"}, "are pickles (pytorch_model.bin)"),
+        (
+            {"config.json": json.dumps(LLAMA), "pytorch_model.bin": "x"},
+            "are pickles (pytorch_model.bin)",
+        ),
+        (
+            {"config.json": '{"model_type": "mamba"}', "pytorch_model.bin": "x"},
+            "Models of type 'mamba' cannot be converted",
+        ),
         ({"x-00001-of-00002.gguf": "GGUF"}, "in pieces"),
     ],
 )

@@ -19,7 +19,15 @@ from litertlm.families.weights import Weights
 from litertlm.graph import Model
 from litertlm.graph.state import LayerStates, state_bytes
 
-__all__ = ["FAMILIES", "MODEL_TYPES", "Family", "FamilyConfig", "Signature", "identify"]
+__all__ = [
+    "FAMILIES",
+    "MODEL_TYPES",
+    "Family",
+    "FamilyConfig",
+    "Signature",
+    "check_model_type",
+    "identify",
+]
 
 # model_type of config.json -> module. One row per family.
 FAMILIES = {
@@ -95,20 +103,30 @@ class Family:
         return Model(tuple(graphs))
 
 
-def identify(config: Mapping[str, Any]) -> Family:
-    """The family of a model, from its config.json.
+def check_model_type(config: Mapping[str, Any]) -> str:
+    """The `model_type` of the language model.
 
     Raises:
-        UnsupportedModel: an unknown `model_type`, or a config key that is not supported.
+        UnsupportedModel: no family has it.
     """
-    text = text_config(config)
-    model_type = text.get("model_type")
+    model_type = text_config(config).get("model_type")
     if not isinstance(model_type, str) or model_type not in FAMILIES:
         raise UnsupportedModel(
             f"Models of type {model_type!r} cannot be converted.",
             why=f"config.json: model_type is not one of {', '.join(MODEL_TYPES)}.",
             hint="`litert-lm-cli models` lists what can be run.",
         )
+    return model_type
+
+
+def identify(config: Mapping[str, Any]) -> Family:
+    """The family of a model, from its config.json.
+
+    Raises:
+        UnsupportedModel: an unknown `model_type`, or a config key that is not supported.
+    """
+    model_type = check_model_type(config)
     module = importlib.import_module(f"litertlm.families.{FAMILIES[model_type]}")
     prefix = "text_config." if is_multimodal(config) else ""
-    return Family(model_type, module, module.read_config(ConfigReader(text, prefix)))
+    reader = ConfigReader(text_config(config), prefix)
+    return Family(model_type, module, module.read_config(reader))

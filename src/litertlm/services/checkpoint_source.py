@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from litertlm.constants import CONFIG_FILE
+
 if TYPE_CHECKING:  # most commands open none
     from litertlm.checkpoint import Checkpoint
     from litertlm.families import Family
@@ -35,6 +37,8 @@ class CheckpointSource:
         """
         from litertlm.checkpoint import open_checkpoint
 
+        if self.base is None:
+            self._check_model_type()
         return open_checkpoint(self.path, base=self.base)
 
     @cached_property
@@ -47,3 +51,12 @@ class CheckpointSource:
         from litertlm.families import identify
 
         return self.known_family or identify(self.checkpoint.config)
+
+    def _check_model_type(self) -> None:
+        """Report an unknown model_type before weights that are missing or cannot be read."""
+        from litertlm.checkpoint.files import read_json_object
+        from litertlm.families import check_model_type
+
+        path = self.path / CONFIG_FILE
+        if path.is_file():
+            check_model_type(read_json_object(path))

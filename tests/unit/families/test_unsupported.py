@@ -62,6 +62,12 @@ def test_config_key_is_reported(
     assert f"config.json: {key} " in error.value.why
 
 
+def test_unknown_model_type_is_reported_before_missing_weights(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "mamba"}')
+    with pytest.raises(UnsupportedModel, match="'mamba'"):
+        plan_conversion(tmp_path, ConvertOptions())
+
+
 def test_unknown_model_type_lists_the_known_ones_of_multimodal_models_too() -> None:
     with pytest.raises(UnsupportedModel) as error:
         identify({"model_type": "mamba"})

@@ -26,6 +26,7 @@ from litertlm.services.acquire.space import (
 from litertlm.services.convert import ConvertOptions
 
 if TYPE_CHECKING:  # 200 ms that a model on disk need not pay
+    from litertlm.families import Family
     from litertlm.hub.cache import CachedHub
     from litertlm.hub.client import HubClient
     from litertlm.hub.info import RepoFile, RepoInfo
@@ -136,10 +137,10 @@ def _checkpoint_plan(hub: Hub, info: RepoInfo, options: ConvertOptions) -> Downl
     def read(path: str) -> dict[str, Any]:
         return parse_json_object(hub.read(info.repo, info.commit, path), f"{path} of {info.repo}")
 
+    config = read(CONFIG_FILE)
+    family = _check_config(info, config)
     if not (info.file(WEIGHTS_FILE) or info.file(WEIGHTS_INDEX_FILE)):
         raise choose.no_weights(info)
-    config = read(CONFIG_FILE)
-    _check_config(info, config)
     shards = None
     if info.file(WEIGHTS_FILE) is None and info.file(WEIGHTS_INDEX_FILE):
         weight_map = read(WEIGHTS_INDEX_FILE).get("weight_map")
@@ -147,7 +148,9 @@ def _checkpoint_plan(hub: Hub, info: RepoInfo, options: ConvertOptions) -> Downl
             raise UnsupportedModel(f"{WEIGHTS_INDEX_FILE} of {info.repo} has no weight_map.")
         shards = [str(name) for name in weight_map.values()]
     files = choose.checkpoint_files(info, shards)
-    return DownloadPlan(info, "checkpoint", files, checkpoint_sizes(files, config, options))
+    state_bytes = family.state_bytes(options.kv_cache_max_len)
+    sizes = checkpoint_sizes(files, config, options, state_bytes=state_bytes)
+    return DownloadPlan(info, "checkpoint", files, sizes)
 
 
 def _adapter_plan(hub: Hub, info: RepoInfo, *, as_base: bool) -> DownloadPlan:
@@ -162,9 +165,9 @@ def _adapter_plan(hub: Hub, info: RepoInfo, *, as_base: bool) -> DownloadPlan:
     return DownloadPlan(info, "adapter", files, SizeEstimate(0, 0, 0), adapter=adapter)
 
 
-def _check_config(info: RepoInfo, config: dict[str, Any]) -> None:
-    """Refuse what the config alone rules out: code, quantized weights, an unknown family, a key
-    that cannot be done right."""
+def _check_config(info: RepoInfo, config: dict[str, Any]) -> Family:
+    """The family, unless the config alone rules the model out: code, quantized weights, an unknown
+    family, a key that is not supported."""
     from litertlm.families import MODEL_TYPES, identify
 
     # Of a type that is known here, as Phi 3 is, this program's own code is used in its place, as
@@ -180,7 +183,7 @@ def _check_config(info: RepoInfo, config: dict[str, Any]) -> None:
         )
     check_not_quantized(f"config.json of {info.repo}", config)
     try:
-        identify(config)
+        return identify(config)
     except UnsupportedModel as error:
         error.what = f"{info.repo}: {error.what}"
         raise

@@ -44,15 +44,23 @@ def bundle_sizes(nbytes: int) -> SizeEstimate:
 
 
 def checkpoint_sizes(
-    files: Iterable[RepoFile], config: Mapping[str, Any], options: ConvertOptions
+    files: Iterable[RepoFile],
+    config: Mapping[str, Any],
+    options: ConvertOptions,
+    *,
+    state_bytes: int,
 ) -> SizeEstimate:
-    """Of what conversion makes from safetensors `files` with this config.json."""
+    """Of what conversion makes from safetensors `files` with this config.json.
+
+    Args:
+        state_bytes: of the model's states at the default context, as its family declares them.
+    """
     stored = sum(f.size for f in files if f.name.endswith(SAFETENSORS_SUFFIX))
     text = config.get("text_config")
     text = text if isinstance(text, dict) else config
     dtype = str(text.get("dtype") or text.get("torch_dtype") or config.get("torch_dtype"))
     parameters = stored / (4 if dtype == "float32" else 2)
-    return _converted(parameters, _cache_bytes(text, options.kv_cache_max_len), options)
+    return _converted(parameters, state_bytes, options)
 
 
 def gguf_sizes(name: str, nbytes: int, options: ConvertOptions) -> SizeEstimate:
@@ -62,25 +70,9 @@ def gguf_sizes(name: str, nbytes: int, options: ConvertOptions) -> SizeEstimate:
     return _converted(nbytes * 8 / (bits if bits >= 16 else bits + 0.5), 0, options)
 
 
-def _converted(parameters: float, kv_cache: int, options: ConvertOptions) -> SizeEstimate:
+def _converted(parameters: float, state_bytes: int, options: ConvertOptions) -> SizeEstimate:
     bundle = round(parameters * _RECIPE_BITS.get(options.recipe, 8) / 8)
-    return SizeEstimate(bundle, bundle, memory_to_run(bundle, kv_cache))
-
-
-def _cache_bytes(config: Mapping[str, Any], length: int) -> int:
-    """Of the float32 keys and values of `length` tokens; 0 if the config does not say."""
-    heads: Any = config.get("num_attention_heads")
-    kv_heads = config.get("num_key_value_heads", heads)
-    width, layers = config.get("hidden_size"), config.get("num_hidden_layers")
-    if not all(map(_is_size, (heads, kv_heads, width, layers))):
-        return 0
-    head_dim = config.get("head_dim")
-    head_dim = head_dim if _is_size(head_dim) else width // heads
-    return int(layers * kv_heads * head_dim * length * 2 * 4)
-
-
-def _is_size(value: object) -> bool:
-    return isinstance(value, int) and 0 < value < 1 << 20
+    return SizeEstimate(bundle, bundle, memory_to_run(bundle, state_bytes))
 
 
 def check_disk(title: str, folder: Path, download: int, sizes: SizeEstimate) -> None:
