@@ -141,7 +141,7 @@ def test_a_schema_that_the_runtime_cannot_follow_is_explained(home: Path) -> Non
     (home / "schema.json").write_text('{"enum": ["New York", "Los Angeles"]}')
     ended = ask(home, "--prompt", "Which city?", "--schema", "schema.json")
     assert ended.code == 1, "a runtime that has learnt it: say so in docs/chat.md"
-    assert "holds blanks" in ended.err
+    assert "contain spaces" in ended.err
     assert "full_name" in ended.err
     assert "lexer" not in ended.err
     assert "Warning" not in ended.err
