@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 import re
 import signal
 import subprocess
@@ -14,25 +13,36 @@ from pathlib import Path
 import pytest
 
 from program import PROGRAM, isolated_environment, run_program
+from stopping import Moment, Stop
 from tiny import MODELS, write_checkpoint
 
 BUNDLE = "models/local/SmolLM2-135M-Instruct.Q4_1/SmolLM2-135M-Instruct.Q4_1.litertlm"
+TINY_BUNDLE = "models/local/tiny/tiny.litertlm"
+TEMPORARY = ".*.litertlm.*.tmp"
+# Moments of a conversion at which the bundle does not have its name yet, and those after.
+BEFORE_THE_RENAME = (
+    Moment("open", TEMPORARY),
+    Moment("pwrite", TEMPORARY),
+    Moment("pwrite", TEMPORARY, skip=20),
+    Moment("rename", ".tiny.json.new"),
+    Moment("rename", "tiny.litertlm"),
+)
+AFTER_THE_RENAME = (
+    Moment("open", ".tiny.json.*.tmp"),
+    Moment("rename", "tiny.json"),
+    Moment("remove", ".tiny.json.new"),
+)
 
 
-def start(*arguments: str | Path, home: Path) -> subprocess.Popen[str]:
+def start(*arguments: str | Path, home: Path, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*PROGRAM, *map(str, arguments)],
-        env=isolated_environment(home),
+        env=isolated_environment(home, **environment),
         cwd=home,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def wait_until_writing(process: subprocess.Popen[str], home: Path) -> None:
-    while process.poll() is None and not list(home.glob("models/*/*/.*.litertlm.*.tmp")):
-        time.sleep(0.002)
 
 
 def wait_until_listening(process: subprocess.Popen[str], number: signal.Signals) -> None:
@@ -65,9 +75,12 @@ def sha256(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_an_interrupted_conversion_leaves_nothing(
     number: signal.Signals, demo_gguf: Path, tmp_path: Path
 ) -> None:
-    process = start("convert", demo_gguf, home=tmp_path)
-    wait_until_writing(process, tmp_path)
-    process.send_signal(number)
+    stop = Stop(Moment("pwrite", TEMPORARY, skip=20), tmp_path)
+    process = start("convert", demo_gguf, home=tmp_path, **stop.environment)
+    stop.wait(process)
+    (temporary,) = [name for name in names(tmp_path) if name.endswith(".tmp")]
+    assert (tmp_path / temporary).stat().st_size > 0
+    stop.interrupt(process, number)
     out, err = process.communicate()
     assert process.returncode == 130
     assert out == ""
@@ -76,29 +89,47 @@ def test_an_interrupted_conversion_leaves_nothing(
     assert names(tmp_path) == set()
 
 
-def test_a_signal_at_any_moment_ends_without_a_traceback(demo_gguf: Path, tmp_path: Path) -> None:
-    moments = random.Random(7)
-    for _ in range(8):
-        process = start("convert", demo_gguf, "--force", home=tmp_path)
-        wait_until_listening(process, signal.SIGTERM)
-        time.sleep(moments.uniform(0, 1.2))
-        process.send_signal(signal.SIGTERM)
-        _, err = process.communicate()
-        assert process.returncode in {0, 130}, err
-        assert "Traceback" not in err
-        assert not [name for name in names(tmp_path) if name.endswith(".tmp")]
+def test_a_signal_right_after_the_start(tmp_path: Path) -> None:
+    write_checkpoint(MODELS["llama-gqa-tied"], tmp_path / "tiny")
+    process = start("convert", "tiny", home=tmp_path)
+    wait_until_listening(process, signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate()
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert not list((tmp_path / "models").rglob("*.litertlm"))
+
+
+@pytest.mark.parametrize("moment", [*BEFORE_THE_RENAME, *AFTER_THE_RENAME], ids=str)
+def test_a_signal_at_any_moment_leaves_a_bundle_with_its_record_or_none(
+    moment: Moment, tmp_path: Path
+) -> None:
+    write_checkpoint(MODELS["llama-gqa-tied"], tmp_path / "tiny")
+    stop = Stop(moment, tmp_path)
+    process = start("convert", "tiny", "--no-check", home=tmp_path, **stop.environment)
+    stop.wait(process)
+    stop.interrupt(process, signal.SIGTERM)
+    _, err = process.communicate()
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    left = list((tmp_path / "models/local").rglob("*"))
+    assert not [path for path in left if path.name.endswith(".tmp")]
+    assert (tmp_path / TINY_BUNDLE).exists() == (moment in AFTER_THE_RENAME)
+    assert_recorded(tmp_path, int(moment in AFTER_THE_RENAME))
 
 
 def test_a_killed_conversion_is_made_good_by_the_next(
     demo_gguf: Path, tmp_path: Path, sha256: str
 ) -> None:
-    moments = random.Random(11)
-    for _ in range(4):
-        process = start("convert", demo_gguf, "--force", home=tmp_path)
-        wait_until_writing(process, tmp_path)
-        time.sleep(moments.uniform(0, 0.5))
-        process.kill()
-        process.communicate()
+    for skip in (0, 7, 40):
+        stop = Stop(Moment("pwrite", TEMPORARY, skip), tmp_path)
+        process = start("convert", demo_gguf, "--force", home=tmp_path, **stop.environment)
+        stop.wait(process)
+        stop.kill(process)
+        # Each kill leaves its temporary file; the conversion after it removed the one before.
+        (left,) = [name for name in names(tmp_path) if name.endswith(".tmp")]
+        assert str(process.pid) in left
+        assert not (tmp_path / BUNDLE).exists()
     ended = run_program("convert", demo_gguf, "--no-check", "--json", home=tmp_path)
     assert ended.code == 0
     fields = json.loads(ended.out)
@@ -108,21 +139,31 @@ def test_a_killed_conversion_is_made_good_by_the_next(
     assert names(tmp_path) == expected
 
 
-def test_a_bundle_has_its_record_whenever_a_kill_came(demo_gguf: Path, tmp_path: Path) -> None:
-    folder = (tmp_path / BUNDLE).parent
-    delays = random.Random(3)
-    for _ in range(4):
-        process = start("convert", demo_gguf, "--force", "--no-check", home=tmp_path)
-        while process.poll() is None and not list(folder.glob(".*.json.new")):
-            time.sleep(0.0005)
-        time.sleep(delays.uniform(0, 0.02))
-        process.kill()
-        process.communicate()
-        for model in json.loads(run_program("list", "--json", home=tmp_path).out):
-            digest = hashlib.sha256(Path(model["path"]).read_bytes()).hexdigest()
-            assert model["sha256"] == digest
-    assert run_program("convert", demo_gguf, "--force", "--no-check", home=tmp_path).code == 0
-    assert not list(folder.glob(".*"))
+@pytest.mark.parametrize("moment", [*BEFORE_THE_RENAME, *AFTER_THE_RENAME], ids=str)
+def test_a_bundle_has_its_record_whenever_a_kill_came(moment: Moment, tmp_path: Path) -> None:
+    write_checkpoint(MODELS["llama-gqa-tied"], tmp_path / "tiny")
+    convert = ("convert", "tiny", "--force", "--no-check")
+    assert run_program(*convert, home=tmp_path).code == 0
+    before = hashlib.sha256((tmp_path / TINY_BUNDLE).read_bytes()).hexdigest()
+    stop = Stop(moment, tmp_path)
+    process = start(*convert, "--quantize", "int8", home=tmp_path, **stop.environment)
+    stop.wait(process)
+    stop.kill(process)
+    assert (assert_recorded(tmp_path, 1) == before) == (moment in BEFORE_THE_RENAME)
+    assert run_program(*convert, home=tmp_path).code == 0
+    assert assert_recorded(tmp_path, 1) == before
+    assert not list((tmp_path / TINY_BUNDLE).parent.glob(".*"))
+
+
+def assert_recorded(home: Path, count: int) -> str:
+    """So many models are listed, each with its file's SHA-256; the last one of these."""
+    models = json.loads(run_program("list", "--json", home=home).out)
+    assert len(models) == count
+    digest = ""
+    for model in models:
+        digest = hashlib.sha256(Path(model["path"]).read_bytes()).hexdigest()
+        assert model["sha256"] == digest
+    return digest
 
 
 def test_two_conversions_of_one_model_at_once(demo_gguf: Path, tmp_path: Path, sha256: str) -> None:
