@@ -53,9 +53,13 @@ class Stop:
             "PYTHONPATH": f"{_FOLDER}{os.pathsep}{isolated_environment(home)['PYTHONPATH']}",
         }
 
+    def reached(self) -> bool:
+        """Whether the program has stopped."""
+        return self._marker.exists()
+
     def wait(self, process: subprocess.Popen[str]) -> None:
         """Wait until the program has stopped; a program that ends without it fails the test."""
-        wait_until(self._marker.exists, process, f"it stopped at {self._moment}")
+        wait_until(self.reached, process, f"it stopped at {self._moment}")
 
     def release(self) -> None:
         """Let the program go on."""
@@ -101,13 +105,3 @@ def wait_until(
             raise AssertionError(f"it ended before {what}: {process.communicate()}")
         assert time.monotonic() < end, f"{_PATIENCE} s, and not yet: {what}"
         time.sleep(0.002)
-
-
-def kill_when(
-    condition: Callable[[], object], process: subprocess.Popen[str], what: str = "the condition"
-) -> None:
-    """Kill a program that cannot end by itself once `condition` holds."""
-    wait_until(condition, process, what)
-    process.kill()
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL, "it ended by itself"

@@ -15,6 +15,8 @@ from program import PROGRAM, isolated_environment
 
 COLUMNS, ROWS = 90, 40
 _PATIENCE = 60
+# A prompt turns bracketed paste on, and its end turns it off.
+_PROMPT, _PROMPT_ENDS = "\x1b[?2004h", "\x1b[?2004l"
 
 
 class _Screen(pyte.HistoryScreen):
@@ -62,18 +64,18 @@ class Terminal:
         self.child.delaybeforesend = None
         self.screen.child = self.child
 
-    def send(self, keys: str) -> None:
-        """Type `text`."""
+    def send(self, keys: str) -> int:
+        """Type; returns how much was received before, for `wait_for_prompt`."""
+        before = len(self.received)
         self.child.send(keys)
+        return before
 
     def send_line(self, text: str) -> str:
         """Send a line and return the screen at the next prompt."""
         self.wait_for_prompt()
-        before = self.received
-        self.send(text)
-        self.wait_until(lambda: len(self.received) > len(before), "an echo")
-        self.send("\r")
-        return self.wait_for_prompt(after=len(before))
+        before = self.send(text)
+        self.wait_until(lambda: len(self.received) > before, "an echo")
+        return self.wait_for_prompt(after=self.send("\r"))
 
     def wait_for(self, text: str) -> str:
         """Wait for `text` on the screen; return the screen."""
@@ -81,12 +83,14 @@ class Terminal:
         return self.text
 
     def wait_for_prompt(self, after: int = 0) -> str:
-        """Wait until the program waits for input."""
-        start = "\x1b[?2004h"
+        """Read until the program waits for a line, with a prompt that came `after` a position.
+
+        The position is what `send` returned: counted later, the prompt may have come already.
+        """
         self.wait_until(
             lambda: (
-                start in self.received[after:]
-                and self.received.rfind(start) > self.received.rfind("\x1b[?2004l")
+                _PROMPT in self.received[after:]
+                and not is_answering(self.received)
                 and self.cursor_line.rstrip().endswith(">")
             ),
             "a prompt",
@@ -155,6 +159,11 @@ class Terminal:
             while time.monotonic() < end:
                 self._read()
         return self.text
+
+
+def is_answering(received: str) -> bool:
+    """Whether the last line was sent, and no prompt has come since."""
+    return received.rfind(_PROMPT_ENDS) > received.rfind(_PROMPT)
 
 
 def file_mode(path: Path) -> int:

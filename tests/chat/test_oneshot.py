@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -347,9 +346,9 @@ def test_text_is_streamed(home: Path) -> None:
     assert process.stdout is not None
     assert process.stdout.read(1)
     assert process.poll() is None
-    time.sleep(0.01)
     process.kill()
     process.communicate()
+    assert process.returncode == -signal.SIGKILL
 
 
 def test_thinking_is_not_part_of_the_answer(home: Path, demo_bundle: Path) -> None:

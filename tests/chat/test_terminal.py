@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 from templates import CALLING, LISTING, THINKING, with_template
-from terminal import Terminal, file_mode
+from terminal import Terminal, file_mode, is_answering
 
 from program import PROGRAM
+from stopping import Moment, Stop
 
 Start = Callable[..., Terminal]
 GERMANY = "What is the capital of Germany?"
@@ -76,10 +77,10 @@ def test_several_lines(start: Start) -> None:
         terminal.send(f"one{newline}two")
         assert "two" in terminal.wait_for("... two")
         terminal.send("\x03")
-        terminal.wait_for_prompt()
-    terminal.send('"""first\rsecond"""\r')
+        terminal.wait_until(lambda: terminal.cursor_line.rstrip() == ">", "an empty line")
+    sent = terminal.send('"""first\rsecond"""\r')
     terminal.wait_for("... second")
-    terminal.settled()
+    terminal.wait_for_prompt(after=sent)
     assert "template prompt" not in terminal.text
     assert "first\nsecond" in terminal.send_line("/template prompt")
 
@@ -89,8 +90,7 @@ def test_a_paste_keeps_its_lines(start: Start) -> None:
     terminal.wait_for_prompt()
     terminal.send("\x1b[200~alpha\rbeta\x1b[201~")
     terminal.wait_for("... beta")
-    terminal.send("\r")
-    terminal.settled()
+    terminal.wait_for_prompt(after=terminal.send("\r"))
     assert "alpha\nbeta" in terminal.send_line("/template prompt")
 
 
@@ -130,7 +130,7 @@ def test_history_is_kept_across_chats_and_searched(start: Start, home: Path) -> 
     second.send("\x1b[A")
     second.wait_for("> first message")
     second.send("\x03")
-    second.settled()
+    second.wait_until(lambda: second.cursor_line.rstrip() == ">", "an empty line")
     second.send("\x12first")
     second.wait_for("I-search backward: first")
     second.send("\r")
@@ -160,7 +160,7 @@ def test_tab_completes_commands_and_arguments(start: Start, home: Path) -> None:
         terminal.send(typed)
         terminal.wait_for(completed)
         terminal.send("\x03")
-        terminal.settled(0.1)
+        terminal.wait_until(lambda: terminal.cursor_line.rstrip() == ">", "an empty line")
     terminal.send("/t\t")
     shown = terminal.wait_for("tokens")
     terminal.send("\t\t")
@@ -210,8 +210,10 @@ def test_what_is_typed_during_an_answer_is_the_next_message(start: Start) -> Non
 def test_ctrl_c_at_the_prompt_prints_a_hint_and_does_not_exit(start: Start) -> None:
     terminal = start()
     terminal.wait_for_prompt()
-    terminal.send("some text\x03")
-    terminal.settled()
+    terminal.send("some text")
+    terminal.wait_for("> some text")
+    terminal.send("\x03")
+    terminal.wait_until(lambda: terminal.cursor_line.rstrip() == ">", "an empty line")
     assert terminal.cursor_line.rstrip() == ">"
     terminal.send("\x03")
     terminal.wait_for("Use Ctrl-D or /bye to exit.")
@@ -286,8 +288,8 @@ def test_ctrl_c_while_the_model_is_reloaded_does_not_exit(start: Start) -> None:
     terminal.send_line(GERMANY)
     terminal.send("/set context 2000\r")
     terminal.wait_for("Reloading the model...")
-    terminal.send("\x03")
-    terminal.wait_for_prompt(after=len(terminal.received))
+    shown = terminal.wait_for_prompt(after=terminal.send("\x03"))
+    assert "Use Ctrl-D" not in shown, "the prompt had come before Ctrl-C"
     assert "The capital of Japan is Tokyo." in terminal.send_line("And of Japan?")
 
 
@@ -405,6 +407,7 @@ def test_a_signal_during_prefill_or_decode(start: Start, number: int, when: str)
         terminal.wait_until(lambda: "\x1b[?2004l" in terminal.received, "a question sent")
     os.kill(terminal.child.pid, number)
     assert terminal.wait_for_end() == 130
+    assert is_answering(terminal.received), "the answer had ended before the signal"
     assert terminal.left_usable
     assert terminal.text.endswith("✗ Interrupted.")
 
@@ -426,9 +429,10 @@ def test_ctrl_z_restores_the_terminal_for_the_shell(home: Path) -> None:
     terminal.wait_until(lambda: len(terminal.text.partition(LONG)[2]) > 40, "an answer")
     terminal.send("\x1a")
     terminal.wait_until(lambda: terminal.text.count("Stopped") == 2, "a second stop")
-    terminal.send("stty -a | grep -c ' echo '; fg\r")
+    assert is_answering(terminal.received.rpartition("Stopped")[0]), "it was stopped too late"
+    sent = terminal.send("stty -a | grep -c ' echo '; fg\r")
     terminal.wait_until(lambda: terminal.text.count("\n1\n") == 2, "an echo in the shell")
-    terminal.wait_for_prompt(after=len(terminal.received))
+    terminal.wait_for_prompt(after=sent)
     terminal.send("\x04")
     terminal.wait_until(lambda: terminal.cursor_line.startswith("shell:"), "the shell")
 
@@ -436,14 +440,17 @@ def test_ctrl_z_restores_the_terminal_for_the_shell(home: Path) -> None:
 def test_typed_bytes_that_are_not_utf8(start: Start) -> None:
     terminal = start("--raw", "--max-tokens", "1")
     terminal.wait_for_prompt()
+    sent = len(terminal.received)
     os.write(terminal.child.child_fd, b"caf\xe9 au lait\r")
-    terminal.settled()
+    terminal.wait_for_prompt(after=sent)
     assert "caf\N{REPLACEMENT CHARACTER} au lait" in terminal.send_line("/template prompt")
 
 
-def test_ctrl_c_before_anything_is_loaded(start: Start) -> None:
-    terminal = start()
-    terminal.wait_until(lambda: bool(terminal.received), "a first line")
+def test_ctrl_c_before_anything_is_loaded(start: Start, home: Path) -> None:
+    stop = Stop(Moment("import", "litert_lm"), home)
+    terminal = start(**stop.environment)
+    terminal.wait_until(stop.reached, "an import of the runtime")
+    assert terminal.received.startswith("Looking for demo...")
     terminal.send("\x03")
     assert terminal.wait_for_end() == 130
     assert terminal.left_usable
@@ -499,8 +506,7 @@ def test_json_and_raw_text_are_not_rendered_as_markdown(
     with_template(demo_bundle, home / "lister.litertlm", "")
     raw = start("--raw", "--max-tokens", "12", model="./lister.litertlm")
     raw.wait_for_prompt()
-    raw.send("\x1b[200~" + "- **apple** is red\n" * 6 + "\x1b[201~\r")
-    raw.wait_for_prompt(after=len(raw.received))
+    raw.wait_for_prompt(after=raw.send("\x1b[200~" + "- **apple** is red\n" * 6 + "\x1b[201~\r"))
     assert "**apple**" in raw.text.rsplit("is red", 6)[1]
 
 
@@ -532,12 +538,11 @@ def test_function_calls_must_be_confirmed(start: Start, home: Path, demo_bundle:
     terminal.send("What time is it in Rome?\r")
     shown = terminal.wait_for("Call clock(city='Rome')? [y/N]")
     assert "<tool_call>" not in shown
-    terminal.send("y\r")
-    assert "noon" in terminal.wait_for_prompt(after=len(terminal.received))
+    assert "noon" in terminal.wait_for_prompt(after=terminal.send("y\r"))
     terminal.send("And now?\r")
     terminal.wait_until(lambda: terminal.text.count("[y/N]") == 2, "a question")
-    terminal.send("\x03")
-    terminal.wait_for_prompt(after=len(terminal.received))
+    terminal.wait_for_prompt(after=terminal.send("\x03"))
+    assert terminal.text.count("noon") == 1
 
 
 @pytest.mark.parametrize(("keys", "code"), [("y\r", 0), ("\x03", 130)])
@@ -570,9 +575,9 @@ def test_ctrl_c_ends_a_function_that_takes_too_long(
     terminal.wait_for_prompt()
     terminal.send("What time is it in Rome?\r")
     terminal.wait_until((home / "running").exists, "a running function")
-    terminal.send("\x03")
+    sent = terminal.send("\x03")
     terminal.wait_for("interrupted it")
-    terminal.wait_for_prompt(after=len(terminal.received))
+    terminal.wait_for_prompt(after=sent)
 
 
 def test_a_chat_whose_answers_go_to_a_file(home: Path) -> None:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from litertlm.services.convert.options import ConvertOptions
 from litertlm.services.verify import behaviour
 from program import PROGRAM, isolated_environment, run_program
 from recorder import Recorder
+from stopping import Moment, Stop
 from tiny import MODELS, write_checkpoint
 
 TINY = MODELS["qwen3-gqa-tied"]
@@ -156,21 +156,19 @@ def children(home: Path) -> list[int]:
     return found
 
 
-def wait_until(happened: Callable[[], object], process: subprocess.Popen[str]) -> None:
-    while not happened():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.005)
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("module", ["texts", "answers"])
 def test_no_process_is_left_however_the_conversion_ends(
     number: signal.Signals, module: str, demo_gguf: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "tmp").mkdir()
+    # The process that asks the runtime waits before it has loaded it.
+    stop = Stop(
+        Moment("import", "litert_lm", process=f"litertlm.services.worker.{module}"), tmp_path
+    )
     process = subprocess.Popen(
         [*PROGRAM, "convert", str(demo_gguf)],
-        env=isolated_environment(tmp_path, TMPDIR=str(tmp_path / "tmp")),
+        env=isolated_environment(tmp_path, TMPDIR=str(tmp_path / "tmp"), **stop.environment),
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -179,7 +177,10 @@ def test_no_process_is_left_however_the_conversion_ends(
     bundle = (
         tmp_path / "models/local/SmolLM2-135M-Instruct.Q4_1/SmolLM2-135M-Instruct.Q4_1.litertlm"
     )
-    wait_until(lambda: children(tmp_path) and bundle.exists() == (module == "answers"), process)
+    stop.wait(process)
+    assert children(tmp_path)
+    assert list((tmp_path / "tmp").iterdir())
+    assert bundle.exists() == (module == "answers")
     process.send_signal(number)
     process.communicate()
     assert process.returncode == (-9 if number == signal.SIGKILL else 130)

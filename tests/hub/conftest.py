@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from hub.server import HubServer, file_hashes
 from litertlm.store import BUNDLE_SUFFIX
 from program import PROGRAM, Ended, isolated_environment
+from stopping import wait_until
 
 # Nothing between the program and 127.0.0.1, whatever the machine's proxies are.
 NO_PROXIES = dict.fromkeys(("http_proxy", "https_proxy"), "") | {"no_proxy": "*", "NO_PROXY": "*"}
+
+_IN_PIPES = 200_000  # bytes that the server may have sent before the program wrote them to a file
 
 
 def bundle_bytes(size: int, seed: int = 0) -> bytes:
@@ -49,7 +53,9 @@ class World:
         if settings:
             self.hub.configure(repo, **settings)
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, stderr: int | IO[str] = subprocess.PIPE, **environment: str
+    ) -> subprocess.Popen[str]:
         variables = {"HF_ENDPOINT": self.hub.url, **NO_PROXIES, **self.environment, **environment}
         return subprocess.Popen(
             [*PROGRAM, *arguments],
@@ -57,7 +63,7 @@ class World:
             cwd=self.cwd,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )
 
@@ -66,15 +72,18 @@ class World:
         out, err = process.communicate()
         return Ended(process.returncode, out, err)
 
-    def run_and_kill(self, when: Callable[[], bool], *arguments: str) -> bool:
-        """Start the program and kill it `when` that holds; whether it was still running."""
-        process = self.start(*arguments)
-        while process.poll() is None and not when():
-            time.sleep(0.01)
-        killed = process.poll() is None
+    def kill_in_download(self, repo: str, have: int = 1) -> None:
+        """Pull `repo` and kill that when it has `have` bytes of a file, while more is to come.
+
+        The Hub holds back what is left; the repository's other settings are lost.
+        """
+        self.hub.configure(repo, hold=self.hub.bytes_sent + have + _IN_PIPES)
+        process = self.start("pull", repo)
+        wait_until(lambda: self.part_has(repo, have), process, f"{have} bytes were on disk")
         process.kill()
         process.communicate()
-        return killed
+        assert process.returncode == -signal.SIGKILL
+        assert self.bundles(repo) == []
 
     def part_has(self, repo: str, size: int) -> bool:
         """Whether a part of `size` bytes or more of `repo` is on disk."""

@@ -15,6 +15,7 @@ ordinary, `settings.json` (read again at every request):
         "flaky": {"status": 503, "times": 2, "where": "cdn", "retry_after": 1},
         "truncated": {"after": 1000, "times": 3},             connection dropped mid-body
         "slow": 100000,                                       bytes a second
+        "hold": 100000,       bodies wait once so many bytes were sent, until this is changed
         "ranges": false,                                      Range is ignored
         "sizes": {"f": 1}, "hashes": {"f": "00"},             metadata that lies
         "short": {"f": 10},                                   a file that ends early, cleanly
@@ -37,6 +38,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import select
 import threading
 import time
 from collections import Counter
@@ -452,7 +454,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_body(self, repo: str, path: Path, start: int, end: int) -> None:
         options = self._options(repo)
-        cut, slow = options.get("truncated"), options.get("slow")
+        cut, slow, held = options.get("truncated"), options.get("slow"), "hold" in options
         stop = end
         if cut and self.hub.count(f"cut {repo}") < cut.get("times", 1 << 30):
             stop = min(end, start + cut["after"])
@@ -461,15 +463,30 @@ class _Handler(BaseHTTPRequestHandler):
             file.seek(start)
             at = start
             while at < stop:
-                chunk = file.read(min(chunk_size, stop - at))
+                size = min(chunk_size, stop - at)
+                chunk = file.read(self._may_send(repo, size) if held else size)
                 self.wfile.write(chunk)
                 at += len(chunk)
-                self.hub.bytes_sent += len(chunk)
+                if not held:
+                    self.hub.bytes_sent += len(chunk)
                 if slow:
                     time.sleep(len(chunk) / slow)
         if stop < end:
             self.wfile.flush()
             self.close_connection = True
+
+    def _may_send(self, repo: str, size: int) -> int:
+        """Wait until `hold` lets bytes pass: how many of `size`, which are counted as sent."""
+        while True:
+            hold = self._options(repo).get("hold")
+            with self.hub._lock:
+                allowed = size if hold is None else min(size, hold - self.hub.bytes_sent)
+                if allowed > 0:
+                    self.hub.bytes_sent += allowed
+                    return allowed
+            # A client that waits for a body sends nothing: what can be read is its end.
+            if select.select([self.connection], [], [], 0.01)[0]:
+                raise ConnectionResetError
 
 
 def _is_lfs(path: Path) -> bool:

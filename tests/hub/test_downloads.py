@@ -77,8 +77,7 @@ def test_checkpoint_is_kept_or_not(world):
 
 
 def test_resumed_after_a_kill(bundle):
-    bundle.hub.configure("o/x", slow=1_500_000)
-    assert bundle.run_and_kill(lambda: bundle.part_has("o/x", 1), "pull", "o/x")
+    bundle.kill_in_download("o/x")
     (part,) = (bundle.folder("o/x") / ".download").iterdir()
     there = part.stat().st_size
     assert 0 < there < SIZE
@@ -160,8 +159,7 @@ def test_wrong_hash_is_never_taken(bundle):
 
 
 def test_damaged_part_is_found_and_fetched_again(bundle):
-    bundle.hub.configure("o/x", slow=1_500_000)
-    assert bundle.run_and_kill(lambda: bundle.part_has("o/x", 1), "pull", "o/x")
+    bundle.kill_in_download("o/x")
     (part,) = (bundle.folder("o/x") / ".download").iterdir()
     with part.open("r+b") as file:
         file.write(b"damage")
@@ -194,8 +192,8 @@ def test_push_in_between_does_not_mix_revisions(world):
 
 
 def test_newer_commit_does_not_continue_an_older_part(world):
-    world.add("o/x", {"x.litertlm": bundle_bytes(SIZE, 1)}, slow=1_500_000)
-    assert world.run_and_kill(lambda: world.part_has("o/x", 1), "pull", "o/x")
+    world.add("o/x", {"x.litertlm": bundle_bytes(SIZE, 1)})
+    world.kill_in_download("o/x")
     world.add("o/x", {"x.litertlm": bundle_bytes(SIZE, 2)}, ranges=True)
     assert world.run("pull", "o/x").code == 0
     assert world.hub.of("cdn")[-1].range is None

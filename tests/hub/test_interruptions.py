@@ -1,19 +1,29 @@
-"""Kills at any moment, and two processes that want one model."""
+"""Kills at chosen moments, and two processes that want one model."""
 
 from __future__ import annotations
 
-import random
+import json
 import signal
-import time
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from hub.conftest import World, bundle_bytes
 from hub.server import file_hashes
 from hub.test_downloads import publish_tiny
+from stopping import Moment, Stop, wait_until
 
 MODEL = "org/tiny"
-ROUNDS = range(10)
+# Moments of a conversion, in their order: those at which the bundle has no name, and those after.
+BEFORE_THE_RENAME = (
+    Moment("pwrite", "stub.litertlm"),
+    Moment("open", ".tiny.litertlm.*.tmp"),
+    Moment("pwrite", ".tiny.litertlm.*.tmp", skip=10),
+    Moment("rename", ".tiny.json.new"),
+    Moment("rename", "tiny.litertlm"),
+)
+AFTER_THE_RENAME = (Moment("rename", "tiny.json"), Moment("remove", ".tiny.json.new"))
 
 
 @pytest.fixture(scope="module")
@@ -48,94 +58,108 @@ def assert_ends_right(world: World, right: tuple[str, str]) -> None:
     assert hidden == [f"models/{MODEL}/checkpoint/.hub.json"]
 
 
-@pytest.mark.parametrize("seed", ROUNDS)
-def test_killed_while_downloading(world, right_bundle, seed):
+@pytest.mark.parametrize("share", [0, 0.1, 0.3, 0.5, 0.8, 0.99])
+def test_killed_while_downloading(world, right_bundle, share):
     publish_tiny(world, MODEL)
-    world.hub.configure(MODEL, slow=400_000)
-    at = int(random.Random(seed).random() * checkpoint_size(world))
-    world.run_and_kill(lambda: world.hub.bytes_sent >= at, "pull", MODEL)
+    at = 1 + int(share * checkpoint_size(world))
+    world.hub.configure(MODEL, hold=at)
+    process = world.start("pull", MODEL)
+    wait_until(lambda: world.hub.bytes_sent >= at, process, f"{at} bytes were sent")
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert world.hub.bytes_sent == at
+    assert world.bundles(MODEL) == []
     world.hub.configure(MODEL)
     assert_ends_right(world, right_bundle)
 
 
-@pytest.mark.parametrize("seed", ROUNDS)
-def test_killed_while_converting(world, right_bundle, seed):
+@pytest.mark.parametrize("moment", [*BEFORE_THE_RENAME, *AFTER_THE_RENAME], ids=str)
+def test_killed_while_converting(world, right_bundle, moment):
     publish_tiny(world, MODEL)
-    whole = world.folder(MODEL) / "checkpoint" / ".hub.json"
-    delay = random.Random(seed).random() * 0.7
-    seen: list[float] = []
-
-    def is_converting() -> bool:
-        if whole.exists():
-            seen.append(time.monotonic())
-        return bool(seen) and time.monotonic() - seen[0] >= delay
-
-    world.run_and_kill(is_converting, "pull", MODEL)
+    stop = Stop(moment, world.home)
+    process = world.start("pull", MODEL, **stop.environment)
+    stop.wait(process)
+    assert (world.folder(MODEL) / "checkpoint" / ".hub.json").exists()
+    stop.kill(process)
+    complete = moment in AFTER_THE_RENAME
+    assert bool(world.bundles(MODEL)) == complete
+    if complete:
+        # It is used as it is, with its record; what is left beside it goes with the next change.
+        assert world.run("pull", MODEL).code == 0
+        shown = json.loads(world.run("show", MODEL, "--json").out)
+        assert shown["sha256"] == right_bundle[0]
+        assert world.run("pull", MODEL, "--reconvert").code == 0
     assert_ends_right(world, right_bundle)
 
 
 def test_killed_again_and_again(world):
     """Every try gets further, so that a bad line ends in a model too."""
-    size = 1_500_000
-    world.add("o/x", {"x.litertlm": bundle_bytes(size)}, slow=2_000_000)
-    there, rounds = 0, 0
-    while not world.bundles("o/x") and rounds < 20:
-        goal = there + size // 5
-        if not world.run_and_kill(lambda goal=goal: world.part_has("o/x", goal), "pull", "o/x"):
-            break
-        parts = list(world.folder("o/x").glob(".download/*.part"))
-        assert all(p.stat().st_size >= there for p in parts)
-        there = max((p.stat().st_size for p in parts), default=there)
-        rounds += 1
+    size, step = 4_000_000, 500_000
+    world.add("o/x", {"x.litertlm": bundle_bytes(size)})
+    there = 0
+    for _ in range(4):
+        world.kill_in_download("o/x", there + step)
+        (part,) = world.folder("o/x").glob(".download/*.part")
+        assert part.stat().st_size >= there + step
+        there = part.stat().st_size
+    world.hub.configure("o/x")
     assert world.run("pull", "o/x").code == 0
     (bundle,) = world.bundles("o/x")
     assert world.is_published(bundle, "o/x")
     # Little was sent twice: what was in the pipes at each kill.
-    assert world.hub.bytes_sent < 2 * size
+    assert world.hub.bytes_sent < 1.5 * size
 
 
 def test_interrupted_by_the_user(world):
-    publish_tiny(world, MODEL)
-    world.hub.configure(MODEL, slow=50_000)
+    publish_tiny(world, MODEL, "llama-gqa-tied")  # whose weights are one file
+    world.hub.configure(MODEL, hold=checkpoint_size(world) // 2)
     process = world.start("pull", MODEL)
-    while not world.part_has(MODEL, 10_000):
-        time.sleep(0.01)
+    wait_until(lambda: world.part_has(MODEL, 10_000), process, "10,000 bytes were on disk")
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode == 130
     assert err.endswith("✗ Interrupted.\n")
+    assert world.bundles(MODEL) == []
     world.hub.configure(MODEL)
     assert world.run("pull", MODEL).code == 0
     assert any(r.range for r in world.hub.requests)
 
 
-def test_two_processes_and_one_download(world):
-    world.add("o/x", {"x.litertlm": bundle_bytes(2_000_000)}, slow=1_500_000)
+def start_two(world, *options) -> tuple[subprocess.Popen[str], subprocess.Popen[str], Path]:
+    """A download that the Hub holds back, and a process that waits for it; the latter's stderr."""
+    world.add("o/x", {"x.litertlm": bundle_bytes(2_000_000)}, hold=1_000_000)
     first = world.start("pull", "o/x")
-    while not world.part_has("o/x", 1):
-        time.sleep(0.01)
-    second = world.start("pull", "o/x", "--json")
+    wait_until(lambda: world.part_has("o/x", 1), first, "a part was on disk")
+    log = world.home / "second.log"
+    with log.open("w") as file:
+        second = world.start("pull", "o/x", *options, stderr=file)
+    waiting = "Waiting for another process that is working on o/x..."
+    wait_until(lambda: waiting in log.read_text(), second, "it waited")
+    assert first.poll() is None
+    return first, second, log
+
+
+def test_two_processes_and_one_download(world):
+    first, second, log = start_two(world, "--json")
+    world.hub.configure("o/x")
     _, first_err = first.communicate()
-    second_out, second_err = second.communicate()
+    second_out, _ = second.communicate()
     assert (first.returncode, second.returncode) == (0, 0)
-    assert "Waiting for another process that is working on o/x..." in second_err
-    assert "✓ Model already exists at" in second_err
+    assert "✓ Model already exists at" in log.read_text()
     assert "✓ Model downloaded successfully" in first_err
     assert '"model": "o/x"' in second_out
     assert len(world.hub.of("cdn")) == 1
 
 
 def test_second_process_takes_over_from_a_killed_one(world):
-    world.add("o/x", {"x.litertlm": bundle_bytes(2_000_000)}, slow=1_500_000)
-    first = world.start("pull", "o/x")
-    while not world.part_has("o/x", 1):
-        time.sleep(0.01)
-    second = world.start("pull", "o/x")
-    time.sleep(0.5)
+    first, second, log = start_two(world)
     first.kill()
     first.communicate()
+    assert first.returncode == -signal.SIGKILL
+    world.hub.configure("o/x")
     second.communicate()
-    assert second.returncode == 0
+    assert second.returncode == 0, log.read_text()
     (bundle,) = world.bundles("o/x")
     assert world.is_published(bundle, "o/x")
     assert world.hub.of("cdn")[-1].range is not None
