@@ -19,7 +19,7 @@ from pathlib import Path
 from demo import convert
 
 from litertlm.runtime.engine import Decoding
-from litertlm.services.chat.load import LoadedModel, load_model
+from litertlm.services.chat import LoadedModel, RunOptions, load_model
 
 TOKENS = 30
 CHATS = (
@@ -57,7 +57,7 @@ class Quiet:
 
 def load(bundle: Path, grown: bool) -> LoadedModel:
     """Load the model in a new engine; with `grown`, prefill a long text in it first."""
-    model = load_model("demo", bundle, bundle.parent / "cache", {}, progress=Quiet())
+    model = load_model("demo", bundle, bundle.parent / "cache", RunOptions(), progress=Quiet())
     if grown:
         answer(model, " and" * GROWN, 1)
     return model
@@ -75,7 +75,7 @@ def answer(model: LoadedModel, text: str, tokens: int = TOKENS) -> str:
 def equal(bundle: Path, questions: tuple[str, ...], grown: bool) -> bool:
     """Whether all answers of one chat equal the answers to the complete history."""
     model = load(bundle, grown)
-    chat = model.chat({"max_tokens": 2 * TOKENS}, notice=lambda text: None)
+    chat = model.chat(RunOptions(max_tokens=2 * TOKENS), notice=lambda text: None)
     pairs = []
     for question in questions:
         chat.say(question)

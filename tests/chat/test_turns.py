@@ -27,10 +27,10 @@ from pathlib import Path
 from litertlm.bundle.hf_template import render
 from litertlm.runtime.engine import Decoding
 from recorder import Recorder
-from litertlm.services.chat.load import load_model
+from litertlm.services.chat import RunOptions, load_model
 
 bundle, grown, questions = Path(sys.argv[1]), json.loads(sys.argv[2]), json.loads(sys.argv[3])
-model = load_model("demo", bundle, bundle.parent / "cache", {{}}, progress=Recorder())
+model = load_model("demo", bundle, bundle.parent / "cache", RunOptions(), progress=Recorder())
 
 def answer(text):
     session = model.engine.open_session(Decoding(max_tokens={TOKENS}))
@@ -40,7 +40,7 @@ def answer(text):
 
 if grown:
     answer(" and" * 600)
-chat = model.chat({{"max_tokens": {2 * TOKENS}}}, notice=print)
+chat = model.chat(RunOptions(max_tokens={2 * TOKENS}), notice=print)
 turns = []
 for question in questions:
     chat.say(question)

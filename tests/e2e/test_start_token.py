@@ -13,6 +13,7 @@ from fidelity.cases import template_text
 from litertlm.runtime.engine import Decoding
 from litertlm.services.chat.chat import Chat, ChatOptions
 from litertlm.services.chat.load import LoadedModel, load_model
+from litertlm.services.chat.options import RunOptions
 from litertlm.services.convert.conversion import convert
 from litertlm.services.convert.options import ConvertOptions
 from recorder import Recorder
@@ -40,7 +41,7 @@ def model(
     bundle = home / "tiny.litertlm"
     options = ConvertOptions(recipe="none", kv_cache_max_len=256)
     convert(folder, bundle, options, progress=Recorder())
-    loaded = load_model("tiny", bundle, home, {}, progress=Recorder())
+    loaded = load_model("tiny", bundle, home, RunOptions(), progress=Recorder())
     yield loaded, Tokenizer.from_file(str(folder / "tokenizer.json"))
     loaded.engine.close()
 

@@ -20,12 +20,12 @@ from litertlm.cli.app import App
 from litertlm.cli.signals import Interrupted, ctrl_c_ends_program
 from litertlm.errors import UsageError
 from litertlm.services.acquire import lookup
-from litertlm.services.chat import Chat, LoadedModel, Piece, Value, kinds_of, load_model
+from litertlm.services.chat import Chat, LoadedModel, Piece, RunOptions, kinds_of, load_model
 from litertlm.store import InstalledModel
 
 if TYPE_CHECKING:
     from litertlm.runtime.engine import Attachment
-    from litertlm.services.chat import Call, Toolbox
+    from litertlm.services.chat import Call, RunOptions, Toolbox
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,8 @@ class RunRequest:
     """The options of one `run` command.
 
     Attributes:
-        values: options by name, as in `config_options.OPTIONS`.
+        options: of the flags.
         chats: whether to chat on the terminal; else one prompt is answered.
-        schema: JSON Schema that answers must match, as text, or None.
         toolbox: functions that the model may call, or None.
         defaults: default options by model (`config set`).
         yes: call functions without asking.
@@ -44,11 +43,10 @@ class RunRequest:
         history: whether messages are saved in the history file.
     """
 
-    values: Mapping[str, Value]
+    options: RunOptions
     chats: bool
-    schema: str | None
     toolbox: Toolbox | None
-    defaults: Mapping[str, Mapping[str, Value]]
+    defaults: Mapping[str, RunOptions]
     yes: bool
     attached: tuple[Attachment, ...]
     hide_thinking: bool
@@ -70,14 +68,14 @@ class RunRequest:
             )
         if json_wanted and self.jsonl:
             raise UsageError("--json and --jsonl are mutually exclusive.")
-        if self.raw and (self.values.get("system") or self.toolbox):
+        if self.raw and (self.options.system or self.toolbox):
             raise UsageError("--raw does not support --system or --tools.")
         if self.raw and self.attached:
             raise UsageError(
                 "--raw does not support --attach.",
                 why="Without a chat template their position in the prompt is unknown.",
             )
-        if self.toolbox and self.schema:
+        if self.toolbox and self.options.schema:
             raise UsageError("--tools and --schema or --format are mutually exclusive.")
 
 
@@ -85,15 +83,12 @@ def chat(app: App, installed: InstalledModel, request: RunRequest) -> None:
     """Chat on the terminal until the user exits."""
     from litertlm.cli.repl.loop import chat_on_terminal
 
-    chat_on_terminal(app, installed, request, _values(installed, request))
+    chat_on_terminal(app, installed, request, _options(installed, request))
 
 
-def _values(installed: InstalledModel, request: RunRequest) -> dict[str, Any]:
-    """Option values; flags take precedence over defaults."""
-    values: dict[str, Any] = {**request.defaults.get(installed.name, {}), **request.values}
-    if request.schema is not None:
-        values["schema"] = request.schema
-    return values
+def _options(installed: InstalledModel, request: RunRequest) -> RunOptions:
+    """The options of the flags, and the defaults of the model for the others."""
+    return request.options.over(request.defaults.get(installed.name, RunOptions()))
 
 
 def make_loader(
@@ -103,7 +98,7 @@ def make_loader(
     entry = lookup(installed.name)
 
     def load(
-        values: Mapping[str, Value],
+        options: RunOptions,
         *,
         kinds: frozenset[str] = frozenset(),
         while_loading: Callable[[], None] = lambda: None,
@@ -112,7 +107,7 @@ def make_loader(
             installed.name,
             installed.bundle,
             installed.cache_dir,
-            values,
+            options,
             progress=app.output,
             raw=request.raw,
             kinds=kinds,
@@ -140,11 +135,11 @@ def stream_pieces(
 def answer_once(app: App, installed: InstalledModel, request: RunRequest, prompt: str) -> None:
     """Answer `prompt`."""
     output = app.output
-    values, toolbox = _values(installed, request), request.toolbox
+    options, toolbox = _options(installed, request), request.toolbox
     began = time.perf_counter()
-    model = make_loader(app, installed, request)(values, kinds=kinds_of(request.attached))
+    model = make_loader(app, installed, request)(options, kinds=kinds_of(request.attached))
     load_s = time.perf_counter() - began
-    chat = model.chat(values, tools=toolbox.schemas if toolbox else (), notice=output.warn)
+    chat = model.chat(options, tools=toolbox.schemas if toolbox else (), notice=output.warn)
     chat.say(prompt, request.attached)
     calls: list[Call] = []
 
@@ -175,7 +170,10 @@ def answer_once(app: App, installed: InstalledModel, request: RunRequest, prompt
     answer = chat.last
     assert answer is not None
     fields = answer_fields(
-        answer, model=installed.name, options=_effective_options(model, chat, values), load_s=load_s
+        answer,
+        model=installed.name,
+        options=_effective_options(model, chat, options),
+        load_s=load_s,
     )
     if request.attached:
         fields["attached"] = [str(file.path) for file in request.attached]
@@ -189,14 +187,14 @@ def answer_once(app: App, installed: InstalledModel, request: RunRequest, prompt
         output.note(stats_line(answer))
     if answer.finish_reason == "interrupted":
         raise Interrupted
-    if answer.finish_reason == "context" or (request.schema and truncation_notice(answer)):
+    if answer.finish_reason == "context" or (options.schema and truncation_notice(answer)):
         output.warn(truncation_notice(answer))
 
 
-def _effective_options(model: LoadedModel, chat: Chat, values: Mapping[str, Any]) -> dict[str, Any]:
+def _effective_options(model: LoadedModel, chat: Chat, options: RunOptions) -> dict[str, Any]:
     sampling = chat.options.decoding.sampling
     return {
-        **{name: value for name, value in values.items() if name != "schema"},
+        **options.given(),
         "temperature": None if sampling is None else sampling.temperature,
         "top_k": None if sampling is None else sampling.top_k,
         "top_p": None if sampling is None else sampling.top_p,

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from litertlm.errors import UsageError
 from litertlm.services.chat.config import read_config, set_default, unset_default
-from litertlm.services.chat.options import OPTIONS, find_option, parse_value
+from litertlm.services.chat.options import (
+    OPTIONS,
+    RunOptions,
+    find_option,
+    parse_value,
+    run_options,
+)
 
 
 def test_what_is_set_is_read(tmp_path: Path) -> None:
@@ -20,8 +26,8 @@ def test_what_is_set_is_read(tmp_path: Path) -> None:
     set_default(path, "org/name", "think", ("off",))
     set_default(path, "other/one", "stop", ("\\n\\n", 'say "x"'))
     assert read_config(path) == {
-        "org/name": {"temperature": 0.5, "top_k": 40, "think": False},
-        "other/one": {"stop": ("\n\n", 'say "x"')},
+        "org/name": RunOptions(temperature=0.5, top_k=40, think=False),
+        "other/one": RunOptions(stop=("\n\n", 'say "x"')),
     }
 
 
@@ -31,7 +37,7 @@ def test_what_is_unset_is_gone(tmp_path: Path) -> None:
     set_default(path, "a/b", "top_k", ("2",))
     assert unset_default(path, "a/b", "seed")
     assert not unset_default(path, "a/b", "seed")
-    assert read_config(path) == {"a/b": {"top_k": 2}}
+    assert read_config(path) == {"a/b": RunOptions(top_k=2)}
     assert unset_default(path, "a/b", None)
     assert read_config(path) == {}
 
@@ -42,7 +48,7 @@ def test_any_text_survives(tmp_path_factory: pytest.TempPathFactory, text: str) 
     path = tmp_path_factory.mktemp("config") / "config.toml"
     text = text.encode("utf-8", "ignore").decode()
     set_default(path, text or "x", "system", (text,))
-    assert read_config(path) == {text or "x": {"system": text}}
+    assert read_config(path) == {text or "x": RunOptions(system=text)}
 
 
 @pytest.mark.parametrize(
@@ -97,3 +103,91 @@ def test_a_broken_file_is_named(tmp_path: Path, text: str) -> None:
         read_config(path)
     assert str(path) in caught.value.what
     assert caught.value.why
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('temperature = "hot"', "temperature cannot be 'hot'. It must be a number from 0 to 10"),
+        ("top_k = 4.5", "top_k cannot be 4.5. It must be an integer of at least 1"),
+        ("think = 1", "think cannot be 1. It must be on or off"),
+        ('stop = "END"', "stop cannot be 'END'. It must be a list; each is a non-empty text"),
+        ('backend = "npu"', "backend cannot be 'npu'. It must be cpu or gpu"),
+    ],
+)
+def test_a_wrong_value_in_the_file_is_named_with_what_is_allowed(
+    tmp_path: Path, line: str, reason: str
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f'[models."org/name"]\n{line}\n')
+    with pytest.raises(UsageError) as caught:
+        read_config(path)
+    assert reason in caught.value.why
+    assert '"org/name"' in caught.value.why
+
+
+COMMENTED = """\
+# My models.
+
+[models."z/last"]  # the one that I use
+seed = 7   # always the same
+top-k = 20
+stop = [
+    "END",  # of a story
+]
+
+# Not needed any more?
+[models."a/first"]
+temperature = 0.25
+"""
+
+
+def test_comments_order_and_layout_survive(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(COMMENTED)
+    set_default(path, "z/last", "seed", ("8",))
+    assert path.read_text() == COMMENTED.replace("seed = 7 ", "seed = 8 ")
+    set_default(path, "z/last", "top_k", ("30",))  # which the file spells with a dash
+    set_default(path, "a/first", "threads", ("2",))
+    set_default(path, "new/model", "think", ("on",))
+    text = path.read_text()
+    for line in COMMENTED.splitlines():
+        assert line.replace("seed = 7", "seed = 8").replace("= 20", "= 30") in text.splitlines()
+    assert text.index("z/last") < text.index("a/first") < text.index("new/model")
+    assert read_config(path) == {
+        "z/last": RunOptions(seed=8, top_k=30, stop=("END",)),
+        "a/first": RunOptions(temperature=0.25, threads=2),
+        "new/model": RunOptions(think=True),
+    }
+    assert unset_default(path, "new/model", None)
+    assert unset_default(path, "a/first", "threads")
+    assert unset_default(path, "z/last", "stop")
+    text = path.read_text()
+    assert "# My models." in text
+    assert "seed = 8   # always the same" in text
+    assert "# Not needed any more?" in text
+    assert read_config(path) == {
+        "z/last": RunOptions(seed=8, top_k=30),
+        "a/first": RunOptions(temperature=0.25),
+    }
+
+
+def test_flags_win_over_defaults() -> None:
+    defaults = RunOptions(temperature=0.5, stop=("A",), think=True, system="old")
+    flags = RunOptions(temperature=0.0, think=False, system="")
+    assert flags.over(defaults) == RunOptions(temperature=0.0, stop=("A",), think=False, system="")
+    assert RunOptions().over(defaults) == defaults
+
+
+def test_an_option_is_checked_wherever_it_comes_from() -> None:
+    options = run_options({"top_k": 3, "stop": ["x"], "temperature": 1})
+    assert options == RunOptions(top_k=3, stop=("x",), temperature=1.0)
+    assert options.having("top_k", None) == RunOptions(stop=("x",), temperature=1.0)
+    with pytest.raises(UsageError, match="top_k cannot be '3'"):
+        options.having("top_k", "3")
+    with pytest.raises(UsageError, match="Unknown option: schema"):
+        run_options({"schema": "{}"})
+
+
+def test_only_chosen_options_are_given() -> None:
+    assert RunOptions(top_k=3, schema="{}").given() == {"top_k": 3}

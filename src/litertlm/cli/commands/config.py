@@ -45,11 +45,11 @@ def _set(app: App, model: str, key: str, values: tuple[str, ...]) -> None:
 @click.argument("model", required=False)
 def _show(app: App, model: str | None) -> None:
     """Show the defaults of MODEL, or of all models."""
-    from litertlm.services.chat import read_config
+    from litertlm.services.chat import RunOptions, read_config
 
     config = read_config(app.settings.config_file)
     names = [_name(app, model)] if model else list(config)
-    found = {name: config.get(name, {}) for name in names}
+    found = {name: config.get(name, RunOptions()).given() for name in names}
     lines = [
         f"{name}: {key} = {json.dumps(_plain(value), ensure_ascii=False)}"
         for name, table in found.items()

@@ -6,6 +6,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -16,7 +17,7 @@ from litertlm.cli.app import command as make_command
 from litertlm.cli.conversion_options import conversion_options, convert_options
 from litertlm.cli.hub_options import hub_options
 from litertlm.errors import UsageError
-from litertlm.services.chat import OPTIONS, Option, Value, parse_value
+from litertlm.services.chat import OPTIONS, Option, RunOptions, Value, parse_value
 
 if TYPE_CHECKING:
     from litertlm.runtime.engine import Attachment
@@ -131,9 +132,8 @@ def command(
     raw = values.pop("raw")
     schema = _schema(values.pop("schema"), values.pop("format_"))
     request = RunRequest(
-        values={name: value for name, value in flags.items() if value not in (None, ())},
+        options=replace(RunOptions(**flags), schema=schema),
         chats=not parts and _stdin_is_terminal(),
-        schema=schema,
         toolbox=_toolbox(values.pop("tools_file")),
         defaults=read_config(app.settings.config_file),
         yes=values.pop("yes"),

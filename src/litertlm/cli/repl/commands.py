@@ -134,7 +134,7 @@ def _set(repl: Repl, argument: str) -> Next:
     option = find_option(name)
     text = text.strip()
     if not text:
-        repl.output.note(f"{option.name}: {_shown(repl.values.get(option.name))}")
+        repl.output.note(f"{option.name}: {_shown(repl.options.given().get(option.name))}")
         return Next.PROMPT
     value: Value | None
     if text == "default":
@@ -142,8 +142,7 @@ def _set(repl: Repl, argument: str) -> Next:
     else:
         value = parse_value(option, _unquoted(text) if option.kind != "text" else text)
         if option.name == "stop":
-            known = repl.values.get("stop", ())
-            value = (*_texts(known), *_texts(value))
+            value = (*repl.options.stop, *_texts(value))
     repl.change(option.name, value)
     repl.output.note(f"{option.name}: {_shown(value)}")
     return Next.PROMPT
@@ -195,7 +194,7 @@ def _edit(repl: Repl, argument: str) -> Next:
 
 def _save(repl: Repl, argument: str) -> Next:
     path = _path(repl, argument)
-    options = {key: value for key, value in repl.values.items() if key != "system"}
+    options = {key: value for key, value in repl.options.given().items() if key != "system"}
     write_conversation(path, repl.model.name, options, repl.chat)
     repl.output.note(f"Saved {len(repl.chat.messages)} messages to {path}.")
     return Next.PROMPT
@@ -268,7 +267,8 @@ def _texts(value: Value) -> tuple[str, ...]:
 
 
 def _options_text(repl: Repl) -> str:
-    rows = [[name, _shown(repl.values.get(name)), option.help] for name, option in OPTIONS.items()]
+    given = repl.options.given()
+    rows = [[name, _shown(given.get(name)), option.help] for name, option in OPTIONS.items()]
     return f"Options (`/set NAME VALUE`, `/set NAME default`):\n{listing(rows, repl.output.width)}"
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from litertlm.cli.answers import AnswerPrinter, interruptible, stats_line, truncation_notice
 from litertlm.cli.app import App
@@ -24,7 +24,7 @@ from litertlm.store import InstalledModel
 
 if TYPE_CHECKING:
     from litertlm.cli.repl.state import Repl
-    from litertlm.services.chat import Call
+    from litertlm.services.chat import Call, RunOptions
 
 
 class _Terminated(Interrupted):
@@ -35,7 +35,7 @@ def chat_on_terminal(
     app: App,
     installed: InstalledModel,
     request: RunRequest,
-    values: dict[str, Any],
+    options: RunOptions,
 ) -> None:
     """Chat until the user exits."""
     output = app.output
@@ -48,7 +48,7 @@ def chat_on_terminal(
     load = make_loader(app, installed, request)
     kinds = kinds_of(request.attached)
     tools = request.toolbox.schemas if request.toolbox else ()
-    model = load(values, kinds=kinds, while_loading=while_loading)
+    model = load(options, kinds=kinds, while_loading=while_loading)
     from litertlm.cli.repl.commands import Next, run_command
     from litertlm.cli.repl.prompt import PromptLine
     from litertlm.cli.repl.state import Repl
@@ -56,8 +56,8 @@ def chat_on_terminal(
     repl = Repl(
         output=output,
         model=model,
-        chat=model.chat(values, tools=tools, notice=output.warn),
-        values=values,
+        chat=model.chat(options, tools=tools, notice=output.warn),
+        options=options,
         load=load,
         cwd=app.settings.cwd,
         kinds=kinds,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -14,6 +14,7 @@ from litertlm.services.chat import (
     OPTIONS,
     Chat,
     LoadedModel,
+    RunOptions,
     Value,
     chat_options,
     check_kinds,
@@ -23,14 +24,12 @@ from litertlm.services.chat import (
 if TYPE_CHECKING:
     from litertlm.services.chat import Toolbox
 
-Values = dict[str, Value]
-
 
 class Load(Protocol):
     """Loads the model."""
 
-    def __call__(self, values: Mapping[str, Value], *, kinds: frozenset[str]) -> LoadedModel:
-        """Load with these option values and encoders for these kinds of attachments."""
+    def __call__(self, options: RunOptions, *, kinds: frozenset[str]) -> LoadedModel:
+        """Load with these options and encoders for these kinds of attachments."""
 
 
 @dataclass
@@ -40,8 +39,8 @@ class Repl:
     Attributes:
         output: prints answers and messages.
         model, chat: the loaded model and its conversation.
-        values: options by name; missing ones have the bundle's default.
-        load: reloads the model with other values.
+        options: of the user; what is not chosen is the bundle's own.
+        load: reloads the model with other options.
         kinds: of attachments whose encoders are loaded.
         attached: attachments of the next message.
         raw: send text without a chat template.
@@ -56,7 +55,7 @@ class Repl:
     output: Output
     model: LoadedModel
     chat: Chat
-    values: Values
+    options: RunOptions
     load: Load
     cwd: Path
     kinds: frozenset[str] = frozenset()
@@ -88,7 +87,7 @@ class Repl:
         kinds = self.kinds | kinds_of(attachments)
         if kinds != self.kinds:
             check_kinds(self.model.name, self.model.info, kinds, raw=self.raw)
-            self.reload(self.values, kinds)
+            self.reload(self.options, kinds)
             self.kinds = kinds
 
     def change(self, name: str, value: Value | None) -> None:
@@ -97,12 +96,10 @@ class Repl:
         Raises:
             LiteRtLmError: the model does not support the value; the state is unchanged.
         """
-        values = {key: known for key, known in self.values.items() if key != name}
-        if value is not None:
-            values[name] = value
+        options = self.options.having(name, value)
         if OPTIONS[name].needs_reload:
-            self.reload(values, self.kinds)
-        self.values = values
+            self.reload(options, self.kinds)
+        self.options = options
         if name == "system":
             self.chat.system = str(value) if value else None
         if name == "think" and value is not None and not self.model.can_switch_thinking:
@@ -112,26 +109,26 @@ class Repl:
     def refresh_options(self) -> None:
         """Build the chat's options again; without a seed set by the user, draw a new one."""
         tools = self.chat.options.tools
-        self.chat.options = chat_options(self.model.info, self.values, tools=tools)
+        self.chat.options = chat_options(self.model.info, self.options, tools=tools)
 
-    def reload(self, values: Values, kinds: frozenset[str]) -> None:
+    def reload(self, options: RunOptions, kinds: frozenset[str]) -> None:
         """Reload the model; the messages are kept."""
         self.output.status("Reloading the model...")
         # An interruption between closing one model and loading the other would leave no model.
         with ignore_ctrl_c():
-            self._reload(values, kinds)
+            self._reload(options, kinds)
 
-    def _reload(self, values: Values, kinds: frozenset[str]) -> None:
+    def _reload(self, options: RunOptions, kinds: frozenset[str]) -> None:
         messages, system = self.chat.messages, self.chat.system
         self.chat.close()
         self.model.engine.close()
         try:
-            self.model = self.load(values, kinds=kinds)
+            self.model = self.load(options, kinds=kinds)
         except Exception:
-            self.model = self.load(self.values, kinds=self.kinds)
+            self.model = self.load(self.options, kinds=self.kinds)
             raise
         finally:
             tools = self.chat.options.tools
-            self.chat = self.model.chat(self.values, notice=self.output.warn)
+            self.chat = self.model.chat(self.options, notice=self.output.warn)
             self.chat.messages, self.chat.system = messages, system
-            self.chat.options = chat_options(self.model.info, values, tools=tools)
+            self.chat.options = chat_options(self.model.info, options, tools=tools)

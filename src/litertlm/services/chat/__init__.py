@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from litertlm.services.chat.load import load_model as load_model
     from litertlm.services.chat.options import OPTIONS as OPTIONS
     from litertlm.services.chat.options import Option as Option
+    from litertlm.services.chat.options import RunOptions as RunOptions
     from litertlm.services.chat.options import Value as Value
     from litertlm.services.chat.options import find_option as find_option
     from litertlm.services.chat.options import parse_value as parse_value
@@ -60,6 +61,7 @@ EXPORTS = {
     "options": (
         "OPTIONS",
         "Option",
+        "RunOptions",
         "Value",
         "find_option",
         "parse_value",

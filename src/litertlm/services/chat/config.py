@@ -1,26 +1,37 @@
-"""Per-model defaults in a TOML file: below flags, above the bundle's own.
+"""Defaults of `run` per model in a TOML file: below flags, above the bundle's own.
 
 [models."org/name"]
 temperature = 0.7
 stop = ["END"]
+
+`config set` and `config unset` change the value that they are asked to change, and nothing else of
+the file: comments, order and layout stay.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litertlm.errors import UsageError
-from litertlm.services.chat.options import Value, check_value, find_option, parse_value
+from litertlm.services.chat.options import (
+    RunOptions,
+    Value,
+    find_option,
+    parse_value,
+    run_options,
+)
 from litertlm.store.files import read_regular
 
-Defaults = dict[str, Value]
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
+
+_MODELS = "models"
 
 
-def read_config(path: Path) -> dict[str, Defaults]:
+def read_config(path: Path) -> dict[str, RunOptions]:
     """All models' defaults; empty where there is no file.
 
     Raises:
@@ -45,6 +56,8 @@ def set_default(path: Path, model: str, key: str, texts: tuple[str, ...]) -> Val
     Raises:
         UsageError: no such option, not allowed, or the file is broken or cannot be written.
     """
+    import tomlkit
+
     option = find_option(key)
     if option.kind != "texts" and len(texts) != 1:
         raise UsageError(f"{option.name} takes one value, not {len(texts)}.")
@@ -53,25 +66,45 @@ def set_default(path: Path, model: str, key: str, texts: tuple[str, ...]) -> Val
         value = tuple(text for part in texts for text in _texts(parse_value(option, part)))
     else:
         value = parse_value(option, texts[0])
-    config = read_config(path)
-    config.setdefault(model, {})[option.name] = value
-    _write(path, config)
+    document = _document(path)
+    models = document.setdefault(_MODELS, tomlkit.table(is_super_table=True))
+    table = models.setdefault(model, tomlkit.table())
+    written = _key_in(table, option.name) or option.name
+    table[written] = list(value) if isinstance(value, tuple) else value
+    _write(path, document)
     return value
 
 
 def unset_default(path: Path, model: str, key: str | None) -> bool:
     """Remove one default, or all of a model; False where there was none."""
-    config = read_config(path)
-    table = config.get(model, {})
-    name = find_option(key).name if key else None
-    if not table or (name and name not in table):
+    document = _document(path)
+    models = document.get(_MODELS, {})
+    table = models.get(model, {})
+    written = _key_in(table, find_option(key).name) if key else None
+    if not table or (key and written is None):
         return False
-    if name:
-        del table[name]
-    if name is None or not table:
-        del config[model]
-    _write(path, config)
+    if written is not None:
+        del table[written]
+    if key is None or not table:
+        del models[model]
+    _write(path, document)
     return True
+
+
+def _key_in(table: Any, name: str) -> str | None:
+    """The key by which a table has the option `name`: it may be spelled `top-k`."""
+    return next((key for key in table if find_option(key).name == name), None)
+
+
+def _document(path: Path) -> TOMLDocument:
+    """The file with its comments and layout, checked as `read_config` does."""
+    import tomlkit
+
+    read_config(path)
+    try:
+        return tomlkit.parse(read_regular(path).decode())
+    except FileNotFoundError:
+        return tomlkit.document()
 
 
 def _parsed(path: Path, text: str) -> dict[str, Any]:
@@ -90,19 +123,13 @@ def _texts(value: Value) -> tuple[str, ...]:
     return value if isinstance(value, tuple) else (str(value),)
 
 
-def _defaults(path: Path, model: str, table: Any) -> Defaults:
+def _defaults(path: Path, model: str, table: Any) -> RunOptions:
     if not isinstance(table, dict):
         raise _bad(path, f"models.{model} is not a table")
-    defaults = {}
-    for key, value in table.items():
-        try:
-            option = find_option(key)
-            defaults[option.name] = check_value(
-                option, tuple(value) if isinstance(value, list) else value
-            )
-        except UsageError as error:
-            raise _bad(path, f'for "{model}": {error.what} {error.why}'.rstrip()) from error
-    return defaults
+    try:
+        return run_options(table)
+    except UsageError as error:
+        raise _bad(path, f'for "{model}": {error.what} {error.why}'.rstrip()) from error
 
 
 def _bad(path: Path, why: str) -> UsageError:
@@ -111,39 +138,11 @@ def _bad(path: Path, why: str) -> UsageError:
     )
 
 
-def _write(path: Path, config: Mapping[str, Defaults]) -> None:
-    lines: list[str] = []
-    for model, table in sorted(config.items()):
-        lines.append(f"[models.{_quoted(model)}]")
-        lines.extend(f"{key} = {_toml(value)}" for key, value in sorted(table.items()))
-        lines.append("")
+def _write(path: Path, document: TOMLDocument) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text("\n".join(lines), encoding="utf-8")
+        temporary.write_text(document.as_string(), encoding="utf-8", newline="")
         temporary.replace(path)
     except OSError as error:
         raise UsageError(f"{path} cannot be written.", why=str(error)) from error
-
-
-def _toml(value: Value) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return _quoted(value)
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_quoted(text) for text in value) + "]"
-    return repr(value)
-
-
-def _quoted(text: str) -> str:
-    """A TOML basic string; control characters as \\uXXXX."""
-    out = []
-    for char in text:
-        if char in '"\\':
-            out.append("\\" + char)
-        elif ord(char) < 0x20 or ord(char) == 0x7F:
-            out.append(f"\\u{ord(char):04x}")
-        else:
-            out.append(char)
-    return '"' + "".join(out) + '"'

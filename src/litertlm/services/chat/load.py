@@ -14,7 +14,7 @@ from litertlm.progress import Progress
 from litertlm.runtime.engine import Decoding, Engine, EngineOptions, Sampling
 from litertlm.services.chat.attachments import check_kinds
 from litertlm.services.chat.chat import Chat, ChatOptions, Render
-from litertlm.services.chat.options import Value
+from litertlm.services.chat.options import RunOptions
 from litertlm.services.chat.render import (
     base_model_notice,
     is_base_model,
@@ -24,7 +24,6 @@ from litertlm.services.chat.render import (
 )
 from litertlm.services.chat.stream import THINKING_MARKERS
 
-Values = Mapping[str, Value]
 LoadEngine = Callable[..., Engine]
 
 # As large as the runtime's sampler takes without slowing down; more tokens never matter.
@@ -56,20 +55,20 @@ class LoadedModel:
 
     def chat(
         self,
-        values: Values,
+        options: RunOptions,
         *,
         tools: tuple[Mapping[str, Any], ...] = (),
         notice: Callable[[str], None],
     ) -> Chat:
         """A new conversation; see `chat_options`."""
-        if values.get("think") is not None and not self.can_switch_thinking:
+        if options.think is not None and not self.can_switch_thinking:
             notice(f"{self.name} has no switch for thinking.")
         if tools and "tools" not in template_source(self.info):
             notice(f"{self.name} does not support tools: its chat template has none.")
-        options = chat_options(self.info, values, tools=tools)
-        chat = Chat(self.engine, self.render, options, notice=notice)
-        system = values.get("system")
-        chat.system = str(system) if system else None
+        chat = Chat(
+            self.engine, self.render, chat_options(self.info, options, tools=tools), notice=notice
+        )
+        chat.system = options.system or None
         return chat
 
 
@@ -77,7 +76,7 @@ def load_model(
     name: str,
     bundle: Path,
     cache_dir: Path | None,
-    values: Values,
+    options: RunOptions,
     *,
     progress: Progress,
     raw: bool = False,
@@ -90,7 +89,7 @@ def load_model(
 
     Args:
         cache_dir: where the runtime keeps its packed weights; None keeps none.
-        values: of these, `context`, `threads` and `backend` count here.
+        options: of these, `context`, `threads` and `backend` are used here.
         raw: texts go to the model as they are, without a template.
         kinds: of attachments that messages may have.
         instruct: the model to chat with instead, in case that this is a base model.
@@ -108,81 +107,72 @@ def load_model(
     check_kinds(name, info, kinds, raw=raw)
     if is_base_model(info) and not raw:
         progress.status(base_model_notice(name, instruct))
-    context = _context(info, values.get("context"))
-    backend = str(values.get("backend") or "cpu")
-    threads = values.get("threads")
-    options = EngineOptions(
-        backend=backend,
-        threads=int(threads) if isinstance(threads, int) else None,
-        context=context,
+    engine_options = EngineOptions(
+        backend=options.backend or "cpu",
+        threads=options.threads,
+        context=_context(info, options.context),
         cache_dir=cache_dir,
         kinds=kinds,
     )
-    if backend == "gpu":
+    if engine_options.backend == "gpu":
         from litertlm.services.chat.gpu import gpu_or_cpu
 
-        options = gpu_or_cpu(bundle, info, options, progress)
+        engine_options = gpu_or_cpu(bundle, info, engine_options, progress)
     made: list[Render] = []
 
     def prepare() -> None:
         made.append(plain_render if raw else template_render(info))
         while_loading()
 
-    engine = load_engine(bundle, info, options, while_loading=prepare)
+    engine = load_engine(bundle, info, engine_options, while_loading=prepare)
     return LoadedModel(name=name, bundle=bundle, info=info, engine=engine, render=made[0])
 
 
 def chat_options(
-    info: BundleInfo, values: Values, *, tools: tuple[Mapping[str, Any], ...] = ()
+    info: BundleInfo, options: RunOptions, *, tools: tuple[Mapping[str, Any], ...] = ()
 ) -> ChatOptions:
     """Options of a conversation.
 
     Args:
         tools: JSON schemas of functions that the model may call.
-        values: names of `config_options.OPTIONS`, and `schema`: a JSON Schema as text.
+        options: of `run`; what is not chosen is the bundle's own.
     """
-    stop = values.get("stop", ())
-    think = values.get("think")
-    max_tokens = values.get("max_tokens")
-    penalty = values.get("repetition_penalty")
-    schema = values.get("schema")
     return ChatOptions(
         decoding=Decoding(
-            sampling=_sampling(info, values),
-            max_tokens=int(max_tokens) if isinstance(max_tokens, int) else None,
-            repetition_penalty=float(penalty) if isinstance(penalty, float) else None,
-            json_schema=str(schema) if schema is not None else None,
+            sampling=_sampling(info, options),
+            max_tokens=options.max_tokens,
+            repetition_penalty=options.repetition_penalty,
+            json_schema=options.schema,
         ),
-        stop=stop if isinstance(stop, tuple) else (),
-        think=think if isinstance(think, bool) else None,
+        stop=options.stop,
+        think=options.think,
         markers=_markers(info, tools),
         tools=tools,
     )
 
 
-def _sampling(info: BundleInfo, values: Values) -> Sampling | None:
+def _sampling(info: BundleInfo, options: RunOptions) -> Sampling | None:
     """The bundle's parameters with the user's put over them; None leaves all to the runtime.
 
     The runtime takes all of them or none, so what nobody gives must be filled in here.
     """
     own = info.sampler
-    temperature, top_k, top_p = (values.get(name) for name in ("temperature", "top_k", "top_p"))
+    temperature, top_k, top_p = options.temperature, options.top_k, options.top_p
     given = (temperature, top_k, top_p) != (None, None, None)
-    if own is None and not given and "seed" not in values:
+    if own is None and not given and options.seed is None:
         return None
-    seed = values.get("seed")
     if temperature == 0 or (own is not None and own.greedy and not given):
-        return Sampling(1.0, top_k=1, top_p=1.0, seed=seed if isinstance(seed, int) else 0)
+        return Sampling(1.0, top_k=1, top_p=1.0, seed=options.seed or 0)
     if own is not None and not own.greedy:
         temperature = own.temperature if temperature is None else temperature
         top_k = own.top_k if top_k is None else top_k
         top_p = own.top_p if top_p is None else top_p
     return Sampling(
-        temperature=float(temperature) if isinstance(temperature, float) else 1.0,
-        top_k=int(top_k) if isinstance(top_k, int) else _TOP_K,
-        top_p=float(top_p) if isinstance(top_p, float) else 1.0,
-        # Chosen here and not by the runtime, so that it can be told (--json) and asked for again.
-        seed=int(seed) if isinstance(seed, int) else int.from_bytes(os.urandom(4), "little") >> 1,
+        temperature=1.0 if temperature is None else temperature,
+        top_k=_TOP_K if top_k is None else top_k,
+        top_p=1.0 if top_p is None else top_p,
+        # Chosen here and not by the runtime, so that --json can show it and it can be repeated.
+        seed=int.from_bytes(os.urandom(4), "little") >> 1 if options.seed is None else options.seed,
     )
 
 
@@ -201,9 +191,9 @@ def _markers(info: BundleInfo, tools: Sequence[object]) -> dict[str, tuple[str, 
     return markers
 
 
-def _context(info: BundleInfo, wanted: Value | None) -> int | None:
+def _context(info: BundleInfo, wanted: int | None) -> int | None:
     """The context to ask the runtime for, or None for the bundle's own."""
-    if not isinstance(wanted, int):
+    if wanted is None:
         return None
     maximum = info.longest_context
     if maximum is not None and wanted > maximum:
