@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -58,5 +59,6 @@ class CheckpointSource:
         from litertlm.families import check_model_type
 
         path = self.path / CONFIG_FILE
-        if path.is_file():
-            check_model_type(read_json_object(path))
+        with suppress(OSError):  # which opening the checkpoint explains
+            if path.is_file():
+                check_model_type(read_json_object(path))

@@ -13,9 +13,14 @@ from litertlm.services.convert.conversion import ConvertOptions
 QWEN_BYTES = 1_503_300_328
 QWEN_CONFIG = {
     "model_type": "qwen3",
-    "vocab_size": 151_936,
-    "intermediate_size": 3072,
     "torch_dtype": "bfloat16",
+    "hidden_act": "silu",
+    "intermediate_size": 3072,
+    "max_position_embeddings": 40960,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 1_000_000,
+    "tie_word_embeddings": True,
+    "vocab_size": 151_936,
     "num_hidden_layers": 28,
     "num_attention_heads": 16,
     "num_key_value_heads": 8,
@@ -29,8 +34,7 @@ def qwen(recipe="dynamic_int8", length=1280, **more):
     files = [RepoFile("model.safetensors", QWEN_BYTES, None, None)]
     files.append(RepoFile("tokenizer.json", 11_422_654, None, None))
     config = {**QWEN_CONFIG, **more}
-    state_bytes = identify(config).state_bytes(length)
-    return checkpoint_sizes(files, config, options, state_bytes=state_bytes)
+    return checkpoint_sizes(files, config, identify(config), options)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +54,12 @@ def test_float32_checkpoint_has_half_as_many_weights():
 def test_memory_grows_with_the_context():
     per_token = 28 * 8 * 128 * 2 * 4  # layers, heads, width, keys and values, float32
     assert qwen(length=4096).memory - qwen(length=1280).memory == (4096 - 1280) * per_token
+
+
+def test_the_cache_is_no_longer_than_the_model():
+    short = qwen(max_position_embeddings=512)
+    assert short == qwen(length=512, max_position_embeddings=512)
+    assert short.memory < qwen().memory
 
 
 @pytest.mark.parametrize(

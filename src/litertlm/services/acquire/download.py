@@ -212,7 +212,7 @@ def _download(
     sizes = {f.name: f.size for f in plan.files}
     atomic_write_bytes(place / _KEPT_FILE, json.dumps({**kept, "files": sizes}, indent=2).encode())
     path = paths[0] if plan.kind == "gguf" else place
-    return FetchedCheckpoint(path, info.repo, info.commit)
+    return FetchedCheckpoint(path, info.repo, info.commit, family=plan.family)
 
 
 def _kept_checkpoint(folder: Path, revision: str | None) -> FetchedCheckpoint | None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from litertlm.store import Provenance
+
+if TYPE_CHECKING:
+    from litertlm.families import Family
 
 
 @dataclass(frozen=True)
@@ -17,14 +21,16 @@ class FetchedCheckpoint:
         origin: the repository or package, for the provenance.
         commit: the repository's commit or the package's version.
         base: what `path` is merged into, when it is a LoRA adapter.
-        passing: it was downloaded for this conversion alone.
+        transient: whether it was downloaded for this conversion only.
+        family: where it is known already from its config.
     """
 
     path: Path
     origin: str
     commit: str | None
     base: FetchedCheckpoint | None = None
-    passing: bool = False
+    transient: bool = False
+    family: Family | None = None
 
 
 @dataclass(frozen=True)

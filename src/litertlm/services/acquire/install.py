@@ -158,7 +158,7 @@ def _install(
     write_provenance(bundle, provenance)
     if not request.keep_checkpoint and source.kind != "local":
         remove(store.checkpoint_dir(source.name))
-    if not request.keep_checkpoint and fetched_base and fetched_base.passing:
+    if not request.keep_checkpoint and fetched_base and fetched_base.transient:
         remove(fetched_base.path if fetched_base.path.is_dir() else fetched_base.path.parent)
     installed = store.find(source.name, file=bundle.name)
     assert installed is not None, "the bundle has just been made"
@@ -178,7 +178,9 @@ def _convert(
     from litertlm.services.convert import convert_source, count_parameters
 
     base = fetched.base
-    checkpoint = CheckpointSource(fetched.path, base.path if base else None)
+    # Merging an adapter may change the config, and with it what the family is given.
+    known = fetched.family if base is None else None
+    checkpoint = CheckpointSource(fetched.path, base.path if base else None, known)
     if source.kind == "local":
         progress.status(f"Model not found locally. Converting from {source.title}...")
     parameters = parameters_in_name(source.name.name) or format_parameters(

@@ -73,14 +73,14 @@ class BaseFinder:
         name = base.name if isinstance(base, HubModel) else _package_name(base)
         if name == self.adapter:
             raise UnsupportedModel(f"{name} names itself as the base of its adapter.", hint=_HINT)
-        passing = not self.store.checkpoint_dir(name).exists()
+        transient = not self.store.checkpoint_dir(name).exists()
         try:
             fetched = self._download(base, name)
         except UnsupportedModel as error:  # a quantized copy of the base, mostly
             error.hint = f"{error.hint}\n{_HINT}".lstrip()
             raise
         assert not isinstance(fetched, FetchedBundle), "a base is asked for as a checkpoint"
-        return replace(fetched, passing=passing)
+        return replace(fetched, transient=transient)
 
     def _download(
         self, base: HubModel | CatalogPackage, name: ModelName

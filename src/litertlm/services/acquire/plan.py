@@ -44,6 +44,7 @@ class DownloadPlan:
         others: usable files that were passed over, and files for other hardware.
         sizes: what it takes on disk and in memory.
         adapter: what an adapter says of itself.
+        family: of a checkpoint with a config.json.
     """
 
     info: RepoInfo
@@ -53,6 +54,7 @@ class DownloadPlan:
     others: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
     adapter: LoraConfig | None = None
+    family: Family | None = None
 
 
 def decide(
@@ -138,7 +140,7 @@ def _checkpoint_plan(hub: Hub, info: RepoInfo, options: ConvertOptions) -> Downl
         return parse_json_object(hub.read(info.repo, info.commit, path), f"{path} of {info.repo}")
 
     config = read(CONFIG_FILE)
-    family = _check_config(info, config)
+    family = _identified(info, config)
     if not (info.file(WEIGHTS_FILE) or info.file(WEIGHTS_INDEX_FILE)):
         raise choose.no_weights(info)
     shards = None
@@ -148,9 +150,8 @@ def _checkpoint_plan(hub: Hub, info: RepoInfo, options: ConvertOptions) -> Downl
             raise UnsupportedModel(f"{WEIGHTS_INDEX_FILE} of {info.repo} has no weight_map.")
         shards = [str(name) for name in weight_map.values()]
     files = choose.checkpoint_files(info, shards)
-    state_bytes = family.state_bytes(options.kv_cache_max_len)
-    sizes = checkpoint_sizes(files, config, options, state_bytes=state_bytes)
-    return DownloadPlan(info, "checkpoint", files, sizes)
+    sizes = checkpoint_sizes(files, config, family, options)
+    return DownloadPlan(info, "checkpoint", files, sizes, family=family)
 
 
 def _adapter_plan(hub: Hub, info: RepoInfo, *, as_base: bool) -> DownloadPlan:
@@ -165,9 +166,13 @@ def _adapter_plan(hub: Hub, info: RepoInfo, *, as_base: bool) -> DownloadPlan:
     return DownloadPlan(info, "adapter", files, SizeEstimate(0, 0, 0), adapter=adapter)
 
 
-def _check_config(info: RepoInfo, config: dict[str, Any]) -> Family:
-    """The family, unless the config alone rules the model out: code, quantized weights, an unknown
-    family, a key that is not supported."""
+def _identified(info: RepoInfo, config: dict[str, Any]) -> Family:
+    """The family that the config names.
+
+    Raises:
+        UnsupportedModel: the config asks for code of the repository, has quantized weights, an
+            unknown `model_type`, or a key that is not supported.
+    """
     from litertlm.families import MODEL_TYPES, identify
 
     # Of a type that is known here, as Phi 3 is, this program's own code is used in its place, as

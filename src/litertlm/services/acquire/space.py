@@ -16,6 +16,7 @@ from litertlm.services.convert import ConvertOptions
 from litertlm.units import format_bytes
 
 if TYPE_CHECKING:
+    from litertlm.families import Family
     from litertlm.hub.info import RepoFile
 
 # Bits that a weight takes in a bundle, scales included (int4: blocks of 32 with a float16 each).
@@ -46,21 +47,17 @@ def bundle_sizes(nbytes: int) -> SizeEstimate:
 def checkpoint_sizes(
     files: Iterable[RepoFile],
     config: Mapping[str, Any],
+    family: Family,
     options: ConvertOptions,
-    *,
-    state_bytes: int,
 ) -> SizeEstimate:
-    """Of what conversion makes from safetensors `files` with this config.json.
-
-    Args:
-        state_bytes: of the model's states at the default context, as its family declares them.
-    """
+    """Of what conversion makes from safetensors `files` with this config.json."""
     stored = sum(f.size for f in files if f.name.endswith(SAFETENSORS_SUFFIX))
     text = config.get("text_config")
     text = text if isinstance(text, dict) else config
     dtype = str(text.get("dtype") or text.get("torch_dtype") or config.get("torch_dtype"))
     parameters = stored / (4 if dtype == "float32" else 2)
-    return _converted(parameters, state_bytes, options)
+    context = min(options.kv_cache_max_len, family.max_context)
+    return _converted(parameters, family.state_bytes(context), options)
 
 
 def gguf_sizes(name: str, nbytes: int, options: ConvertOptions) -> SizeEstimate:
