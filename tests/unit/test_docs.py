@@ -24,3 +24,43 @@ def test_models_document_names_every_rotation_and_every_short_name() -> None:
         facts += [] if entry.package else [entry.model]
         missing += [f"{entry.alias}: {fact}" for fact in facts if fact not in row]
     assert not missing
+
+
+def test_security_document_has_the_limits_of_the_code() -> None:
+    from litertlm.bundle_format import header, info
+    from litertlm.checkpoint import gguf_header, safetensors, tokenizer_files
+    from litertlm.cli.commands import run
+    from litertlm.cli.repl import conversation_file
+    from litertlm.families.decoder_config import MOST_LAYERS
+    from litertlm.hub import client
+    from litertlm.services.chat import attachments, tools
+    from litertlm.services.verify import runtime_comparison
+
+    lines = (DOCS / "security.md").read_text().splitlines()
+    rows = {cells[1].strip(): cells[2].strip() for x in lines if len(cells := x.split("|")) == 5}
+    documented = {
+        "safetensors header": f"{safetensors.HEADER_LIMIT // 10**6} MB",
+        "tokenizer files": f"{tokenizer_files._TOKENIZER_LIMIT // 10**6} MB",
+        "chat template file": f"{tokenizer_files._TEXT_LIMIT // 10**6} MB",
+        "GGUF: key, tensor name, string, elements of an array, dimensions": (
+            f"{gguf_header._KEY_LIMIT:,} bytes, {gguf_header._NAME_LIMIT} bytes, "
+            f"{gguf_header._STRING_LIMIT // 10**6} MB, {gguf_header._ARRAY_LIMIT:,}, "
+            f"{gguf_header._MAX_DIMS}"
+        ),
+        "layers of a model": f"{MOST_LAYERS:,}",
+        "bundle: header, metadata section": (
+            f"{header._LARGEST_HEADER >> 20} MiB, {info._LARGEST_METADATA >> 20} MiB"
+        ),
+        "answer of the Hub about a repository": (
+            f"{client.METADATA_LIMIT >> 20} MiB, {client.METADATA_SECONDS:.0f} s"
+        ),
+        "connecting to a server": f"{client.CONNECT_SECONDS:.0f} s",
+        "tries without a byte of progress": f"{client.TRIES}",
+        "longest wait that a server may ask for": f"{client.LONGEST_WAIT:.0f} s",
+        "prompt, piped input, schema": f"{run._MAX_TEXT_BYTES // 10**6} MB",
+        "saved conversation": f"{conversation_file._MAX_BYTES // 10**6} MB",
+        "attachment": f"{attachments.LARGEST // 10**6} MB",
+        "rounds of function calls for one answer": f"{tools._MOST_ROUNDS}",
+        "comparing prompts and tokens with the runtime": f"{runtime_comparison._SECONDS:.0f} s",
+    }
+    assert {name: rows.get(name) for name in documented} == documented
