@@ -85,9 +85,13 @@ class World:
         assert process.returncode == -signal.SIGKILL
         assert self.bundles(repo) == []
 
-    def part_has(self, repo: str, size: int) -> bool:
-        """Whether a part of `size` bytes or more of `repo` is on disk."""
-        parts = self.folder(repo).rglob(".download/*.part")
+    def part_has(self, repo: str, size: int, name: str = "*") -> bool:
+        """Whether `size` bytes or more of an unfinished file of `repo` are on disk.
+
+        Args:
+            name: pattern of the file's name.
+        """
+        parts = self.folder(repo).rglob(f".download/*-{name}.part")
         return any(p.stat().st_size >= size for p in parts)
 
     def folder(self, repo: str) -> Path:
