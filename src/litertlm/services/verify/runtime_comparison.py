@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from typing import Any
 
@@ -59,7 +59,9 @@ class RuntimeComparison:
         """Start on a bundle with these sections, by kind."""
         self._started = datetime.now(timezone.utc)
         stub = self._worker.folder / "stub.litertlm"
-        write_stub(sections, stub)
+        # A worker that has failed already removes the folder; `checks` then says why it failed.
+        with suppress(FileNotFoundError):
+            write_stub(sections, stub)
         self._worker.send(
             {
                 "bundle": absolute(stub),
@@ -129,7 +131,8 @@ def _why_a_plain_bundle_fails() -> str:
     """Why the runtime cannot load even a plain bundle on this machine; empty if it can."""
     with Worker("texts") as worker:
         stub = worker.folder / "plain.litertlm"
-        write_stub(plain_sections(), stub)
+        with suppress(FileNotFoundError):  # it has failed already, and says why below
+            write_stub(plain_sections(), stub)
         worker.send({"tokenizer": None, "texts": 0})
         worker.send({"bundle": absolute(stub), "template": False, "tools": False})
         try:
