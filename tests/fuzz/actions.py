@@ -11,12 +11,12 @@ import contextlib
 import io
 import os
 import re
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from fuzz.bases import BUNDLE, GGUF
+from fuzz.traces import place_of
 from litertlm.bundle.hf_template import TemplateError, render
 from litertlm.bundle_format.info import read_bundle_info
 from litertlm.cli.errors import run_guarded
@@ -113,23 +113,16 @@ def observe(action: Callable[[], None]) -> Outcome:
     if not isinstance(error, LiteRtLmError):
         result = "out of memory" if isinstance(error, MemoryError) else "internal error"
         return Outcome(result, code, name, place, message[:LONGEST_MESSAGE])
-    result = "refused"
+    return Outcome(judged(code, message), code, name, place, message[:LONGEST_MESSAGE])
+
+
+def judged(code: int, message: str) -> str:
+    """The result of an error of ours: whether exit code and message are as they must be."""
     if code not in GOOD_CODES:
-        result = "wrong code"
-    elif _CONTROL.search(message):
-        result = "unprintable"
-    elif len(message) > LONGEST_MESSAGE:
-        result = "long message"
-    return Outcome(result, code, name, place, message[:LONGEST_MESSAGE])
-
-
-def place_of(error: BaseException) -> str:
-    """`module:function` of ours where it was raised."""
-    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
-        name = frame.f_globals.get("__name__", "")
-        if name.startswith("litertlm."):
-            return f"{name.removeprefix('litertlm.')}:{frame.f_code.co_name}"
-    return ""
+        return "wrong code"
+    if _CONTROL.search(message):
+        return "unprintable"
+    return "long message" if len(message) > LONGEST_MESSAGE else "refused"
 
 
 def _convert(source: Path, base: Path | None, *, write: bool) -> None:

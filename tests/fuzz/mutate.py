@@ -108,7 +108,7 @@ def _mutate_node(rng: random.Random, root: Any, keys: Sequence[str]) -> Any:
 def _near(rng: random.Random, old: Any) -> Any:
     if isinstance(old, bool):
         return not old
-    if isinstance(old, int):
+    if isinstance(old, int) and abs(old) < 2**64:  # larger ones are no floats
         return rng.choice((old + 1, old - 1, -old, old * 2, old // 2, float(old), str(old)))
     if isinstance(old, float):
         return rng.choice((-old, old * 2, old / 2, str(old)))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fuzz.actions import Outcome, observe
+from fuzz.actions import Outcome, judged, observe
 from fuzz.campaign import TIMEOUT, run_campaign
 from fuzz.corpus import Entry, entries, known_failures, load_entry, save_entry
 from fuzz.pool import worker
@@ -61,6 +61,13 @@ def test_what_happens_to_a_worker_is_an_outcome() -> None:
         assert process.run(["fine"]) == Outcome("accepted")
 
 
+def test_a_message_is_judged() -> None:
+    assert judged(8, "✗ A name.\n\nWhy.") == "refused"
+    assert judged(8, "A name: \x1b[2J") == judged(8, "\u202e") == "unprintable"
+    assert judged(8, "a" * 5000) == "long message"
+    assert judged(1, "") == "wrong code"
+
+
 def raised(error: BaseException) -> str:
     def action() -> None:
         raise error
@@ -72,8 +79,6 @@ def test_what_an_action_raises_is_an_outcome() -> None:
     assert observe(lambda: None).result == "accepted"
     assert raised(DamagedBundle("It is cut off.")) == "refused"
     assert raised(EngineFailed("An exit code of 1 is no answer to a damaged file.")) == "wrong code"
-    assert raised(DamagedBundle("A name: \x1b[2J")) == "unprintable"
-    assert raised(DamagedBundle("a" * 5000)) == "long message"
     assert raised(ValueError()) == raised(RecursionError()) == "internal error"
     assert raised(SystemExit(0)) == "internal error"
     assert raised(MemoryError()) == "out of memory"

@@ -33,6 +33,15 @@ class TemplateError(LiteRtLmError):
     """A chat template that cannot be parsed, or that raises an error for a conversation."""
 
 
+# What a template can raise while it is compiled or rendered, besides its own exceptions: it calls
+# methods of texts, lists and numbers with any arguments, and may call itself. SyntaxError: Jinja
+# compiles to Python, and accepts templates whose Python does not compile.
+FAILURES = (
+    *(jinja2.TemplateError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError),
+    *(RuntimeError, SyntaxError, AssertionError, MemoryError),
+)
+
+
 class _Generation(Extension):
     """The tag around an assistant's text: it marks tokens for training; its body is rendered."""
 
@@ -120,9 +129,9 @@ def render(
             add_generation_prompt=add_generation_prompt,
             **{**variables, **arguments},
         )
-    except jinja2.TemplateSyntaxError as error:
+    except (jinja2.TemplateSyntaxError, SyntaxError) as error:
         raise TemplateError("The chat template is not valid Jinja.", why=str(error)) from error
-    except (jinja2.TemplateError, TypeError, ValueError, KeyError, IndexError) as error:
+    except FAILURES as error:
         raise TemplateError(
             "The chat template does not accept this conversation.", why=str(error)
         ) from error

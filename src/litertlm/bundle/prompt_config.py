@@ -17,6 +17,7 @@ from litertlm.bundle.adapted_template import NO_TEMPLATE, AdaptedTemplate
 from litertlm.bundle.family_prompts import Sampler, family_prompts
 from litertlm.bundle.special_tokens import template_variables
 from litertlm.checkpoint import Checkpoint, Tokenizer
+from litertlm.errors import DamagedCheckpoint
 
 CHAT_TEMPLATE_KEY = "chat_template"
 TEMPLATE_VARIABLES_KEY = "template_variables"
@@ -106,22 +107,48 @@ def stop_token_ids(checkpoint: Checkpoint, end_of_turn: str | None) -> tuple[int
     Those of generation_config.json, config.json and the tokenizer, and the token that ends an
     assistant's turn in the chat template. Texts that are not a single token are omitted.
     """
-    config = checkpoint.config
-    text_config = config.get("text_config")
-    sources = [
-        checkpoint.generation_config.get("eos_token_id"),
-        config.get("eos_token_id"),
-        text_config.get("eos_token_id") if isinstance(text_config, Mapping) else None,
-        checkpoint.tokenizer.eos_token_id,
-        None if end_of_turn is None else token_id(checkpoint.tokenizer, end_of_turn),
-    ]
-    ids: set[int] = set()
-    for value in sources:
-        if isinstance(value, int):
-            ids.add(value)
-        elif value is not None:
-            ids.update(int(one) for one in value)
-    return tuple(sorted(ids))
+    ids = config_token_ids(checkpoint)
+    ids.add(checkpoint.tokenizer.eos_token_id)
+    if end_of_turn is not None:
+        ids.add(token_id(checkpoint.tokenizer, end_of_turn))
+    return tuple(sorted(one for one in ids if one is not None))
+
+
+def config_token_ids(checkpoint: Checkpoint) -> set[int | None]:
+    """Every `eos_token_id` of the configs; `bos_token_id` and `pad_token_id` are checked as well.
+
+    Raises:
+        DamagedCheckpoint: a value that is no token of the vocabulary; names file and key.
+    """
+    config, text_config = checkpoint.config, checkpoint.config.get("text_config")
+    text = text_config if isinstance(text_config, Mapping) else {}
+    size = text.get("vocab_size", config.get("vocab_size"))
+    ids: set[int | None] = set()
+    for source, values in (
+        ("generation_config.json: ", checkpoint.generation_config),
+        ("config.json: ", config),
+        ("config.json: text_config.", text),
+    ):
+        for key in ("bos_token_id", "pad_token_id"):
+            _token_ids(source + key, values.get(key), size)
+        ids.update(_token_ids(source + "eos_token_id", values.get("eos_token_id"), size))
+    return ids
+
+
+def _token_ids(name: str, value: Any, size: Any) -> list[int]:
+    """The ids of one key; a list is allowed for `eos_token_id`, and -1 (none) for padding."""
+    if value is None:
+        return []
+    ids = value if isinstance(value, list) and name.endswith("eos_token_id") else [value]
+    least = -1 if name.endswith("pad_token_id") else 0
+    end = size if isinstance(size, int) else 1 << 31
+    if not all(type(one) is int and least <= one < end for one in ids):
+        raise DamagedCheckpoint(
+            f"{name} is not a token of this model.",
+            why=f"It is {value!r:.100}, but must be an integer below vocab_size ({end}).",
+            hint="Use the config files of one and the same model.",
+        )
+    return ids
 
 
 def token_id(tokenizer: Tokenizer, text: str) -> int | None:
@@ -129,6 +156,11 @@ def token_id(tokenizer: Tokenizer, text: str) -> int | None:
     decoder = tokenizer.config.get("added_tokens_decoder")
     if isinstance(decoder, Mapping):
         for key, token in decoder.items():
+            if not isinstance(token, Mapping) or not (key.isascii() and key.isdigit()):
+                raise DamagedCheckpoint(
+                    "tokenizer_config.json: added_tokens_decoder is not a table of tokens by id.",
+                    why=f"It has {key!r:.100}: {token!r:.100}.",
+                )
             if token.get("content") == text:
                 return int(key)
     if tokenizer.json is not None:
@@ -145,7 +177,7 @@ def sampler(generation_config: Mapping[str, Any], family: Sampler | None) -> Sam
     values that it does not have, those of transformers are used: temperature 1, top-k 50, top-p 1.
     """
     wanted = generation_config.get("do_sample")
-    named = [generation_config.get(key) for key in ("temperature", "top_k", "top_p")]
+    named = [_number(generation_config, key) for key in ("temperature", "top_k", "top_p")]
     temperature, top_k, top_p = named
     if wanted is False or temperature == 0:
         return Sampler("greedy", 1.0, 1, 1.0, "generation_config.json")
@@ -158,3 +190,18 @@ def sampler(generation_config: Mapping[str, Any], family: Sampler | None) -> Sam
         top_p=1.0 if top_p is None else float(top_p),
         source="generation_config.json",
     )
+
+
+def _number(generation_config: Mapping[str, Any], key: str) -> int | float | None:
+    """A number from 0, `top_k` an integer; None where the key is missing or null."""
+    value = generation_config.get(key)
+    kinds = (int,) if key == "top_k" else (int, float)
+    if value is None:
+        return None
+    if type(value) not in kinds or not 0 <= value < 1 << 31:
+        raise DamagedCheckpoint(
+            f"generation_config.json: {key} is not a number that can be used.",
+            why=f"It is {value!r:.100}.",
+        )
+    number: int | float = value
+    return number

@@ -42,7 +42,7 @@ def compile_for_runtime(
     env.add_filter("rstrip", lambda text, chars=None: text.rstrip(chars))
     try:
         env.add_template("chat", source)
-    except minijinja.TemplateError as error:
+    except (minijinja.TemplateError, UnicodeEncodeError) as error:
         raise RenderError(str(error)) from error
 
     def render(variables: Mapping[str, Any]) -> str:

@@ -22,8 +22,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import jinja2
-
 from litertlm.bundle import hf_template as reference
 from litertlm.bundle import probe_conversations as probe
 from litertlm.bundle.adapted_template import PLAIN_TEMPLATE, AdaptedTemplate
@@ -179,7 +177,7 @@ class _SourceTemplate:
         self._variables = dict(variables)
         try:
             self._compiled = reference.environment(_now).from_string(source)
-        except jinja2.TemplateSyntaxError as error:
+        except reference.FAILURES as error:
             raise reference.TemplateError("Not valid Jinja.", why=str(error)) from error
 
     def writes_bos(self, chat: Conversation) -> bool:
@@ -197,7 +195,7 @@ class _SourceTemplate:
                 add_generation_prompt=prompt,
                 **{**self._variables, **chat.arguments, **more},
             )
-        except (jinja2.TemplateError, TypeError, ValueError, KeyError, IndexError):
+        except reference.FAILURES:
             return None
 
 

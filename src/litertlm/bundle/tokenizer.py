@@ -62,8 +62,8 @@ def choose_tokenizer(tokenizer: Tokenizer) -> ChosenTokenizer:
             why = "tokenizer.json of the checkpoint"
             kept = file.with_normalizer(with_unicode9_nfc)
             return ChosenTokenizer("huggingface", kept.compact(), why)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedCheckpoint(
-            "The checkpoint's tokenizer.json cannot be read.", why=f"{error!r}"
+            "The checkpoint's tokenizer.json cannot be read.", why=f"{error!r:.300}"
         ) from error
     return ChosenTokenizer("sentencepiece", model, "tokenizer.json as SentencePiece, exactly")

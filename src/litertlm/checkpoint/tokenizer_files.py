@@ -218,9 +218,17 @@ def _chat_template(folder: Path, settings: Mapping[str, Any]) -> str | None:
         "chat_template", settings.get("chat_template")
     )
     if isinstance(template, list):
-        named = {t.get("name"): t.get("template") for t in template if isinstance(t, dict)}
-        template = named.get("default")
-    return template if isinstance(template, str) else None
+        defaults = (t for t in template if isinstance(t, dict) and t.get("name") == "default")
+        template = next(defaults, {}).get("template")
+    if not isinstance(template, str):
+        return None
+    if any("\ud800" <= character <= "\udfff" for character in template):
+        raise DamagedCheckpoint(
+            f"The chat template in {folder} is not valid text.",
+            why="It has half of a surrogate pair, which UTF-8 cannot store.",
+            hint=DOWNLOAD_AGAIN,
+        )
+    return template
 
 
 def _sentencepiece(path: Path) -> bytes | None:

@@ -33,6 +33,7 @@ import click
 from litertlm import errors
 from litertlm.cli import signals
 from litertlm.cli.output import Output, StdoutClosed
+from litertlm.cli.printable import printable
 
 OK = 0
 INTERNAL = 1
@@ -185,4 +186,4 @@ def _format_error_text(what: str, why: str, hint: str) -> str:
     text = f"✗ {what}"
     if rest := [part for part in (why, hint) if part]:
         text += "\n\n" + "\n".join(rest)
-    return text
+    return printable(text)

@@ -13,7 +13,9 @@ from fidelity.cases import template_text
 from litertlm.bundle.family_prompts import FAMILIES
 from litertlm.bundle.prompt_config import read_prompt_config, sampler
 from litertlm.bundle.template_adapter import adapt
-from litertlm.checkpoint import Checkpoint, Tokenizer
+from litertlm.checkpoint import Checkpoint, Tokenizer, open_checkpoint
+from litertlm.errors import DamagedCheckpoint
+from tiny import MODELS, write_checkpoint
 
 
 def checkpoint(
@@ -132,3 +134,39 @@ def test_a_familys_plain_template_is_its_format(family: str) -> None:
         for source in (fallback, adapt(template_text(names[family]), {}).source)
     )
     assert plain == own
+
+
+@pytest.mark.parametrize("file", ["config.json", "generation_config.json"])
+@pytest.mark.parametrize("key", ["eos_token_id", "bos_token_id", "pad_token_id"])
+@pytest.mark.parametrize(
+    "value", ["24", "<eos>", 2.0, True, [2, "4"], [[2]], {"a": 2}, 320, 1 << 31, -2]
+)
+def test_a_token_id_that_is_none_is_refused(
+    file: str, key: str, value: object, tmp_path: Path
+) -> None:
+    folder = write_checkpoint(MODELS["llama-gqa-tied"], tmp_path)
+    config = json.loads((folder / file).read_text())
+    (folder / file).write_text(json.dumps({**config, key: value}))
+    with pytest.raises(DamagedCheckpoint, match=f"{file}: {key}"):
+        prompting(open_checkpoint(folder))
+
+
+@pytest.mark.parametrize("key", ["temperature", "top_k", "top_p"])
+@pytest.mark.parametrize("value", ["0.5", True, [1], -1, float("nan"), 1 << 40])
+def test_a_sampling_value_that_is_no_number_is_refused(
+    key: str, value: object, tmp_path: Path
+) -> None:
+    folder = write_checkpoint(MODELS["llama-gqa-tied"], tmp_path)
+    (folder / "generation_config.json").write_text(json.dumps({"do_sample": True, key: value}))
+    with pytest.raises(DamagedCheckpoint, match=key):
+        prompting(open_checkpoint(folder))
+
+
+@pytest.mark.parametrize("decoder", [{"0": "<pad>"}, {"a": {"content": "<pad>"}}, {"-1": {}}])
+def test_added_tokens_decoder_must_be_tokens_by_id(decoder: object, tmp_path: Path) -> None:
+    folder = write_checkpoint(MODELS["llama-gqa-tied"], tmp_path)
+    path = folder / "tokenizer_config.json"
+    config = {**json.loads(path.read_text()), "added_tokens_decoder": decoder}
+    path.write_text(json.dumps(config))
+    with pytest.raises(DamagedCheckpoint, match="added_tokens_decoder"):
+        prompting(open_checkpoint(folder))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from litertlm.bundle_format.info import BundleInfo
+from litertlm.errors import DamagedBundle
 from litertlm.services.chat.chat import Message, Render
 
 TEMPLATE_KEY = "chat_template"
@@ -58,7 +59,7 @@ def template_render(info: BundleInfo) -> Render:
         return _affix_render(info.affixes)
     from litertlm.bundle import hf_template as jinja
 
-    variables = json.loads(info.properties.get(VARIABLES_KEY, "{}"))
+    variables = template_variables(info)
 
     def render(
         messages: Sequence[Message],
@@ -70,6 +71,25 @@ def template_render(info: BundleInfo) -> Render:
         return jinja.render(source, messages, variables, tools=list(tools) or None, **chosen)
 
     return render
+
+
+def template_variables(info: BundleInfo) -> dict[str, str]:
+    """The special tokens that the checkpoint's template reads.
+
+    Raises:
+        DamagedBundle: they are not an object of texts.
+    """
+    try:
+        variables = json.loads(info.properties.get(VARIABLES_KEY, "{}"))
+    except (ValueError, RecursionError):
+        variables = None
+    if not isinstance(variables, dict) or not all(isinstance(v, str) for v in variables.values()):
+        raise DamagedBundle(
+            "The bundle is damaged: its template variables cannot be read.",
+            why=f"{VARIABLES_KEY} in its metadata must be a JSON object of texts.",
+            hint="Delete the file and run again, or download it again.",
+        )
+    return variables
 
 
 def _affix_render(affixes: Mapping[str, tuple[str, str]]) -> Render:
