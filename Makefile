@@ -3,9 +3,10 @@
 # make check    format, lint, types, layers, and the size of what the launcher installs
 # make parity   compute the goldens again with transformers, in .venv-parity, and compare
 # make fuzz     run mutated input files (SECONDS=60 SEED=0); failures are saved in tests/fuzz/corpus
+# make fuzz-configs  compare changed configurations with transformers (COUNT=1000 SEED=0)
 # make bench    run the benchmarks; writes bench/RESULTS.md
 # make chaos    kill -9, full disks and read errors (KILLS=1000 SEED=0); writes chaos.json
-.PHONY: setup test check parity fuzz fuzz-replay chaos bench clean
+.PHONY: setup test check parity fuzz fuzz-replay fuzz-configs chaos bench clean
 
 PYTHON ?= python3
 DEV := .venv-dev
@@ -45,9 +46,13 @@ parity: $(PARITY)/made
 	for script in tests/*/make_*goldens.py; do \
 	  PYTHONPATH=src:tests $(PARITY)/bin/python $$script --check || exit 1; \
 	done
+	$(COMPARE) --replay
+	$(COMPARE) --count 200
 
+COMPARE := PYTHONPATH=src:tests $(PARITY)/bin/python -m fuzz.compare_configs
 SECONDS ?= 60
 SEED ?= 0
+COUNT ?= 1000
 
 fuzz: setup
 	PYTHONPATH=src:tests $(DEV)/bin/python -m fuzz.campaign --seconds $(SECONDS) --seed $(SEED) \
@@ -56,6 +61,11 @@ fuzz: setup
 # All stored inputs again; UPDATE=1 corrects the entries after a fix.
 fuzz-replay: setup
 	PYTHONPATH=src:tests $(DEV)/bin/python -m fuzz.campaign --replay $(if $(UPDATE),--update)
+
+# Changed configurations against transformers: COUNT of them.
+fuzz-configs: $(PARITY)/made
+	$(COMPARE) --count $(COUNT) --seed $(SEED) --store tests/fuzz/configs \
+	  --json fuzz-configs-$(SEED).json
 
 bench: setup
 	$(DEV)/bin/python bench/run.py

@@ -148,7 +148,7 @@ def test_a_token_id_that_is_none_is_refused(
     config = json.loads((folder / file).read_text())
     (folder / file).write_text(json.dumps({**config, key: value}))
     with pytest.raises(DamagedCheckpoint, match=f"{file}: {key}"):
-        prompting(open_checkpoint(folder))
+        read_prompt_config(open_checkpoint(folder))
 
 
 @pytest.mark.parametrize("key", ["temperature", "top_k", "top_p"])
@@ -159,7 +159,7 @@ def test_a_sampling_value_that_is_no_number_is_refused(
     folder = write_checkpoint(MODELS["llama-gqa-tied"], tmp_path)
     (folder / "generation_config.json").write_text(json.dumps({"do_sample": True, key: value}))
     with pytest.raises(DamagedCheckpoint, match=key):
-        prompting(open_checkpoint(folder))
+        read_prompt_config(open_checkpoint(folder))
 
 
 @pytest.mark.parametrize("decoder", [{"0": "<pad>"}, {"a": {"content": "<pad>"}}, {"-1": {}}])
@@ -169,4 +169,4 @@ def test_added_tokens_decoder_must_be_tokens_by_id(decoder: object, tmp_path: Pa
     config = {**json.loads(path.read_text()), "added_tokens_decoder": decoder}
     path.write_text(json.dumps(config))
     with pytest.raises(DamagedCheckpoint, match="added_tokens_decoder"):
-        prompting(open_checkpoint(folder))
+        read_prompt_config(open_checkpoint(folder))
