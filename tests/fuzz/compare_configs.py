@@ -30,12 +30,12 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+from litertlm.services.convert.convert import ConvertOptions, Plan, plan_conversion
 from numpy.typing import NDArray
 
 from fuzz.configs import GENERATION, ConfigCase, make_config_case
 from fuzz.traces import place_of
 from litertlm.errors import LiteRtLmError
-from litertlm.services.convert.convert import ConvertOptions, Plan, plan_conversion
 from litertlm.services.verify.quality import reference_logits
 from tiny import MODELS, write_checkpoint, write_safetensors
 from tiny.checkpoint import tensor_values

@@ -18,7 +18,7 @@ def bundle_fields(path: Path) -> dict[str, Any]:
         TEMPLATE_REASONS_KEY,
     )
     from litertlm.bundle_format.info import SamplerDefaults, read_bundle_info
-    from litertlm.services.chat.prompt import template_variables
+    from litertlm.services.chat.render import template_variables
 
     info = read_bundle_info(path)
     template_variables(info)  # `run` cannot do without them
