@@ -6,6 +6,7 @@ sampler_params.proto and token.proto; the numbers below are those of their field
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,9 @@ from litertlm.bundle_format.protobuf import (
     as_text,
     read_fields,
 )
+from litertlm.errors import DamagedBundle
 
+_VARIABLES = "template_variables"
 _LARGEST_METADATA = 64 << 20
 _SAMPLER_TYPES = {0: "type_unspecified", 1: "top_k", 2: "top_p", 3: "greedy"}
 _ROLES = {1: "user", 2: "assistant", 3: "system"}
@@ -144,6 +147,25 @@ def read_bundle_info(path: Path) -> BundleInfo:
         except ValueError as error:
             raise damaged(path, f"Its section {kind} cannot be read: {error}.") from error
     return BundleInfo(header, **parsed)
+
+
+def template_variables(info: BundleInfo) -> dict[str, str]:
+    """The special tokens that the checkpoint's chat template reads, by name.
+
+    Raises:
+        DamagedBundle: they are not an object of texts.
+    """
+    try:
+        variables = json.loads(info.properties.get(_VARIABLES, "{}"))
+    except (ValueError, RecursionError):
+        variables = None
+    if not isinstance(variables, dict) or not all(isinstance(v, str) for v in variables.values()):
+        raise DamagedBundle(
+            "The bundle is damaged: its template variables cannot be read.",
+            why=f"{_VARIABLES} in its metadata must be a JSON object of texts.",
+            hint="Delete the file and run again, or download it again.",
+        )
+    return variables
 
 
 def _llm_metadata(message: bytes) -> dict[str, Any]:

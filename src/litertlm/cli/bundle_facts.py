@@ -17,8 +17,7 @@ def bundle_fields(path: Path) -> dict[str, Any]:
         TEMPLATE_KIND_KEY,
         TEMPLATE_REASONS_KEY,
     )
-    from litertlm.bundle_format.info import SamplerDefaults, read_bundle_info
-    from litertlm.services.chat.render import template_variables
+    from litertlm.bundle_format.info import SamplerDefaults, read_bundle_info, template_variables
 
     info = read_bundle_info(path)
     template_variables(info)  # `run` cannot do without them

@@ -97,18 +97,18 @@ class ConfigReader:
         return str(value)
 
     def enum_list(self, key: str, known: tuple[Any, ...], length: int) -> tuple[Any, ...] | None:
-        """A list of at least `length` values, all of them in `known`, cut to `length`; or None."""
+        """A list of `length` values, all of them in `known`; or None."""
         value = self.values.get(key)
         if value is None:
             return None
-        if not isinstance(value, list) or len(value) < length:
+        if not isinstance(value, list) or len(value) != length:
             raise self.unsupported(key, f"must be a list of {length} entries")
-        for entry in value[:length]:
+        for entry in value:
             if entry not in known:
                 raise self.unsupported(
                     key, f"has {entry!r}; known are {', '.join(map(str, known))}"
                 )
-        return tuple(value[:length])
+        return tuple(value)
 
     def numbers(self, key: str, length: int) -> NDArray[np.float64]:
         """A list of exactly `length` positive numbers."""

@@ -60,6 +60,8 @@ def read_decoder(c: ConfigReader, *, activation: str = "hidden_act") -> dict[str
     Raises:
         UnsupportedModel: a key is missing, or its value is not supported.
     """
+    if not c.flag("is_causal", True):
+        raise c.unsupported("is_causal", "is false; only causal models can be run")
     hidden, heads = c.size("hidden_size"), c.size("num_attention_heads")
     kv_heads = c.size("num_key_value_heads", heads)
     if heads % kv_heads:
@@ -75,7 +77,7 @@ def read_decoder(c: ConfigReader, *, activation: str = "hidden_act") -> dict[str
         "num_key_value_heads": kv_heads,
         "head_dim": c.size("head_dim", hidden // heads),
         "max_position_embeddings": c.size("max_position_embeddings", 2048),
-        "rms_norm_eps": c.number("rms_norm_eps", 1e-6),
+        "rms_norm_eps": c.positive("rms_norm_eps", 1e-6),
         "hidden_act": c.choice(activation, tuple(blocks.ACTIVATIONS), "silu"),
         "tie_word_embeddings": c.flag("tie_word_embeddings"),
     }

@@ -77,6 +77,11 @@ def read_config(c: ConfigReader) -> Config:
 
 def _ropes(c: ConfigReader, head_dim: int) -> tuple[Rope, Rope]:
     """For layers with full attention and for those with a window."""
+    scaling = c.section("rope_scaling")
+    if scaling.has("type") and not scaling.has("rope_type"):
+        raise scaling.unsupported("type", "is not read in Gemma 3's config; the key is rope_type")
+    if scaling.values and c.has("rope_parameters"):
+        raise c.unsupported("rope_scaling", "is there beside rope_parameters")
     if c.has("rope_parameters"):
         for kind, value in c.mapping("rope_parameters").items():
             # transformers writes {"rope_type": "default", "rope_theta": null} beside the types of
@@ -85,9 +90,7 @@ def _ropes(c: ConfigReader, head_dim: int) -> tuple[Rope, Rope]:
                 raise c.unsupported("rope_parameters", f"has {kind!r}, which is no type of layer")
         full, local = (c.section("rope_parameters").section(kind) for kind in (FULL, SLIDING))
     else:
-        full = c.section("rope_scaling").with_defaults(
-            rope_theta=c.positive("rope_theta", 1000000.0)
-        )
+        full = scaling.with_defaults(rope_theta=c.positive("rope_theta", 1000000.0))
         local = ConfigReader({"rope_theta": c.positive("rope_local_base_freq", 10000.0)}, c.prefix)
     return (
         read_rope(c, head_dim, scaling=full, theta=1000000.0),

@@ -38,8 +38,11 @@ class Rope:
 
 
 def rope_parameters(config: ConfigReader) -> ConfigReader:
-    """`rope_parameters` (transformers 5) or `rope_scaling`."""
-    return config.section("rope_parameters" if config.has("rope_parameters") else "rope_scaling")
+    """`rope_scaling`, or `rope_parameters` (transformers 5) where that is missing or empty.
+
+    The order is that of transformers (modeling_rope_utils.py, `convert_rope_params_to_dict`).
+    """
+    return config.section("rope_scaling" if config.mapping("rope_scaling") else "rope_parameters")
 
 
 def read_rope(

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from litertlm.bundle_format.info import BundleInfo
-from litertlm.errors import DamagedBundle
+from litertlm.bundle_format.info import BundleInfo, template_variables
 from litertlm.services.chat.chat import Message, Render
 
 TEMPLATE_KEY = "chat_template"
-VARIABLES_KEY = "template_variables"
 KIND_KEY = "template_kind"
 
 
@@ -71,25 +68,6 @@ def template_render(info: BundleInfo) -> Render:
         return jinja.render(source, messages, variables, tools=list(tools) or None, **chosen)
 
     return render
-
-
-def template_variables(info: BundleInfo) -> dict[str, str]:
-    """The special tokens that the checkpoint's template reads.
-
-    Raises:
-        DamagedBundle: they are not an object of texts.
-    """
-    try:
-        variables = json.loads(info.properties.get(VARIABLES_KEY, "{}"))
-    except (ValueError, RecursionError):
-        variables = None
-    if not isinstance(variables, dict) or not all(isinstance(v, str) for v in variables.values()):
-        raise DamagedBundle(
-            "The bundle is damaged: its template variables cannot be read.",
-            why=f"{VARIABLES_KEY} in its metadata must be a JSON object of texts.",
-            hint="Delete the file and run again, or download it again.",
-        )
-    return variables
 
 
 def _affix_render(affixes: Mapping[str, tuple[str, str]]) -> Render:
