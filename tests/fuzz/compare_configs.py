@@ -30,12 +30,13 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from litertlm.services.convert.convert import ConvertOptions, Plan, plan_conversion
 from numpy.typing import NDArray
 
 from fuzz.configs import GENERATION, ConfigCase, make_config_case
 from fuzz.traces import place_of
+from litertlm.checkpoint import open_checkpoint
 from litertlm.errors import LiteRtLmError
+from litertlm.services.convert import ConvertOptions, plan_conversion
 from litertlm.services.verify.quality import reference_logits
 from tiny import MODELS, write_checkpoint, write_safetensors
 from tiny.checkpoint import tensor_values
@@ -80,8 +81,8 @@ def judge(case: ConfigCase, folder: Path) -> Verdict:
     tied = _write(case, folder)
     theirs = _transformers_logits(folder, case)
     try:
-        plan = plan_conversion(folder, ConvertOptions())
-        logits = reference_logits(plan.checkpoint, _tokens(case))
+        stops = set(plan_conversion(folder, ConvertOptions()).prompting.stop_token_ids)
+        logits = reference_logits(open_checkpoint(folder), _tokens(case))
     except LiteRtLmError as error:
         text = str(error)
         named = any(_leaf(key) in text for key in case.changed) or ".weight" in text
@@ -99,7 +100,7 @@ def judge(case: ConfigCase, folder: Path) -> Verdict:
     if not error <= TOLERANCE and not _as_close_as_float32(logits, theirs, folder, case):
         note = "lm_head.weight differs from the tied embedding" if tied else ""
         return Verdict("DIFFERENT", note, "", error)
-    if problem := _stop_problem(plan, case, folder):
+    if problem := _stop_problem(stops, logits.shape[-1], case, folder):
         return Verdict("STOP TOKENS", problem)
     return Verdict("equal", error=error)
 
@@ -182,9 +183,8 @@ def _as_close_as_float32(
     return _difference(ours, exact) <= 8 * _difference(theirs, exact)
 
 
-def _stop_problem(plan: Plan, case: ConfigCase, folder: Path) -> str:
+def _stop_problem(stops: set[int], vocabulary: int, case: ConfigCase, folder: Path) -> str:
     """What is wrong with the stop tokens; empty where they are right."""
-    stops = set(plan.prompting.stop_token_ids)
     written: set[int] = {IM_END}  # the tokenizer's
     for config in (case.config, case.config.get("text_config") or {}, case.generation):
         value = config.get("eos_token_id")
@@ -196,8 +196,7 @@ def _stop_problem(plan: Plan, case: ConfigCase, folder: Path) -> str:
             written.add(one)
     if stops - written:
         return f"stops at {sorted(stops)}, the configs say {sorted(written)}"
-    size = plan.family.config.vocab_size
-    if outside := [one for one in stops if not 0 <= one < size]:
+    if outside := [one for one in stops if not 0 <= one < vocabulary]:
         return f"stops at {outside}, beyond the vocabulary"
     wanted = transformers.GenerationConfig.from_pretrained(folder).eos_token_id
     wanted = set(wanted if isinstance(wanted, list) else [] if wanted is None else [wanted])

@@ -21,11 +21,12 @@ def read_config(c: ConfigReader) -> DecoderConfig:
     )
     common = read_decoder(c)
     scaling = rope_parameters(c)
-    kind = scaling.values.get("rope_type", scaling.values.get("type"))
+    key = "rope_type" if scaling.has("rope_type") else "type"
+    kind = scaling.values.get(key)
     if kind in ("su", "yarn"):  # old names
         scaling = ConfigReader({**scaling.values, "rope_type": "longrope"}, scaling.prefix)
     elif kind not in (None, "default", "longrope"):  # as in Phi3Config
-        raise scaling.unsupported("rope_type", f"is {kind!r}; known are default, longrope")
+        raise scaling.unsupported(key, f"is {kind!r}; known are default, longrope")
     return DecoderConfig(
         **common,
         windows=(c.optional_size("sliding_window"),) * common["num_hidden_layers"],
