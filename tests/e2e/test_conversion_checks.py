@@ -13,7 +13,7 @@ import pytest
 
 from litertlm.bundle import tokenizer as bundle_tokenizer
 from litertlm.errors import QualityCheckFailed
-from litertlm.services.convert.conversion import convert as service
+from litertlm.services.convert import conversion
 from litertlm.services.convert.options import ConvertOptions
 from litertlm.services.verify import behaviour
 from program import PROGRAM, isolated_environment, run_program
@@ -112,11 +112,11 @@ def test_a_bundle_with_other_token_ids_is_kept_aside(
         content["model"]["merges"] = content["model"]["merges"][:40]
         return bundle_tokenizer.ChosenTokenizer(chosen.kind, json.dumps(content).encode(), "")
 
-    monkeypatch.setattr(service, "choose_tokenizer", wrong)
+    monkeypatch.setattr(conversion, "choose_tokenizer", wrong)
     folder = write_checkpoint(TINY, tmp_path / "tiny")
     target = tmp_path / "tiny.litertlm"
     with pytest.raises(QualityCheckFailed) as caught:
-        service.convert(folder, target, ConvertOptions(), progress=Recorder())
+        conversion.convert(folder, target, ConvertOptions(), progress=Recorder())
     assert "The ids of 'Hello, how are you?' differ." in caught.value.why
     assert not target.exists()
     assert target.with_name("tiny.litertlm.rejected").exists()
