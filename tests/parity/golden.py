@@ -25,6 +25,8 @@ DECODED = 3
 POSITIONS = tuple(sorted({n - 1 + i for n in PROMPT_LENGTHS for i in range(DECODED + 1)}))
 LORA_FILE = Path(__file__).parent / "lora_goldens.npz"  # by make_lora_goldens.py
 LORA_PROMPT = 33  # tokens
+HEAD_FILE = Path(__file__).parent / "head_goldens.npz"  # by make_head_goldens.py
+HEAD_PROMPT = 7  # tokens
 GREEDY_PROMPT = "What is the capital of the valley? The river"
 
 

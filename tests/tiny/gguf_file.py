@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +36,24 @@ def write_gguf(
     path: Path,
     *,
     matrices: gguf.GGMLQuantizationType = gguf.GGMLQuantizationType.F32,
+    tensors: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> Path:
-    """Write the model, its matrices stored as `matrices`, vectors as F32."""
+    """Write the model, its matrices stored as `matrices`, vectors as F32.
+
+    Args:
+        tensors: other ones than the model's own.
+    """
     architecture = gguf.MODEL_ARCH[_converter(model).architecture]
     writer = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[architecture])
     _write_parameters(writer, model)
     _write_vocabulary(writer, model)
     names = gguf.get_tensor_name_map(architecture, model.config["num_hidden_layers"])
-    for name, shape in tensor_shapes(model).items():
+    if tensors is None:
+        tensors = {n: tensor_values(model, n, s) for n, s in tensor_shapes(model).items()}
+    for name, original in tensors.items():
         stored = names.get_name(name, (".weight", ".bias"))
         assert stored is not None, name
-        values = _converted(model, name, tensor_values(model, name, shape).astype(np.float32))
+        values = _converted(model, name, original.astype(np.float32))
         if values.ndim == 1:
             writer.add_tensor(stored, values)
         else:

@@ -30,6 +30,7 @@ from litertlm.checkpoint.lora_config import (
 from litertlm.checkpoint.safetensors import SafetensorsTensor, read_header
 from litertlm.checkpoint.tokenizer_files import read_chat_template, read_tokenizer
 from litertlm.checkpoint.types import Checkpoint, StoredTensor, Tokenizer
+from litertlm.checkpoint.views import equal_values
 from litertlm.errors import DamagedCheckpoint, ModelNotFound, UnsupportedModel
 
 EMBEDDING = "model.embed_tokens"
@@ -200,6 +201,8 @@ class _Adapter:
                 self.replacements.pop(f"{HEAD}.weight", None)
             else:
                 tied = self._untie(tensors, head)
+        if changed and tied:
+            tensors.pop(head, None)  # a stored copy, which would differ from the new embedding
         for name, tensor in self.replacements.items():
             stored = self.names.get(name, head)
             tensors[stored] = self._replaced(tensors[stored], tensor)
@@ -214,7 +217,12 @@ class _Adapter:
         text = self.base.config.get("text_config")
         section = text if isinstance(text, dict) else {}
         flag = self.base.config.get("tie_word_embeddings", section.get("tie_word_embeddings"))
-        return flag if isinstance(flag, bool) else f"{HEAD}.weight" not in self.names
+        names = self.names
+        head, embedding = names.get(f"{HEAD}.weight"), names.get(f"{EMBEDDING}.weight")
+        if flag is True and head is not None and embedding is not None:
+            # As transformers: a stored head that differs from the embedding is not tied to it.
+            return equal_values(self.base.tensors[embedding], self.base.tensors[head])
+        return flag if isinstance(flag, bool) else head is None
 
     def _untie(self, tensors: dict[str, StoredTensor], head: str) -> bool:
         """Untie the head if the adapter changes only one of head and embedding, as PEFT does.

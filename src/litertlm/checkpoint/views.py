@@ -9,7 +9,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from litertlm.checkpoint.files import FileTensor, read_range
 from litertlm.checkpoint.types import StoredTensor
+
+_BLOCK = 1 << 20  # values
 
 
 @runtime_checkable
@@ -57,3 +60,36 @@ def as_matrix(stored: StoredTensor) -> StoredTensor:
     if isinstance(stored, _Mergeable):
         return stored.merged()
     return _Merged(stored, (prod(stored.shape[:-1]), stored.shape[-1]))
+
+
+def equal_values(one: StoredTensor, other: StoredTensor) -> bool:
+    """Whether two tensors have the same shape and, as float32, the same values.
+
+    Reads both by blocks of about a million values, up to the first block that differs.
+    """
+    if tuple(one.shape) != tuple(other.shape) or not one.shape:
+        return False
+    step = max(1, _BLOCK // max(1, prod(one.shape[1:])))
+    for start in range(0, one.shape[0], step):
+        stop = min(start + step, one.shape[0])
+        if not _equal_bytes(one, other, start, stop) and not np.array_equal(
+            one.rows(start, stop), other.rows(start, stop)
+        ):
+            return False
+    return True
+
+
+def _equal_bytes(one: StoredTensor, other: StoredTensor, start: int, stop: int) -> bool:
+    """Whether rows of two tensors in files have the same bytes, which is faster to find out."""
+    if not isinstance(one, FileTensor) or not isinstance(other, FileTensor):
+        return False
+    if one.dtype != other.dtype:
+        return False
+    return bool(np.array_equal(_raw_rows(one, start, stop), _raw_rows(other, start, stop)))
+
+
+def _raw_rows(stored: FileTensor, start: int, stop: int) -> NDArray[np.uint64 | np.uint8]:
+    row = stored.nbytes // stored.shape[0]
+    data = np.empty((stop - start) * row, np.uint8)
+    read_range(stored.file, stored.offset + start * row, data, tensor=stored.name)
+    return data if len(data) % 8 else data.view(np.uint64)

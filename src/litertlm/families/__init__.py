@@ -87,7 +87,8 @@ class Family:
         return state_bytes(self.states, length)
 
     def build(self, checkpoint: Checkpoint, signatures: Sequence[Signature]) -> Model:
-        """Write the graph of every signature. No weight is read.
+        """Write the graph of every signature. No weight is read, except to find out whether a
+        head that is stored beside tied embeddings is equal to them.
 
         Raises:
             DamagedCheckpoint: a tensor is missing or misshapen.

@@ -12,11 +12,13 @@ from litertlm.families.step import Step
 from litertlm.families.weights import Weights
 from litertlm.graph import Tensor, ops
 
+EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
+
 
 def embed(step: Step, w: Weights, vocab: int, hidden: int, *, scale: float = 1.0) -> Tensor:
     """Token embeddings times `scale`: [1, S, H]."""
     s = step.signature.tokens
-    weight = w.get("model.embed_tokens.weight", vocab, hidden)
+    weight = w.get(EMBEDDING, vocab, hidden)
     ids = ops.reshape(step.tokens, (s,))
     rows = ops.embedding_lookup(ids, step.graph.constant(weight))
     x = ops.reshape(rows, (1, s, hidden))
@@ -190,15 +192,15 @@ def head(
 
     Args:
         x: [1, S, H], normalised.
-        tied: the head is the embedding table; some checkpoints store it twice all the same.
+        tied: the head is the embedding table, unless the checkpoint has another head
+            (`Weights.shares_head`).
         scale: multiplies the logits.
         softcap: logits become softcap * tanh(logits / softcap).
     """
     width = x.shape[-1]
     assert isinstance(width, int)
-    if tied:
-        w.ignore("lm_head.weight")
-    weight = w.get("model.embed_tokens.weight" if tied else "lm_head.weight", vocab, width)
+    shared = tied and w.shares_head(EMBEDDING, HEAD)
+    weight = w.get(EMBEDDING if shared else HEAD, vocab, width)
     if not step.signature.logits:
         return
     logits = ops.fully_connected(x, step.graph.constant(weight), head=True)

@@ -38,8 +38,8 @@ def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
         "model_type": MULTIMODAL[config["model_type"]],
         **(section if isinstance(section, Mapping) else {}),
     }
-    if "tie_word_embeddings" in config:
-        text["tie_word_embeddings"] = config["tie_word_embeddings"]
+    # The complete model has the head, so its config says whether it is tied; the default is true.
+    text["tie_word_embeddings"] = config.get("tie_word_embeddings", True)
     return text
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litertlm.checkpoint import Checkpoint, StoredTensor
-from litertlm.checkpoint.views import as_matrix
+from litertlm.checkpoint.views import as_matrix, equal_values
 from litertlm.errors import DamagedCheckpoint, UnsupportedModel
 from litertlm.graph import Constant, DType, GraphError
 
@@ -41,6 +41,8 @@ class Weights:
     _used_rows: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     _complete: set[str] = field(default_factory=set)
     _ignored: set[str] = field(default_factory=set)
+    # Whether the head is the embedding table, once it is known.
+    _shared_head: bool | None = None
 
     def get(self, name: str, *shape: int, weight_offset: float = 0.0) -> Constant:
         """The tensor `name` of exactly `shape`; `weight_offset` is added to every value.
@@ -130,6 +132,22 @@ class Weights:
     def ignore(self, *names: str) -> None:
         """Tensors that the checkpoint may carry and that the model does not use, or not all of."""
         self._ignored.update(names)
+
+    def shares_head(self, embedding: str, head: str) -> bool:
+        """Whether the head of a model with `tie_word_embeddings` is its embedding table.
+
+        A checkpoint may store both. As in transformers (`PreTrainedModel.tie_weights`), they are
+        shared if all values are equal; else the stored head is used. Only then weights are read,
+        in blocks, up to the first block that differs.
+        """
+        if self._shared_head is None:
+            tensors = self.checkpoint.tensors
+            self._shared_head = head not in tensors or (
+                embedding in tensors and equal_values(tensors[embedding], tensors[head])
+            )
+            if self._shared_head:
+                self.ignore(head)
+        return self._shared_head
 
     def check_all_used(self) -> None:
         """Check that the family mapped every tensor and every row.

@@ -17,6 +17,7 @@ from litertlm.checkpoint.lora_config import read_lora_config
 from litertlm.errors import DamagedCheckpoint, LiteRtLmError, ModelNotFound, UnsupportedModel
 from tiny import MODELS, tokenizer_config, tokenizer_json, write_checkpoint, write_safetensors
 from tiny.adapter import ADAPTERS, TinyAdapter, adapter_tensors, write_adapter
+from tiny.other_head import write_with_head
 from tiny.tokenizer import VOCAB_SIZE
 
 CONFIG = {"peft_type": "LORA", "r": 4, "lora_alpha": 8}
@@ -378,3 +379,20 @@ def test_mutated_adapters_are_refused_or_read(tmp_path_factory, changes, data) -
     except LiteRtLmError:
         return
     assert shapes == {name: t.shape for name, t in open_checkpoint(base).tensors.items()}
+
+
+@pytest.mark.parametrize("name", ["head-tied", "embedding-tied"])
+def test_stored_head_of_a_tied_base(name: str, tmp_path: Path) -> None:
+    """One that differs from the embedding is merged; one that is equal is a copy, and left out."""
+    adapter = ADAPTERS[name]
+    write_adapter(adapter, tmp_path / "adapter", "base")
+    names, half = ("model.embed_tokens.weight", "lm_head.weight"), VOCAB_SIZE // 2
+    tensors = {}
+    for equal in (True, False):
+        base = write_with_head(adapter.base, tmp_path / f"base-{equal}", equal=equal)
+        merged = open_checkpoint(tmp_path / "adapter", base=base)
+        assert merged.config["tie_word_embeddings"] is False
+        tensors[equal] = [merged.tensors[key].rows(0, VOCAB_SIZE) for key in names]
+    assert np.array_equal(tensors[True][0], tensors[False][0])
+    assert np.array_equal(tensors[True][1][:half], tensors[False][1][:half])
+    assert not np.array_equal(tensors[True][1][half:], tensors[False][1][half:])
