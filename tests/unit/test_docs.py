@@ -60,7 +60,17 @@ def test_security_document_has_the_limits_of_the_code() -> None:
         "prompt, piped input, schema": f"{run._MAX_TEXT_BYTES // 10**6} MB",
         "saved conversation": f"{conversation_file._MAX_BYTES // 10**6} MB",
         "attachment": f"{attachments.LARGEST // 10**6} MB",
-        "rounds of function calls for one answer": f"{tools._MOST_ROUNDS}",
+        "rounds of function calls for one question": f"{tools._MOST_ROUNDS}",
+        "function calls for one question (`--max-tool-calls`)": f"{tools.MAX_CALLS}",
+        "duration of a function call (`--tool-timeout`)": f"{tools.TIMEOUT_S:.0f} s",
         "comparing prompts and tokens with the runtime": f"{runtime_comparison._SECONDS:.0f} s",
     }
     assert {name: rows.get(name) for name in documented} == documented
+
+
+def test_flags_of_functions_name_the_defaults_of_the_code() -> None:
+    from litertlm.services.chat import tools
+
+    text = (DOCS / "chat.md").read_text()
+    assert f"for one question (default: {tools.MAX_CALLS})." in text
+    assert f"of one function call (default: {tools.TIMEOUT_S:.0f})." in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -232,3 +233,159 @@ def test_files_without_tools_are_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(UsageError, match=r"tools\.py"):
         load_tools(path)
+
+
+def box_of(tmp_path: Path, text: str, **limits: Any) -> Toolbox:
+    path = tmp_path / "tools.py"
+    path.write_text(text)
+    return load_tools(path, **limits)
+
+
+ENDS = """
+import asyncio
+import sys
+
+class Unprintable:
+    def __repr__(self):
+        raise ValueError("no text")
+
+def leave(city: str):
+    \"\"\"Exits.\"\"\"
+    sys.exit(3)
+
+def cancel(city: str):
+    \"\"\"Is cancelled.\"\"\"
+    raise asyncio.CancelledError
+
+def circle(city: str):
+    \"\"\"Returns a list that contains itself.\"\"\"
+    result = []
+    result.append(result)
+    return result
+
+def unprintable(city: str):
+    \"\"\"Returns an object without a text.\"\"\"
+    return Unprintable()
+
+def half(city: str):
+    \"\"\"Returns half of a surrogate pair.\"\"\"
+    return chr(0xD800)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "result"),
+    [
+        ("leave", "SystemExit: 3"),
+        ("cancel", "CancelledError"),
+        ("circle", "ValueError"),
+        ("unprintable", "no text"),
+        ("half", "?"),
+    ],
+)
+def test_whatever_a_function_does_is_a_result_for_the_model(
+    tmp_path: Path, name: str, result: str
+) -> None:
+    box = box_of(tmp_path, ENDS)
+    call = f'<tool_call>{{"name": "{name}", "arguments": {{"city": "Rome"}}}}</tool_call>'
+    chat = chat_with([call, "Then not."], box)
+    list(answer_with_tools(chat, box, lambda call: True))
+    assert result in chat.messages[2]["content"]
+    chat.messages[2]["content"].encode()
+
+
+SLOW = """
+import time
+
+def sleep():
+    \"\"\"Waits.\"\"\"
+    time.sleep(60)
+
+def spin():
+    \"\"\"Computes, and ignores errors.\"\"\"
+    while True:
+        try:
+            while True:
+                pass
+        except Exception:
+            pass
+"""
+
+
+@pytest.mark.parametrize("name", ["sleep", "spin"])
+def test_a_function_that_takes_too_long_is_stopped(tmp_path: Path, name: str) -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    box = box_of(tmp_path, SLOW, timeout_s=0.1)
+    assert "longer than 0.1 seconds" in box.call(Call(name, {}))
+    assert signal.getsignal(signal.SIGALRM) == before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+TYPED = """
+from typing import Literal, Optional, Union
+
+def typed(n: int = 0, x: float = 0, flag: bool = False, kind: Literal["a", 1] = "a",
+          names: list[str] = [], table: dict[str, int] = {}, maybe: Optional[int] = None,
+          either: Union[int, str] = 0, unset: int = None, any_=None):
+    \"\"\"Takes many types.\"\"\"
+    return "called"
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"n": 1, "x": 1, "flag": True, "kind": 1, "names": ["a"], "table": {"a": 1}},
+        {"x": 1.5, "maybe": None, "either": "a", "unset": None, "any_": {"a": [1]}},
+        {"maybe": 3, "either": 3, "names": [], "table": {}},
+    ],
+)
+def test_arguments_of_the_annotated_types_are_accepted(
+    tmp_path: Path, arguments: dict[str, Any]
+) -> None:
+    assert box_of(tmp_path, TYPED).call(Call("typed", arguments)) == "called"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("n", "1"),
+        ("n", True),
+        ("n", 1.5),
+        ("n", None),
+        ("x", "1.5"),
+        ("flag", 1),
+        ("kind", "b"),
+        ("kind", True),
+        ("names", "a"),
+        ("names", ["a", 1]),
+        ("table", {"a": "b"}),
+        ("maybe", "x"),
+        ("either", [1]),
+        ("other", 1),
+    ],
+)
+def test_arguments_of_other_types_are_an_error_for_the_model(
+    tmp_path: Path, name: str, value: Any
+) -> None:
+    error = json.loads(box_of(tmp_path, TYPED).call(Call("typed", {name: value})))["error"]
+    assert "TypeError" in error
+    assert f"'{name}'" in error
+
+
+def test_calls_beyond_the_limit_are_not_made(toolbox: Toolbox) -> None:
+    told: list[str] = []
+    made: list[Call] = []
+    box = Toolbox(toolbox.functions, max_calls=3)
+    chat = chat_with([CALL * 2, CALL * 20_000, CALL, "Blue."], box, told.append)
+
+    def allow(call: Call) -> bool:
+        made.append(call)
+        return True
+
+    list(answer_with_tools(chat, box, allow))
+    assert len(made) == 3
+    results = [message["content"] for message in chat.messages if message["role"] == "tool"]
+    assert ["limit" in result for result in results] == [False, False, False, True, True]
+    assert "19999 of 20000 calls were not made" in told[0]
+    assert chat.messages[-1]["content"] == "Blue."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -86,6 +86,18 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 type=file,
                 help="Python file with functions that the model may call.",
             ),
+            click.option(
+                "--max-tool-calls",
+                type=click.IntRange(min=1),
+                metavar="N",
+                help="Maximum function calls for one question (default: 32).",
+            ),
+            click.option(
+                "--tool-timeout",
+                type=click.FloatRange(min=0, min_open=True, max=86400),
+                metavar="SECONDS",
+                help="Maximum duration of one function call (default: 60).",
+            ),
             click.option("--yes", is_flag=True, help="Call functions without asking."),
             click.option("--raw", is_flag=True, help="Send the prompt without a chat template."),
             click.option("--plain", is_flag=True, help="Do not render Markdown."),
@@ -134,7 +146,10 @@ def command(
     request = RunRequest(
         options=replace(RunOptions(**flags), schema=schema),
         chats=not parts and _stdin_is_terminal(),
-        toolbox=_toolbox(values.pop("tools_file")),
+        toolbox=_toolbox(
+            values.pop("tools_file"),
+            {"max_calls": values.pop("max_tool_calls"), "timeout_s": values.pop("tool_timeout")},
+        ),
         defaults=read_config(app.settings.config_file),
         yes=values.pop("yes"),
         attached=_attachments(values.pop("attach")),
@@ -192,12 +207,15 @@ def _attachments(paths: tuple[Path, ...]) -> tuple[Attachment, ...]:
     return tuple(map(read_attachment, paths))
 
 
-def _toolbox(path: Path | None) -> Toolbox | None:
+def _toolbox(path: Path | None, limits: Mapping[str, Any]) -> Toolbox | None:
+    given = {name: limit for name, limit in limits.items() if limit is not None}
     if path is None:
+        if given:
+            raise UsageError("--max-tool-calls and --tool-timeout need --tools.")
         return None
     from litertlm.services.chat import load_tools
 
-    return load_tools(path)
+    return load_tools(path, **given)
 
 
 def _prompt_parts(app: App, text: str | None, path: Path | None) -> list[str]:

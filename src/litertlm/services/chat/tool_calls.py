@@ -43,6 +43,7 @@ _BARE = re.compile(
     r"\s*(?:\{|\[\s*(?:\{|[A-Za-z_][\w.]*\()|```(?:python|json|tool_code)?\n|<code>)"
 )
 _MAYBE_BARE = re.compile(r"\s*(?:\[\s*(?:[A-Za-z_][\w.]*)?|`{1,2}|```[a-z_]{0,9}|<[code]{0,4})?")
+_BETWEEN_VALUES = re.compile(r"[ \r\n\t;,]*")
 _PYTHON = re.compile(r"(?:\[\s*)?[A-Za-z_][\w.]*\s*[=(]")
 _CONSTANTS = {"true": True, "false": False, "null": None}
 
@@ -131,7 +132,7 @@ def _json_values(text: str) -> list[Any] | None:
         except (ValueError, RecursionError):
             return None
         values.append(value)
-        place += len(text[place:]) - len(text[place:].lstrip(" \r\n\t;,"))
+        place = _BETWEEN_VALUES.match(text, place).end()  # type: ignore[union-attr]
     return values
 
 

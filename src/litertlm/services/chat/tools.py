@@ -18,7 +18,10 @@ from litertlm.errors import LiteRtLmError, UsageError
 from litertlm.services.chat.chat import Chat
 from litertlm.services.chat.stream import Piece
 from litertlm.services.chat.tool_calls import Call, may_be_calls, read_calls
+from litertlm.services.chat.tool_limits import ToolTimeout, argument_error, with_time_limit
 
+MAX_CALLS = 32
+TIMEOUT_S = 60.0
 _MOST_ROUNDS = 8
 _JSON_TYPES: Mapping[Any, str] = {
     int: "integer",
@@ -32,9 +35,17 @@ _JSON_TYPES: Mapping[Any, str] = {
 
 @dataclass(frozen=True)
 class Toolbox:
-    """Functions by name."""
+    """Functions that the model may call.
+
+    Attributes:
+        functions: by name.
+        max_calls: for one question, over all rounds.
+        timeout_s: of one call.
+    """
 
     functions: Mapping[str, Callable[..., Any]]
+    max_calls: int = MAX_CALLS
+    timeout_s: float = TIMEOUT_S
 
     @property
     def schemas(self) -> tuple[Mapping[str, Any], ...]:
@@ -50,19 +61,37 @@ class Toolbox:
         }
 
     def call(self, call: Call) -> str:
-        """The result as text: JSON, or an error for the model to read."""
+        """The result as text: JSON, or an error for the model to read.
+
+        Raises:
+            KeyboardInterrupt: of the user, or of the function itself.
+        """
         function = self.functions.get(call.name)
         if function is None:
-            return json.dumps({"error": f"there is no function {call.name}"})
+            return _error(f"there is no function {call.name}")
+        if wrong := argument_error(function, call.arguments):
+            return _error(wrong)
         try:
-            result = function(**call.arguments)
-        except Exception as error:  # noqa: BLE001 - the user's code; the model and the user see it
-            return json.dumps({"error": f"{type(error).__name__}: {error}"})
-        return result if isinstance(result, str) else json.dumps(result, default=str)
+            result = with_time_limit(lambda: function(**call.arguments), self.timeout_s)
+            text = result if isinstance(result, str) else json.dumps(result, default=str)
+        except KeyboardInterrupt:
+            raise
+        except ToolTimeout:
+            return _error(f"it took longer than {self.timeout_s:g} seconds")
+        except BaseException as error:  # noqa: BLE001 - also sys.exit() in the user's code
+            return _error(f"{type(error).__name__}: {error}")
+        return text.encode("utf-8", "replace").decode()
 
 
-def load_tools(path: Path) -> Toolbox:
+def _error(message: str) -> str:
+    return json.dumps({"error": message})
+
+
+def load_tools(path: Path, *, max_calls: int = MAX_CALLS, timeout_s: float = TIMEOUT_S) -> Toolbox:
     """The functions that a Python file defines and that have docstrings.
+
+    Args:
+        max_calls, timeout_s: see `Toolbox`.
 
     Raises:
         UsageError: the file cannot be run, or has none.
@@ -89,7 +118,7 @@ def load_tools(path: Path) -> Toolbox:
         raise UsageError(
             f"{path} has no tools.", why="A tool is a function with a docstring, at the top level."
         )
-    toolbox = Toolbox(functions)
+    toolbox = Toolbox(functions, max_calls, timeout_s)
     try:
         _ = toolbox.schemas
     except Exception as error:
@@ -117,7 +146,7 @@ def answer_with_tools(
         LiteRtLmError: as `Chat.proceed`, or the chat template has no place for calls and their
             results; nothing of the question, calls and results is kept then.
     """
-    asked = len(chat.messages) - 1
+    asked, left = len(chat.messages) - 1, toolbox.max_calls
     for _ in range(_MOST_ROUNDS):
         try:
             yield from _without_calls(chat.proceed(), toolbox)
@@ -133,7 +162,13 @@ def answer_with_tools(
         if not calls:
             chat.messages.append(answer)
             return
-        made = [(call, _result(toolbox, call, allow, running)) for call in calls]
+        made = [(call, _result(toolbox, call, allow, running)) for call in calls[:left]]
+        if len(calls) > left:
+            skipped = len(calls) - left
+            why = f"The limit of {toolbox.max_calls} function calls for one question is reached"
+            chat.notice(f"{why}: {skipped} of {len(calls)} calls were not made.")
+            made.append((calls[left], _error(f"{why}. Answer with the results that you have.")))
+        left -= min(left, len(calls))
         before = list(chat.messages)
         chat.messages.extend(_as_messages(rest.strip(), [made], len(before)))
         if len(made) > 1 and not _renders(chat):
@@ -152,14 +187,14 @@ def _result(
     running: Callable[[], AbstractContextManager[None]],
 ) -> str:
     if not allow(call):
-        return '{"error": "the user did not allow it"}'
+        return _error("the user did not allow it")
     try:
         with running():
             return toolbox.call(call)
     except KeyboardInterrupt as interrupt:
         if type(interrupt) is not KeyboardInterrupt:  # the program is told to end
             raise
-        return '{"error": "the user interrupted it"}'
+        return _error("the user interrupted it")
 
 
 def _without_calls(pieces: Iterator[Piece], toolbox: Toolbox) -> Iterator[Piece]:
