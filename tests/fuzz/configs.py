@@ -139,7 +139,7 @@ _NUMBERS = {
     "attention_dropout": (0.0, 0.1, 0.9),
     "pretraining_tp": (1, 2, 4),
     "pad_token_id": (None, 0, 3, VOCAB_SIZE - 1, VOCAB_SIZE, -1),
-    "dtype": ("float32", "bfloat16", "float16", "auto"),
+    "dtype": ("float32", "bfloat16", "float16"),
     "torch_dtype": ("float32", "bfloat16", "float16"),
     "hidden_act": ("silu", "gelu", "gelu_pytorch_tanh", "gelu_new", "relu", "swish", "relu2"),
     "use_bidirectional_attention": (True, False, None, "all", "vision"),

@@ -182,7 +182,9 @@ def _adds_bos(
     }
     try:
         encoding = Runnable.from_str(json.dumps(probe)).encode("a")
-    except Exception as error:  # the package raises nothing narrower
+    except BaseException as error:  # the package raises nothing narrower, and panics of Rust code
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise  # Ctrl-C
         raise DamagedCheckpoint(f"{path} has an invalid post_processor.", why=str(error)) from error
     return bool(encoding.special_tokens_mask[0]) and bos == encoding.ids[0]
 

@@ -7,6 +7,7 @@ modeling_rope_utils.py defines them.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,6 +68,9 @@ def read_rope(
     """
     if scaling is None:
         scaling = rope_parameters(config)
+    for key, value in scaling.values.items():
+        if isinstance(value, Mapping):
+            raise scaling.unsupported(key, "is an object, but these layers share one rotation")
     type_key = "type" if scaling.has("type") and not scaling.has("rope_type") else "rope_type"
     kind = scaling.choice(type_key, ROPE_TYPES, "default")
     base = scaling.positive("rope_theta", config.positive("rope_theta", theta))
