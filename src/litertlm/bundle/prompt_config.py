@@ -17,6 +17,7 @@ from litertlm.bundle.adapted_template import NO_TEMPLATE, AdaptedTemplate
 from litertlm.bundle.family_prompts import Sampler, family_prompts
 from litertlm.bundle.special_tokens import template_variables
 from litertlm.checkpoint import Checkpoint, Tokenizer
+from litertlm.checkpoint.token_ids import check_token_ids, read_token_ids, vocabulary_size
 from litertlm.errors import DamagedCheckpoint
 
 CHAT_TEMPLATE_KEY = "chat_template"
@@ -106,48 +107,40 @@ def stop_token_ids(checkpoint: Checkpoint, end_of_turn: str | None) -> tuple[int
 
     Those of generation_config.json, config.json and the tokenizer, and the token that ends an
     assistant's turn in the chat template. Texts that are not a single token are omitted.
+
+    Raises:
+        DamagedCheckpoint: a token id of one of these files is no token of the vocabulary.
     """
-    ids = config_token_ids(checkpoint)
-    ids.add(checkpoint.tokenizer.eos_token_id)
+    size = vocabulary_size(checkpoint.config, checkpoint.tensors)
+    ids = config_token_ids(checkpoint, size)
+    tokenizer = checkpoint.tokenizer
+    ids.update(read_token_ids("The tokenizer's EOS", tokenizer.eos_token_id, size))
     if end_of_turn is not None:
-        ids.add(token_id(checkpoint.tokenizer, end_of_turn))
-    return tuple(sorted(one for one in ids if one is not None))
+        name = f"The tokenizer's {end_of_turn!r:.100}"
+        ids.update(read_token_ids(name, token_id(tokenizer, end_of_turn), size))
+    return tuple(sorted(ids))
 
 
-def config_token_ids(checkpoint: Checkpoint) -> set[int | None]:
-    """Every `eos_token_id` of the configs; `bos_token_id` and `pad_token_id` are checked as well.
+def config_token_ids(checkpoint: Checkpoint, size: int | None) -> set[int]:
+    """Every `eos_token_id` of the configs; all other keys `*_token_id` are checked as well.
+
+    Args:
+        size: tokens of the vocabulary.
 
     Raises:
         DamagedCheckpoint: a value that is no token of the vocabulary; names file and key.
     """
-    config, text_config = checkpoint.config, checkpoint.config.get("text_config")
+    text_config = checkpoint.config.get("text_config")
     text = text_config if isinstance(text_config, Mapping) else {}
-    size = text.get("vocab_size", config.get("vocab_size"))
-    ids: set[int | None] = set()
+    ids: set[int] = set()
     for source, values in (
         ("generation_config.json: ", checkpoint.generation_config),
-        ("config.json: ", config),
+        ("config.json: ", checkpoint.config),
         ("config.json: text_config.", text),
     ):
-        for key in ("bos_token_id", "pad_token_id"):
-            _token_ids(source + key, values.get(key), size)
-        ids.update(_token_ids(source + "eos_token_id", values.get("eos_token_id"), size))
-    return ids
-
-
-def _token_ids(name: str, value: Any, size: Any) -> list[int]:
-    """The ids of one key; a list is allowed for `eos_token_id`, and -1 (none) for padding."""
-    if value is None:
-        return []
-    ids = value if isinstance(value, list) and name.endswith("eos_token_id") else [value]
-    least = -1 if name.endswith("pad_token_id") else 0
-    end = size if isinstance(size, int) else 1 << 31
-    if not all(type(one) is int and least <= one < end for one in ids):
-        raise DamagedCheckpoint(
-            f"{name} is not a token of this model.",
-            why=f"It is {value!r:.100}, but must be an integer below vocab_size ({end}).",
-            hint="Use the config files of one and the same model.",
-        )
+        check_token_ids(source, values, size)
+        ids.update(read_token_ids(f"{source}eos_token_id", values.get("eos_token_id"), size))
+    check_token_ids("tokenizer_config.json: ", checkpoint.tokenizer.config, size)
     return ids
 
 

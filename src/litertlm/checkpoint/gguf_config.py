@@ -15,6 +15,7 @@ import numpy as np
 
 from litertlm.checkpoint.files import is_count
 from litertlm.checkpoint.gguf_file import GgufFile
+from litertlm.checkpoint.gguf_vocabulary import special_token_id
 from litertlm.errors import DamagedCheckpoint, UnsupportedModel
 
 Config = dict[str, Any]
@@ -98,8 +99,9 @@ def translate_generation_config(file: GgufFile) -> Config:
     """The keys of generation_config.json: end tokens beyond EOS, and sampling values."""
     values = file.values
     config: Config = {}
-    ends = [values.get(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot", "eom")]
-    ids = [number for number in dict.fromkeys(ends) if isinstance(number, int)]
+    size = _vocab_size(file)
+    ends = [special_token_id(file, name, size) for name in ("eos", "eot", "eom")]
+    ids = [number for number in dict.fromkeys(ends) if number is not None]
     if len(ids) > 1:
         config["eos_token_id"] = ids
     for key, name in (
@@ -171,9 +173,9 @@ def translate_config(file: GgufFile, architecture: Architecture) -> Config:
         "mlp_bias": "blk.0.ffn_up.bias" in file.tensors,
     }
     for key, name in (("bos", "bos"), ("eos", "eos"), ("padding", "pad")):
-        value = file.values.get(f"tokenizer.ggml.{key}_token_id")
-        if isinstance(value, int):
-            config[f"{name}_token_id"] = value
+        number = special_token_id(file, key, config["vocab_size"])
+        if number is not None:
+            config[f"{name}_token_id"] = number
     if rope_dims not in (0, head_dim):
         config["partial_rotary_factor"] = rope_dims / head_dim
     scaling = _rope_scaling(keys, config)

@@ -5,10 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 from litertlm.checkpoint.gguf_file import GgufFile
+from litertlm.checkpoint.token_ids import read_token_ids
 from litertlm.errors import DamagedCheckpoint
 
 # Token types; SentencePiece numbers them in the same way.
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
+
+
+# How an unsigned integer says that there is no such token (-1 in llama.cpp).
+_NONE = 0xFFFFFFFF
+
+
+def special_token_id(file: GgufFile, name: str, size: int | None) -> int | None:
+    """The id of the token `bos`, `eos`, `unknown`, `padding`, `eot` or `eom`, or None.
+
+    Args:
+        size: tokens of the vocabulary, or None where it is not known.
+
+    Raises:
+        DamagedCheckpoint: it is no token of the vocabulary.
+    """
+    key = f"tokenizer.ggml.{name}_token_id"
+    none = _NONE if name == "padding" else None
+    ids = read_token_ids(f"{file.path}: {key}", file.values.get(key), size, none=none)
+    return ids[0] if ids else None
 
 
 class Vocabulary:
@@ -41,12 +61,7 @@ class Vocabulary:
 
     def special(self, name: str) -> int | None:
         """The id of the token `bos`, `eos`, `unknown`, `padding`, `eot` or `eom`, or None."""
-        value = self.file.values.get(f"tokenizer.ggml.{name}_token_id")
-        if value is None:
-            return None
-        if not isinstance(value, int) or not 0 <= value < len(self.tokens):
-            raise self.damaged(f"tokenizer.ggml.{name}_token_id is {value!r}.")
-        return value
+        return special_token_id(self.file, name, len(self.tokens))
 
     def flag(self, name: str, default: bool) -> bool:
         """A boolean such as `add_bos_token`."""

@@ -15,6 +15,7 @@ from litertlm.checkpoint.files import (
     parse_json_object,
     read_bytes,
 )
+from litertlm.checkpoint.token_ids import read_token_id, vocabulary_size
 from litertlm.checkpoint.types import Tokenizer
 from litertlm.errors import DamagedCheckpoint, ModelNotFound
 
@@ -47,7 +48,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
     }
     template = _chat_template(folder, settings)
     if serialized is None:
-        bos, eos = config.get("bos_token_id"), config.get("eos_token_id")
+        bos, eos = (_config_id(f"{name}_token_id", config) for name in ("bos", "eos"))
         return Tokenizer(
             json=None,
             sentencepiece=sentencepiece,
@@ -55,8 +56,8 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
             chat_template=template,
             # The default of tokenizers that have only a tokenizer.model.
             adds_bos=bool(settings.get("add_bos_token", True)),
-            bos_token_id=bos if is_count(bos) else None,
-            eos_token_id=eos if is_count(eos) else None,
+            bos_token_id=bos,
+            eos_token_id=eos,
         )
     outline = _outline(folder / "tokenizer.json", serialized)
     added = _added_tokens(folder / "tokenizer.json", outline)
@@ -120,7 +121,7 @@ def _check_vocabulary(folder: Path, config: Mapping[str, Any], serialized: bytes
         return
     tail = serialized[max(0, merges.start() - 256) : merges.start()]
     last = re.search(rb":\s*(\d+)\s*\}\s*,\s*\Z", tail)
-    size = _vocab_size(config)
+    size = vocabulary_size(config, {})
     if last is not None and size is not None and int(last[1]) >= size:
         raise _too_large(folder, f"The tokenizer's last token has the id {int(last[1])}", size)
 
@@ -137,19 +138,13 @@ def _check_added(
     An unused special token without one is harmless: the tokenizer of Gemma 3 has one for images,
     which its text models do not support.
     """
-    size = _vocab_size(config)
+    size = vocabulary_size(config, {})
     if size is None:
         return
     for content, entry in added.items():
         used = entry["id"] in needed or not entry.get("special") or content in template
         if entry["id"] >= size and used:
             raise _too_large(folder, f"Token {content!r} has the id {entry['id']}", size)
-
-
-def _vocab_size(config: Mapping[str, Any]) -> int | None:
-    text_config = config.get("text_config")
-    size = (text_config if isinstance(text_config, dict) else config).get("vocab_size")
-    return size if isinstance(size, int) else None
 
 
 def _too_large(folder: Path, what: str, size: int) -> DamagedCheckpoint:
@@ -202,8 +197,11 @@ def _special_id(
     if content in added:
         number: int = added[content]["id"]
         return number
-    fallback = config.get(f"{key}_id")
-    return fallback if is_count(fallback) else None
+    return _config_id(f"{key}_id", config)
+
+
+def _config_id(key: str, config: Mapping[str, Any]) -> int | None:
+    return read_token_id(f"config.json: {key}", config.get(key), vocabulary_size(config, {}))
 
 
 def _chat_template(folder: Path, settings: Mapping[str, Any]) -> str | None:

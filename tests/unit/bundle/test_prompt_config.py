@@ -15,7 +15,7 @@ from litertlm.bundle.prompt_config import read_prompt_config, sampler
 from litertlm.bundle.template_adapter import adapt
 from litertlm.checkpoint import Checkpoint, Tokenizer, open_checkpoint
 from litertlm.errors import DamagedCheckpoint
-from tiny import MODELS, write_checkpoint
+from tiny import MODELS, change_config, write_checkpoint
 
 
 def checkpoint(
@@ -139,7 +139,8 @@ def test_a_familys_plain_template_is_its_format(family: str) -> None:
 @pytest.mark.parametrize("file", ["config.json", "generation_config.json"])
 @pytest.mark.parametrize("key", ["eos_token_id", "bos_token_id", "pad_token_id"])
 @pytest.mark.parametrize(
-    "value", ["24", "<eos>", 2.0, True, [2, "4"], [[2]], {"a": 2}, 320, 1 << 31, -2]
+    "value",
+    ["24", "<eos>", 2.0, True, float("nan"), [2, "4"], [[2]], {"a": 2}, 320, 1 << 31, -2],
 )
 def test_a_token_id_that_is_none_is_refused(
     file: str, key: str, value: object, tmp_path: Path
@@ -148,6 +149,39 @@ def test_a_token_id_that_is_none_is_refused(
     config = json.loads((folder / file).read_text())
     (folder / file).write_text(json.dumps({**config, key: value}))
     with pytest.raises(DamagedCheckpoint, match=f"{file}: {key}"):
+        read_prompt_config(open_checkpoint(folder))
+
+
+@pytest.mark.parametrize("key", ["eos_token_id", "image_token_id", "decoder_start_token_id"])
+@pytest.mark.parametrize("file", ["config.json", "generation_config.json", "tokenizer_config.json"])
+def test_every_token_id_of_every_config_is_checked(file: str, key: str, tmp_path: Path) -> None:
+    folder = write_checkpoint(MODELS["llama-gqa-tied"], tmp_path)
+    config = json.loads((folder / file).read_text())
+    (folder / file).write_text(json.dumps({**config, key: "24"}))
+    with pytest.raises(DamagedCheckpoint, match=f"{file}: {key}"):
+        read_prompt_config(open_checkpoint(folder))
+
+
+def test_ids_of_parts_that_are_not_converted_may_be_beyond_the_vocabulary(tmp_path: Path) -> None:
+    folder = write_checkpoint(MODELS["llama-gqa-tied"], tmp_path)
+    change_config(folder, {"image_token_id": 320, "pad_token_id": -1, "sep_token_id": -1})
+    assert read_prompt_config(open_checkpoint(folder)).stop_token_ids == (2, 4)
+
+
+def test_the_vocabulary_is_the_embedding_where_the_config_has_no_size(tmp_path: Path) -> None:
+    folder = write_checkpoint(MODELS["gemma3-vision"], tmp_path)
+    change_config(folder, {"text_config/vocab_size": None, "text_config/eos_token_id": 320})
+    with pytest.raises(DamagedCheckpoint, match=r"text_config\.eos_token_id"):
+        read_prompt_config(open_checkpoint(folder))
+
+
+def test_an_end_of_turn_beyond_the_vocabulary_is_refused(tmp_path: Path) -> None:
+    folder = write_checkpoint(MODELS["llama-gqa-tied"], tmp_path)
+    path = folder / "tokenizer_config.json"
+    tokens = {str(1 << 40): {"content": "<|im_end|>"}}
+    config = {**json.loads(path.read_text()), "added_tokens_decoder": tokens}
+    path.write_text(json.dumps(config))
+    with pytest.raises(DamagedCheckpoint, match=r"<\|im_end\|>.* is not a token"):
         read_prompt_config(open_checkpoint(folder))
 
 

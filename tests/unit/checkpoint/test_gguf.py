@@ -189,7 +189,9 @@ def edited(path: Path, **values: Any) -> Path:
         ({"llama__attention__head_count": 0}, DamagedCheckpoint, "0 attention heads"),
         ({"llama__attention__head_count": 3}, DamagedCheckpoint, "not a multiple of a head"),
         ({"llama__attention__head_count": [4, 2]}, UnsupportedModel, "differs between layers"),
-        ({"tokenizer__ggml__eos_token_id": 320}, DamagedCheckpoint, "eos_token_id is 320"),
+        ({"tokenizer__ggml__eos_token_id": 320}, DamagedCheckpoint, "eos_token_id is not a token"),
+        ({"tokenizer__ggml__bos_token_id": True}, DamagedCheckpoint, "bos_token_id is not a token"),
+        ({"tokenizer__ggml__eom_token_id": 320}, DamagedCheckpoint, "eom_token_id is not a token"),
         (
             {"tokenizer__ggml__tokens": ["a", "a"], "tokenizer__ggml__token_type": None},
             DamagedCheckpoint,
