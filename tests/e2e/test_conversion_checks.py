@@ -67,11 +67,14 @@ def test_a_model_that_is_slow_here_is_asked_less(
     demo_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (bundle,) = demo_home.glob("models/demo/*/*.litertlm")
-    monkeypatch.setattr(behaviour, "_SHORT_ANSWERS", 1e-6)  # over with the first token
+    # Both answers would take the demo model some seconds; its time is over with the first token.
+    story = "Write a long story about a sailor, in at least ten paragraphs."
+    monkeypatch.setattr(behaviour, "QUESTIONS", (story, story))
+    monkeypatch.setattr(behaviour, "_SHORT_TOKENS", 700)
+    monkeypatch.setattr(behaviour, "_SHORT_ANSWERS", 1e-6)
     check = behaviour.check_behaviour_briefly(bundle, None)
-    assert check.verdict.value == "passed", check
     (answer,) = check.values["answers"]
-    assert 0 < len(answer["answer"]) < len("The capital of France is Paris.")
+    assert 0 < len(answer["answer"].split()) < 200, "the answer was stopped long before its end"
 
 
 def test_a_base_model_is_given_texts_to_go_on_with(tmp_path: Path) -> None:
