@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MODELS_VARIABLE = "LITERT_LM_MODELS"
-CLONE_VARIABLE = "LITERT_LM_CLI_CLONE"  # set by the launcher: the clone that it lies in
+CLONE_VARIABLE = "LITERT_LM_CLI_CLONE"  # set by the launcher: the clone that it is in
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Settings:
         return user_state_path("litert-lm-cli", appauthor=False) / "history"
 
     def shown(self, path: Path) -> str:
-        """`path` as messages show it: relative when it lies below the current folder."""
+        """`path` as messages show it: relative when it is below the current folder."""
         try:
             return str(path.relative_to(self.cwd))
         except ValueError:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # 200 ms that a model on disk need not pay
     from litertlm.hub.info import RepoInfo
     from litertlm.services.acquire.plan import Hub
 
-_KEPT_FILE = ".hub.json"  # in a checkpoint folder: it is whole, and this is where it came from
+_KEPT_FILE = ".hub.json"  # in a checkpoint folder: it is complete, and this is where it came from
 
 
 def fetch_from_hub(
@@ -50,7 +50,7 @@ def fetch_from_hub(
     """Download what the repository has into `folder`, the model's: a ready bundle beside the
     provenance file, or a checkpoint into `folder/checkpoint`.
 
-    A checkpoint that an earlier run left whole is used without the network.
+    A checkpoint that an earlier run completed is used without the network.
 
     Args:
         base_of: fetches the base of an adapter; without it neither adapters nor bundles will do.
@@ -182,7 +182,7 @@ def _download(
     info, file = plan.info, plan.files[0]
     if plan.kind == "bundle":
 
-        def provenance(whole: Path) -> Provenance:
+        def provenance(complete: Path) -> Provenance:
             return Provenance(
                 model=str(model.name),
                 source="hub",
@@ -190,8 +190,8 @@ def _download(
                 commit=info.commit,
                 revision=model.revision,
                 # The Hub tells no sha256 of files that it keeps in git itself; those are small.
-                sha256=file.sha256 or file_sha256(whole),
-                size_bytes=whole.stat().st_size,
+                sha256=file.sha256 or file_sha256(complete),
+                size_bytes=complete.stat().st_size,
                 created=timestamp(),
                 versions={"litert-lm-cli": __version__},
             )
@@ -204,7 +204,7 @@ def _download(
             stage_provenance(place / file.name, part, record)
 
         (path,) = download(client, info, plan.files, place, progress, before_rename=write_record)
-        # A file that was whole in its place already has not appeared.
+        # A file that was there already was not renamed.
         return FetchedBundle(path, record or provenance(path))
     (place / _KEPT_FILE).unlink(missing_ok=True)
     paths = download(client, info, plan.files, place, progress)
@@ -216,15 +216,15 @@ def _download(
 
 
 def _kept_checkpoint(folder: Path, revision: str | None) -> FetchedCheckpoint | None:
-    """The checkpoint that an earlier run downloaded, if it is whole and of this revision."""
+    """The checkpoint that an earlier run downloaded, if it is complete and of this revision."""
     try:
         kept = json.loads(read_regular(folder / _KEPT_FILE))
         files = {folder / name: size for name, size in kept["files"].items()}
-        whole = all(path.stat().st_size == size for path, size in files.items())
+        complete = all(path.stat().st_size == size for path, size in files.items())
         known = {kept["revision"], kept["commit"]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    if not whole or (revision is not None and revision not in known):
+    if not complete or (revision is not None and revision not in known):
         return None
     ggufs = [path for path in files if path.suffix == GGUF_SUFFIX]
     return FetchedCheckpoint(ggufs[0] if ggufs else folder, kept["repo"], kept["commit"])

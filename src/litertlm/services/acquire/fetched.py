@@ -35,7 +35,7 @@ class FetchedCheckpoint:
 
 @dataclass(frozen=True)
 class FetchedBundle:
-    """A ready `.litertlm` file, whole and checked, in the model's folder."""
+    """A ready `.litertlm` file, complete and checked, in the model's folder."""
 
     path: Path
     provenance: Provenance

@@ -106,7 +106,7 @@ def decide(
 
 
 def adapter_of_an_adapter(repo: str, adapter: LoraConfig) -> UnsupportedModel:
-    why = "Adapters are merged into whole models."
+    why = "Adapters are merged into complete models."
     if adapter.base:
         why = f"It names {adapter.base} as its base. {why}"
     return UnsupportedModel(f"{repo} is an adapter itself.", why=why)
@@ -195,7 +195,7 @@ def _identified(info: RepoInfo, config: dict[str, Any]) -> Family:
 
 
 def _check_architecture(hub: Hub, info: RepoInfo, file: RepoFile) -> None:
-    """Refuse a GGUF file of a family that is not converted, told by the start of its header."""
+    """Refuse a GGUF file of an unsupported family, from the start of its header."""
     from litertlm.checkpoint.gguf_architectures import ARCHITECTURES
     from litertlm.checkpoint.gguf_header import HEAD_BYTES, read_architecture
 

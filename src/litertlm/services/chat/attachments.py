@@ -12,7 +12,7 @@ from litertlm.runtime.engine import Attachment
 from litertlm.services.chat.render import is_base_model, template_source
 
 LARGEST = 32_000_000
-"""Bytes of a file; the runtime holds it several times over, and decodes it whole."""
+"""Bytes of a file; the runtime holds it several times over, and decodes all of it."""
 
 # How files begin that the runtime decodes, as regular expressions.
 _SENT = {

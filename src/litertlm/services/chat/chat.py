@@ -1,9 +1,9 @@
 """A conversation: its messages, what of them the engine's cache holds, and the next answer.
 
-The whole history is rendered to text for every answer. Where that text begins with what the
+The complete history is rendered to text for every answer. Where that text begins with what the
 session holds, only the rest is prefilled; where a template rewrites earlier turns (Qwen3 drops
 their thinking) or the user edits them, a new session is prefilled with all of it. The model so
-sees the bytes of `apply_chat_template` for the whole history, always.
+sees the bytes of `apply_chat_template` for the complete history, always.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Render(Protocol):
         think: bool | None = None,
         tools: Sequence[Mapping[str, Any]] = (),
     ) -> str:
-        """The whole prompt, up to where the answer begins.
+        """The complete prompt, up to where the answer begins.
 
         Args:
             messages: `role` and `content` each; a list of parts (`type` and `text`) where a
@@ -68,7 +68,7 @@ class Answer:
         thinking: empty where there was none.
         finish_reason: `stop` (the model ended it), `stop_string`, `max_tokens`, `context` (full)
             or `interrupted`.
-        prompt_tokens: of the whole prompt.
+        prompt_tokens: of the complete prompt.
         reused_tokens: of these, what was in the cache from before.
         answer_tokens: with the thinking.
         first_token_s, total_s: seconds from the question to the first and the last token.
@@ -99,7 +99,7 @@ class Chat:
         engine: the model.
         render: the model's chat template.
         options: how answers are made; may be replaced between answers.
-        notice: told what the user should know, such as that turns were left out.
+        notice: called with what the user should know, such as that turns were left out.
         clock: seconds, for the timings.
     """
 
@@ -175,7 +175,7 @@ class Chat:
             return 0.0
 
     def rewind(self) -> bool:
-        """Take back what followed the last question, to answer it anew; False if there is none."""
+        """Remove what followed the last question, to answer it again; False if there is none."""
         for index in range(len(self.messages) - 1, -1, -1):
             if self.messages[index]["role"] == "user":
                 del self.messages[index + 1 :]
@@ -232,7 +232,7 @@ class Chat:
         raw = ""
         pieces: list[Piece] = []
         first = 0.0
-        whole, chunks = False, 0
+        complete, chunks = False, 0
         stream = session.generate(rest, new)
         try:
             for chunk in stream:
@@ -245,24 +245,24 @@ class Chat:
                     yield piece
                 if stop.stopped or self._cancelled:
                     break
-            whole = not stop.stopped and not self._cancelled
-            held = stop.finish()
-            raw += held
-            for piece in [*(splitter(held) if held else ()), *splitter(None)]:
+            complete = not stop.stopped and not self._cancelled
+            rest = stop.finish()
+            raw += rest
+            for piece in [*(splitter(rest) if rest else ()), *splitter(None)]:
                 pieces.append(piece)
                 yield piece
         finally:
             # A character of several tokens is one chunk.
             answer_tokens = max(chunks, len(self._engine.tokenize(raw)))
-            if whole and new:
+            if complete and new:
                 more = self._measure(session, prompt_tokens + answer_tokens, new)
                 prompt_tokens += more
                 new_tokens += more
-            reason = self._finish_reason(stop, whole, prompt_tokens, answer_tokens)
+            reason = self._finish_reason(stop, complete, prompt_tokens, answer_tokens)
             if reason == "stop":
-                # The cache holds the stop token too; which of them it was is not told.
+                # The cache holds the stop token too; the runtime does not say which one it was.
                 self._held = tuple(text + raw + end for end in self._engine.info.stop_texts)
-            elif whole:
+            elif complete:
                 self._held = (text + raw,)
             else:
                 attachments = ()
@@ -294,10 +294,10 @@ class Chat:
             Tokens of the prompt that were not counted.
         """
         unknown = [file for file in new if file not in self._attachment_tokens]
-        held = session.cached_tokens
-        if held is None or not unknown:
+        cached = session.cached_tokens
+        if cached is None or not unknown:
             return 0
-        each = max(0, round((held - counted) / len(unknown)))
+        each = max(0, round((cached - counted) / len(unknown)))
         self._attachment_tokens.update(dict.fromkeys(unknown, each))
         return each * len(unknown)
 
@@ -306,11 +306,11 @@ class Chat:
         return sum(self._attachment_tokens.get(file, 0) for file in attachments)
 
     def _finish_reason(
-        self, stop: StopFinder, whole: bool, prompt_tokens: int, answer_tokens: int
+        self, stop: StopFinder, complete: bool, prompt_tokens: int, answer_tokens: int
     ) -> str:
         if stop.stopped:
             return "stop_string"
-        if not whole:
+        if not complete:
             return "interrupted"
         limit = self.options.decoding.max_tokens
         if limit is not None and answer_tokens >= limit:
@@ -340,7 +340,7 @@ class Chat:
             self._first_sent = later
             # Once turns must go, half of the context is freed: the next answers then
             # continue on what is in the cache, where one turn at a time would prefill
-            # everything anew for each.
+            # everything again for each.
             limit = context // 2
         if self._first_sent and not before:
             self.notice(
@@ -351,7 +351,7 @@ class Chat:
         return text, tokens
 
     def _count(self, prompt: str) -> int:
-        """Tokens of a whole prompt with attachments, and what a session begins with by itself."""
+        """Tokens of a prompt with attachments, and of what a session begins with by itself."""
         start = self._engine.info.start_text
         text_tokens = len(self._engine.tokenize(start + prompt.removeprefix(start)))
         return text_tokens + self._tokens_of(self.attachments())

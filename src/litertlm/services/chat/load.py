@@ -154,7 +154,7 @@ def chat_options(
 def _sampling(info: BundleInfo, options: RunOptions) -> Sampling | None:
     """The bundle's parameters with the user's put over them; None leaves all to the runtime.
 
-    The runtime takes all of them or none, so what nobody gives must be filled in here.
+    The runtime takes all of them or none, so the ones that are not given must be filled in here.
     """
     own = info.sampler
     temperature, top_k, top_p = options.temperature, options.top_k, options.top_p

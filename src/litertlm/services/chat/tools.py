@@ -139,7 +139,7 @@ def answer_with_tools(
     """Like `Chat.proceed`, calling what the model asks for and going on with the results.
 
     Args:
-        allow: asked before each call; a refused one is told to the model as such.
+        allow: asked before each call; the model gets a refusal as the call's result.
         running: entered while a function runs. A KeyboardInterrupt there ends the function only.
 
     Raises:
@@ -192,7 +192,7 @@ def _result(
         with running():
             return toolbox.call(call)
     except KeyboardInterrupt as interrupt:
-        if type(interrupt) is not KeyboardInterrupt:  # the program is told to end
+        if type(interrupt) is not KeyboardInterrupt:  # SIGTERM or SIGHUP
             raise
         return _error("the user interrupted it")
 

@@ -246,7 +246,7 @@ def plan_models(
 
 def clamp_context(options: ConvertOptions, longest: int) -> ConvertOptions:
     """`options` with a cache of the `longest` context that a model has, if that is less than the
-    default and nobody asked for a length."""
+    default and no length was requested."""
     if options.shorten and options.kv_cache_max_len == DEFAULT_CONTEXT > longest:
         return replace(options, kv_cache_max_len=longest)
     return options

@@ -1,4 +1,4 @@
-"""Whether a bundle's file is whole and holds together."""
+"""Whether a bundle's file is complete and consistent."""
 
 from __future__ import annotations
 
