@@ -59,6 +59,9 @@ def read_config(c: ConfigReader) -> Config:
     c = c.with_defaults(**DEFAULTS)
     if c.flag("use_bidirectional_attention"):
         raise c.unsupported("use_bidirectional_attention", "is true; only causal models can be run")
+    if c.prefix and c.has("final_logit_softcapping"):
+        # Gemma3ForConditionalGeneration does not read it, Gemma3ForCausalLM does.
+        raise c.unsupported("final_logit_softcapping", "is set in a multimodal model")
     common = read_decoder(c, activation="hidden_activation")
     layers, hd = common["num_hidden_layers"], common["head_dim"]
     pattern = c.size("sliding_window_pattern", 6)
@@ -69,7 +72,7 @@ def read_config(c: ConfigReader) -> Config:
         attention_bias=c.flag("attention_bias"),
         query_pre_attn_scalar=c.positive("query_pre_attn_scalar", 256.0),
         final_logit_softcapping=c.optional_positive("final_logit_softcapping"),
-        windows=layer_windows(c, c.optional_size("sliding_window"), sliding),
+        windows=layer_windows(c, c.size("sliding_window"), sliding),
         rope=rope,
         local_rope=local_rope,
     )
