@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from litertlm.families.step import Step
-from litertlm.families.weights import Weights
+from litertlm.families.weights import Rows, Weights, pairs_to_halves
 from litertlm.graph import Tensor, ops
 
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
@@ -25,13 +25,24 @@ def embed(step: Step, w: Weights, vocab: int, hidden: int, *, scale: float = 1.0
     return x if scale == 1.0 else ops.mul(x, scale)
 
 
-def linear(x: Tensor, w: Weights, name: str, out: int, *, bias: bool = False) -> Tensor:
-    """The Linear module `name` (`name.weight`, and `name.bias` if asked): [..., out]."""
+def linear(
+    x: Tensor, w: Weights, name: str, out: int, *, bias: bool = False, order: Rows | None = None
+) -> Tensor:
+    """The Linear module `name` (`name.weight`, and `name.bias` if asked): [..., out].
+
+    Args:
+        order: another order of its outputs, as indices of all of them.
+    """
     width = x.shape[-1]
     assert isinstance(width, int)
-    weight = x.graph.constant(w.get(f"{name}.weight", out, width))
+    if order is None:
+        weight = w.get(f"{name}.weight", out, width)
+        added = w.get(f"{name}.bias", out) if bias else None
+    else:
+        weight = w.view(f"{name}.weight", (out, width), order)
+        added = w.view(f"{name}.bias", (out,), order) if bias else None
     return ops.fully_connected(
-        x, weight, x.graph.constant(w.get(f"{name}.bias", out)) if bias else None
+        x, x.graph.constant(weight), None if added is None else x.graph.constant(added)
     )
 
 
@@ -80,12 +91,22 @@ def project_heads(
     head_dim: int,
     *,
     bias: bool = False,
+    interleaved: int | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """x [1, S, H] through `q_proj`, `k_proj` and `v_proj` after `prefix`, split into heads:
     q [1, N, S, hd], k [1, K, S, hd], v [1, K, hd, S].
+
+    Args:
+        interleaved: so many dimensions of each query and key head are rotated in neighbouring
+            pairs in the checkpoint; they become halves, as `step.rotation` expects them.
     """
-    q = split_heads(linear(x, w, f"{prefix}q_proj", heads * head_dim, bias=bias), heads)
-    k = split_heads(linear(x, w, f"{prefix}k_proj", kv_heads * head_dim, bias=bias), kv_heads)
+
+    def project(name: str, count: int) -> Tensor:
+        order = None if interleaved is None else pairs_to_halves(count, head_dim, interleaved)
+        y = linear(x, w, f"{prefix}{name}", count * head_dim, bias=bias, order=order)
+        return split_heads(y, count)
+
+    q, k = project("q_proj", heads), project("k_proj", kv_heads)
     v = linear(x, w, f"{prefix}v_proj", kv_heads * head_dim, bias=bias)
     return q, k, split_value_heads(v, kv_heads)
 
@@ -157,6 +178,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu_new": lambda x: ops.gelu(x, approximate=True),
     "gelu_pytorch_tanh": lambda x: ops.gelu(x, approximate=True),
     "relu": ops.relu,
+    "relu2": lambda x: ops.square(ops.relu(x)),
 }
 
 
@@ -171,6 +193,33 @@ def mlp(
     return linear(
         ops.mul(ACTIVATIONS[activation](gate), up), w, f"{name}.down_proj", hidden, bias=bias
     )
+
+
+def fused_mlp(x: Tensor, w: Weights, name: str, width: int, activation: str) -> Tensor:
+    """The MLP module `name` where `gate_up_proj` fuses gate and up, without biases: [..., H]."""
+    hidden = x.shape[-1]
+    assert isinstance(hidden, int)
+    gate_up = linear(x, w, f"{name}.gate_up_proj", 2 * width)
+    gate = ACTIVATIONS[activation](ops.slice_axis(gate_up, -1, 0, width))
+    up = ops.slice_axis(gate_up, -1, width, width)
+    return linear(ops.mul(gate, up), w, f"{name}.down_proj", hidden)
+
+
+def plain_mlp(
+    x: Tensor,
+    w: Weights,
+    up: str,
+    down: str,
+    width: int,
+    activation: str,
+    *,
+    bias: bool = False,
+) -> Tensor:
+    """Two Linear modules without a gate, down(activation(up(x))), `width` wide inside: [..., H]."""
+    hidden = x.shape[-1]
+    assert isinstance(hidden, int)
+    y = ACTIVATIONS[activation](linear(x, w, up, width, bias=bias))
+    return linear(y, w, down, hidden, bias=bias)
 
 
 def soft_cap(x: Tensor, cap: float) -> Tensor:

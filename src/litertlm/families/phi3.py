@@ -43,7 +43,7 @@ def decoder(step: Step, w: Weights, c: DecoderConfig) -> None:
         y = blocks.rms_norm(x, w, p + "input_layernorm", eps)
         x = ops.add(x, _attention(step, w, c, i, y))
         y = blocks.rms_norm(x, w, p + "post_attention_layernorm", eps)
-        x = ops.add(x, _mlp(w, c, p + "mlp", y))
+        x = ops.add(x, blocks.fused_mlp(y, w, p + "mlp", c.intermediate_size, c.hidden_act))
     x = blocks.rms_norm(x, w, "model.norm", eps)
     blocks.head(step, x, w, c.vocab_size, tied=c.tie_word_embeddings)
 
@@ -59,11 +59,3 @@ def _attention(step: Step, w: Weights, c: DecoderConfig, layer: int, x: Tensor) 
     v = blocks.split_value_heads(v, kv_heads)
     y = blocks.attention(step, layer, rotate(q), rotate(k), v, scale=hd**-0.5)
     return blocks.linear(y, w, p + "o_proj", c.hidden_size)
-
-
-def _mlp(w: Weights, c: DecoderConfig, name: str, x: Tensor) -> Tensor:
-    width = c.intermediate_size
-    gate_up = blocks.linear(x, w, f"{name}.gate_up_proj", 2 * width)
-    gate = blocks.ACTIVATIONS[c.hidden_act](ops.slice_axis(gate_up, -1, 0, width))
-    up = ops.slice_axis(gate_up, -1, width, width)
-    return blocks.linear(ops.mul(gate, up), w, f"{name}.down_proj", c.hidden_size)

@@ -203,15 +203,18 @@ class Weights:
         return stored
 
 
-def pairs_to_halves(heads: int, head_dim: int) -> NDArray[np.int64]:
+def pairs_to_halves(heads: int, head_dim: int, rotary_dim: int | None = None) -> NDArray[np.int64]:
     """The row order that turns interleaved rotary pairs into halves, head by head.
 
-    Row 2 j + half of a head becomes its row half * head_dim / 2 + j, which is what
-    rope.Rotation expects of queries and keys.
+    Of the first `rotary_dim` rows of a head (all of them without it), row 2 j + half becomes row
+    half * rotary_dim / 2 + j, which is what rope.Rotation expects of queries and keys.
     """
-    pairs = np.arange(heads * head_dim, dtype=np.int64).reshape(heads, head_dim // 2, 2)
-    order: NDArray[np.int64] = pairs.swapaxes(1, 2).reshape(-1)
-    return order
+    rows = np.arange(heads * head_dim, dtype=np.int64).reshape(heads, head_dim)
+    rotated = head_dim if rotary_dim is None else rotary_dim
+    order = np.concatenate(
+        [rows[:, :rotated:2], rows[:, 1:rotated:2], rows[:, rotated:]], axis=1, dtype=np.int64
+    )
+    return order.reshape(-1)
 
 
 def expert_rows(expert: int, out: int) -> range:
