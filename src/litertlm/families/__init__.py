@@ -37,6 +37,7 @@ FAMILIES = {
     "llama": "llama",
     "mistral": "mistral",
     "olmo2": "olmo2",
+    "olmo3": "olmo3",
     "phi3": "phi3",
     "qwen2": "qwen2",
     "qwen3": "qwen3",
