@@ -41,6 +41,7 @@ FAMILIES = {
     "phi3": "phi3",
     "qwen2": "qwen2",
     "qwen3": "qwen3",
+    "seed_oss": "seed_oss",
     "smollm3": "smollm3",
 }
 
