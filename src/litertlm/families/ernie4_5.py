@@ -1,0 +1,65 @@
+"""ERNIE 4.5, dense (0.3B): Llama with interleaved rotary pairs and one key for all biases.
+
+Side by side with transformers/models/ernie4_5/modeling_ernie4_5.py; same tensor names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from litertlm.families import blocks
+from litertlm.families.config_reader import ConfigReader
+from litertlm.families.decoder_config import DecoderConfig, read_decoder
+from litertlm.families.rope import read_rope
+from litertlm.families.step import Step
+from litertlm.families.weights import Weights
+from litertlm.graph import Tensor, ops
+
+
+@dataclass(frozen=True)
+class Config(DecoderConfig):
+    """The keys that are ERNIE 4.5's own."""
+
+    use_bias: bool
+
+
+def read_config(c: ConfigReader) -> Config:
+    """Raises UnsupportedModel with the key, for a value that is not supported."""
+    c = c.with_defaults(
+        num_key_value_heads=2,
+        head_dim=128,
+        rms_norm_eps=1e-5,
+        max_position_embeddings=131072,
+        tie_word_embeddings=True,
+    )
+    common = read_decoder(c)
+    return Config(
+        **common,
+        use_bias=c.flag("use_bias"),
+        rope=read_rope(c, common["head_dim"], theta=500000.0),
+    )
+
+
+def decoder(step: Step, w: Weights, c: Config) -> None:
+    """Ernie4_5ForCausalLM: embeddings, layers, norm, head."""
+    eps = c.rms_norm_eps
+    x = blocks.embed(step, w, c.vocab_size, c.hidden_size)
+    for i in range(c.num_hidden_layers):
+        p = f"model.layers.{i}."
+        y = blocks.rms_norm(x, w, p + "input_layernorm", eps)
+        x = ops.add(x, _attention(step, w, c, i, y))
+        y = blocks.rms_norm(x, w, p + "post_attention_layernorm", eps)
+        y = blocks.mlp(y, w, p + "mlp", c.intermediate_size, c.hidden_act, bias=c.use_bias)
+        x = ops.add(x, y)
+    x = blocks.rms_norm(x, w, "model.norm", eps)
+    blocks.head(step, x, w, c.vocab_size, tied=c.tie_word_embeddings)
+
+
+def _attention(step: Step, w: Weights, c: Config, layer: int, x: Tensor) -> Tensor:
+    p = f"model.layers.{layer}.self_attn."
+    heads, kv_heads, hd = c.num_attention_heads, c.num_key_value_heads, c.head_dim
+    bias = c.use_bias
+    rotate = step.rotation(c.rope)
+    q, k, v = blocks.project_heads(x, w, p, heads, kv_heads, hd, bias=bias, interleaved=hd)
+    y = blocks.attention(step, layer, rotate(q), rotate(k), v, scale=hd**-0.5)
+    return blocks.linear(y, w, p + "o_proj", c.hidden_size, bias=bias)
