@@ -35,6 +35,7 @@ FAMILIES = {
     "exaone4": "exaone4",
     "gemma2": "gemma2",
     "gemma3_text": "gemma3",
+    "glm": "glm",
     "granite": "granite",
     "llama": "llama",
     "mistral": "mistral",
