@@ -36,6 +36,7 @@ FAMILIES = {
     "gemma2": "gemma2",
     "gemma3_text": "gemma3",
     "glm": "glm",
+    "glm4": "glm4",
     "granite": "granite",
     "llama": "llama",
     "mistral": "mistral",
