@@ -31,6 +31,7 @@ __all__ = [
 
 # model_type of config.json -> module. One row per family.
 FAMILIES = {
+    "arcee": "arcee",
     "ernie4_5": "ernie4_5",
     "exaone4": "exaone4",
     "gemma2": "gemma2",
