@@ -39,6 +39,7 @@ FAMILIES = {
     "glm": "glm",
     "glm4": "glm4",
     "granite": "granite",
+    "hunyuan_v1_dense": "hunyuan_v1_dense",
     "llama": "llama",
     "mistral": "mistral",
     "olmo2": "olmo2",
