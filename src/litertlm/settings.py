@@ -1,4 +1,4 @@
-"""What the surroundings of the program say: environment, current folder, models folder.
+"""Environment variables, the current folder and the models folder.
 
 Nothing here is read at import: `cli/` passes the environment and the folder in.
 """
@@ -40,7 +40,7 @@ class Settings:
 
     @property
     def history_file(self) -> Path:
-        """What was typed in chats."""
+        """The messages that were typed in chats."""
         from platformdirs import user_state_path
 
         return user_state_path("litert-lm-cli", appauthor=False) / "history"
@@ -73,6 +73,6 @@ def _models_dir(environment: Mapping[str, str], cwd: Path, option: str | None) -
         return Path(clone) / "models"
     if (cwd / "models").is_dir():
         return cwd / "models"
-    from platformdirs import user_data_path  # 25 ms that the launcher's users need not pay
+    from platformdirs import user_data_path  # 25 ms that users of the launcher save
 
     return user_data_path("litert-lm-cli", appauthor=False) / "models"

@@ -10,6 +10,7 @@ from litertlm.checkpoint.files import optional_json_object, read_json_object
 from litertlm.checkpoint.safetensors import read_folder
 from litertlm.checkpoint.tokenizer_files import read_tokenizer
 from litertlm.checkpoint.types import Checkpoint
+from litertlm.constants import CONFIG_FILE, GENERATION_CONFIG_FILE
 from litertlm.errors import ModelNotFound, UnsupportedModel
 
 # Keys that transformers, compressed-tensors and MLX write.
@@ -25,7 +26,7 @@ def open_folder(folder: Path) -> Checkpoint:
         UnsupportedModel: pickled or pre-quantized weights.
         DamagedCheckpoint: a file is damaged or contradicts another one.
     """
-    path = folder / "config.json"
+    path = folder / CONFIG_FILE
     if not path.exists():
         raise ModelNotFound(
             f"{folder} is not a checkpoint.",
@@ -39,7 +40,7 @@ def open_folder(folder: Path) -> Checkpoint:
         path=folder,
         format="safetensors",
         config=config,
-        generation_config=optional_json_object(folder / "generation_config.json"),
+        generation_config=optional_json_object(folder / GENERATION_CONFIG_FILE),
         tensors=read_folder(folder),
         tokenizer=read_tokenizer(folder, config),
     )

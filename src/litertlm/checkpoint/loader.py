@@ -8,6 +8,7 @@ from litertlm.checkpoint.files import read_magic, regular_file_size, unreadable
 from litertlm.checkpoint.folder import open_folder
 from litertlm.checkpoint.lora_config import is_adapter
 from litertlm.checkpoint.types import Checkpoint
+from litertlm.constants import CONFIG_FILE
 from litertlm.errors import ModelNotFound
 
 
@@ -38,7 +39,7 @@ def _open(path: Path) -> Checkpoint:
                 hint="Name the base model with --base MODEL.",
             )
         gguf_files = sorted(path.glob("*.gguf"))
-        if not gguf_files or (path / "config.json").exists():
+        if not gguf_files or (path / CONFIG_FILE).exists():
             return open_folder(path)
         if len(gguf_files) == 1:
             return _open_file(gguf_files[0])

@@ -22,8 +22,6 @@ from numpy.typing import NDArray
 
 from litertlm.checkpoint.files import optional_json_object, read_json_object
 from litertlm.checkpoint.lora_config import (
-    CONFIG_FILE,
-    WEIGHTS_FILE,
     LoraConfig,
     read_lora_config,
 )
@@ -31,6 +29,14 @@ from litertlm.checkpoint.safetensors import SafetensorsTensor, read_header
 from litertlm.checkpoint.tokenizer_files import read_chat_template, read_tokenizer
 from litertlm.checkpoint.types import Checkpoint, StoredTensor, Tokenizer
 from litertlm.checkpoint.views import equal_values
+from litertlm.constants import (
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_WEIGHTS_FILE,
+    GENERATION_CONFIG_FILE,
+    SENTENCEPIECE_FILE,
+    TOKENIZER_CONFIG_FILE,
+    TOKENIZER_FILE,
+)
 from litertlm.errors import DamagedCheckpoint, ModelNotFound, UnsupportedModel
 
 EMBEDDING = "model.embed_tokens"
@@ -96,7 +102,9 @@ def merge_adapter(base: Checkpoint, folder: Path) -> Checkpoint:
         UnsupportedModel: an adapter that cannot be merged; the error names the key.
         DamagedCheckpoint: tensors that do not match the base, or each other; the error names them.
     """
-    config = read_lora_config(read_json_object(folder / CONFIG_FILE), str(folder / CONFIG_FILE))
+    config = read_lora_config(
+        read_json_object(folder / ADAPTER_CONFIG_FILE), str(folder / ADAPTER_CONFIG_FILE)
+    )
     adapter = _Adapter(folder, config, base)
     adapter.sort_tensors(_read_weights(folder))
     tensors, tied = adapter.merged()
@@ -105,7 +113,7 @@ def merge_adapter(base: Checkpoint, folder: Path) -> Checkpoint:
         base,
         path=folder,
         config=merged_config,
-        generation_config=optional_json_object(folder / "generation_config.json")
+        generation_config=optional_json_object(folder / GENERATION_CONFIG_FILE)
         or base.generation_config,
         tensors=tensors,
         tokenizer=_tokenizer(folder, base.tokenizer, merged_config),
@@ -113,7 +121,7 @@ def merge_adapter(base: Checkpoint, folder: Path) -> Checkpoint:
 
 
 def _read_weights(folder: Path) -> dict[str, SafetensorsTensor]:
-    path = folder / WEIGHTS_FILE
+    path = folder / ADAPTER_WEIGHTS_FILE
     if not path.exists():
         if (folder / "adapter_model.bin").exists():
             raise UnsupportedModel(
@@ -121,7 +129,7 @@ def _read_weights(folder: Path) -> dict[str, SafetensorsTensor]:
                 why="Loading a pickle executes code that is stored in it.",
                 hint="Save it again with a newer version of PEFT, which writes safetensors.",
             )
-        raise ModelNotFound(f"{folder} has no {WEIGHTS_FILE}.")
+        raise ModelNotFound(f"{folder} has no {ADAPTER_WEIGHTS_FILE}.")
     tensors = read_header(path)
     if not tensors:
         raise DamagedCheckpoint(f"{path} has no tensors.")
@@ -261,7 +269,7 @@ class _Adapter:
         if embeds and self.config.dora:
             raise UnsupportedModel(
                 "This adapter cannot be merged faithfully.",
-                why=f"{self.folder / CONFIG_FILE}: use_dora is true, and {module} is an "
+                why=f"{self.folder / ADAPTER_CONFIG_FILE}: use_dora is true, and {module} is an "
                 "embedding: the norms of its columns are needed first.",
                 hint="Merge it with PEFT and convert the merged model.",
             )
@@ -289,8 +297,8 @@ class _Adapter:
         if name is None or tensors[name].shape != added.shape:
             raise UnsupportedModel(
                 "This adapter cannot be merged faithfully.",
-                why=f"{self.folder / CONFIG_FILE}: lora_bias is true, and {module} of the base "
-                "has no bias of that size.",
+                why=f"{self.folder / ADAPTER_CONFIG_FILE}: lora_bias is true, and {module} of the "
+                "base has no bias of that size.",
             )
         scale = np.float32(self.config.scale_of(module))
 
@@ -380,8 +388,8 @@ def _changed_config(
 
 def _tokenizer(folder: Path, base: Tokenizer, config: Mapping[str, Any]) -> Tokenizer:
     """The adapter's tokenizer if it has one, else the base's; likewise the chat template."""
-    has_tokenizer = (folder / "tokenizer_config.json").exists() and (
-        (folder / "tokenizer.json").exists() or (folder / "tokenizer.model").exists()
+    has_tokenizer = (folder / TOKENIZER_CONFIG_FILE).exists() and (
+        (folder / TOKENIZER_FILE).exists() or (folder / SENTENCEPIECE_FILE).exists()
     )
     tokenizer = read_tokenizer(folder, config) if has_tokenizer else base
     template = read_chat_template(folder) or base.chat_template

@@ -13,11 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from litertlm.checkpoint.safetensors import INDEX, SINGLE
+from litertlm.constants import ADAPTER_CONFIG_FILE, WEIGHTS_FILE, WEIGHTS_INDEX_FILE
 from litertlm.errors import UnsupportedModel
-
-CONFIG_FILE = "adapter_config.json"
-WEIGHTS_FILE = "adapter_model.safetensors"
 
 # Keys about training that do not change the merged weights. `fan_in_fan_out` is for Conv1D modules,
 # which no family has: PEFT ignores it for Linear modules.
@@ -82,8 +79,8 @@ class LoraConfig:
 
 def is_adapter(folder: Path) -> bool:
     """Whether a folder has an adapter and no complete model."""
-    has_model = (folder / SINGLE).exists() or (folder / INDEX).exists()
-    return (folder / CONFIG_FILE).is_file() and not has_model
+    has_model = (folder / WEIGHTS_FILE).exists() or (folder / WEIGHTS_INDEX_FILE).exists()
+    return (folder / ADAPTER_CONFIG_FILE).is_file() and not has_model
 
 
 def read_lora_config(values: Mapping[str, Any], source: str) -> LoraConfig:

@@ -27,10 +27,8 @@ from litertlm.checkpoint.files import (
     read_range,
     regular_file_size,
 )
+from litertlm.constants import SAFETENSORS_SUFFIX, WEIGHTS_FILE, WEIGHTS_INDEX_FILE
 from litertlm.errors import DamagedCheckpoint, LiteRtLmError, ModelNotFound, UnsupportedModel
-
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
 
 # The format allows 100 MB. A dense model of 100,000 tensors stays below this, and JSON of this
 # size is parsed in a second.
@@ -131,24 +129,24 @@ def read_folder(folder: Path) -> dict[str, SafetensorsTensor]:
         ModelNotFound: the folder has no safetensors file.
         DamagedCheckpoint: a file is damaged, missing, or contradicts the index.
     """
-    if (folder / SINGLE).exists():
-        return read_header(folder / SINGLE)
-    if (folder / INDEX).exists():
+    if (folder / WEIGHTS_FILE).exists():
+        return read_header(folder / WEIGHTS_FILE)
+    if (folder / WEIGHTS_INDEX_FILE).exists():
         return _read_shards(folder)
     files = sorted(folder.glob("*.safetensors"))
     if len(files) == 1 and "-of-" not in files[0].name:
         return read_header(files[0])
     if files:
         raise DamagedCheckpoint(
-            f"{folder} has {len(files)} safetensors files and no {INDEX}.",
+            f"{folder} has {len(files)} safetensors files and no {WEIGHTS_INDEX_FILE}.",
             why="The index lists the files that belong to the model.",
-            hint=f"Download {INDEX} into the folder.",
+            hint=f"Download {WEIGHTS_INDEX_FILE} into the folder.",
         )
     raise ModelNotFound(f"{folder} has no safetensors weights.")
 
 
 def _read_shards(folder: Path) -> dict[str, SafetensorsTensor]:
-    index = folder / INDEX
+    index = folder / WEIGHTS_INDEX_FILE
     weight_map = read_json_object(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise DamagedCheckpoint(f"{index} has no weight_map.", hint=DOWNLOAD_AGAIN)
@@ -232,7 +230,7 @@ def _check_contiguous(
 def _is_plain_name(name: object) -> bool:
     return (
         isinstance(name, str)
-        and name.endswith(".safetensors")
+        and name.endswith(SAFETENSORS_SUFFIX)
         and name == Path(name).name
         and not set(name) & set("\\/:\0")
     )

@@ -17,6 +17,7 @@ from litertlm.checkpoint.files import (
 )
 from litertlm.checkpoint.token_ids import read_token_id, vocabulary_size
 from litertlm.checkpoint.types import Tokenizer
+from litertlm.constants import SENTENCEPIECE_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
 from litertlm.errors import DamagedCheckpoint, ModelNotFound
 
 _TOKENIZER_LIMIT = 256_000_000
@@ -34,8 +35,8 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
         ModelNotFound: the folder has neither tokenizer.json nor tokenizer.model.
         DamagedCheckpoint: a file is damaged, or a token's id is beyond the model's vocabulary.
     """
-    serialized = _optional_bytes(folder / "tokenizer.json", _TOKENIZER_LIMIT)
-    sentencepiece = _sentencepiece(folder / "tokenizer.model")
+    serialized = _optional_bytes(folder / TOKENIZER_FILE, _TOKENIZER_LIMIT)
+    sentencepiece = _sentencepiece(folder / SENTENCEPIECE_FILE)
     if serialized is None and sentencepiece is None:
         raise ModelNotFound(
             f"{folder} has no tokenizer.",
@@ -44,7 +45,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
         )
     settings = {
         **optional_json_object(folder / "special_tokens_map.json"),
-        **optional_json_object(folder / "tokenizer_config.json"),
+        **optional_json_object(folder / TOKENIZER_CONFIG_FILE),
     }
     template = _chat_template(folder, settings)
     if serialized is None:
@@ -59,8 +60,8 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
             bos_token_id=bos,
             eos_token_id=eos,
         )
-    outline = _outline(folder / "tokenizer.json", serialized)
-    added = _added_tokens(folder / "tokenizer.json", outline)
+    outline = _outline(folder / TOKENIZER_FILE, serialized)
+    added = _added_tokens(folder / TOKENIZER_FILE, outline)
     bos, eos = (_special_id(f"{name}_token", settings, config, added) for name in ("bos", "eos"))
     _check_added(folder, config, added, {bos, eos}, template or "")
     _check_vocabulary(folder, config, serialized)
@@ -69,7 +70,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
         sentencepiece=sentencepiece,
         config=settings,
         chat_template=template,
-        adds_bos=_adds_bos(folder / "tokenizer.json", outline, settings, bos),
+        adds_bos=_adds_bos(folder / TOKENIZER_FILE, outline, settings, bos),
         bos_token_id=bos,
         eos_token_id=eos,
     )
@@ -81,7 +82,7 @@ def read_chat_template(folder: Path) -> str | None:
     Raises:
         DamagedCheckpoint: a file is damaged.
     """
-    return _chat_template(folder, optional_json_object(folder / "tokenizer_config.json"))
+    return _chat_template(folder, optional_json_object(folder / TOKENIZER_CONFIG_FILE))
 
 
 def _outline(path: Path, serialized: bytes) -> dict[str, Any]:

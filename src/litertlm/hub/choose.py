@@ -6,22 +6,32 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from litertlm.constants import (
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_WEIGHTS_FILE,
+    CONFIG_FILE,
+    GENERATION_CONFIG_FILE,
+    SAFETENSORS_SUFFIX,
+    SENTENCEPIECE_FILE,
+    TOKENIZER_CONFIG_FILE,
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+    WEIGHTS_INDEX_FILE,
+)
 from litertlm.errors import ModelNotFound, UnsupportedModel
 from litertlm.hub.info import RepoFile, RepoInfo
 
 BUNDLE_SUFFIX = ".litertlm"
-INDEX_FILE = "model.safetensors.index.json"
-WEIGHTS_FILE = "model.safetensors"
-ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+ADAPTER_FILES = (ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE)
 
 # Small files that conversion reads. Never downloaded: pickles (.bin, .pt, .pth), other formats
 # (ONNX, TensorFlow, Flax, consolidated.*), Python files, and everything in subfolders.
 _SMALL_FILES = (
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
+    CONFIG_FILE,
+    GENERATION_CONFIG_FILE,
+    TOKENIZER_FILE,
+    SENTENCEPIECE_FILE,
+    TOKENIZER_CONFIG_FILE,
     "special_tokens_map.json",
     "added_tokens.json",
     "chat_template.jinja",
@@ -142,12 +152,12 @@ def checkpoint_files(info: RepoInfo, shards: Iterable[str] | None) -> tuple[Repo
         UnsupportedModel: no safetensors weights, or an index that names files elsewhere.
     """
     names = list(_SMALL_FILES)
-    if info.file("tokenizer.json") is None:
+    if info.file(TOKENIZER_FILE) is None:
         names += _WITHOUT_TOKENIZER_JSON
     if info.file(WEIGHTS_FILE) is not None:
         names.append(WEIGHTS_FILE)
     elif shards is not None:
-        names += [INDEX_FILE, *_checked_shards(info, shards)]
+        names += [WEIGHTS_INDEX_FILE, *_checked_shards(info, shards)]
     else:
         raise no_weights(info)
     return tuple(file for name in names if (file := info.file(name)))
@@ -156,14 +166,14 @@ def checkpoint_files(info: RepoInfo, shards: Iterable[str] | None) -> tuple[Repo
 def _checked_shards(info: RepoInfo, shards: Iterable[str]) -> list[str]:
     names = sorted(set(shards))
     for name in names:
-        if "/" in name or "\\" in name or not name.endswith(".safetensors"):
+        if "/" in name or "\\" in name or not name.endswith(SAFETENSORS_SUFFIX):
             raise UnsupportedModel(
-                f"Refused {info.repo}: its {INDEX_FILE} lists a file in another folder.",
+                f"Refused {info.repo}: its {WEIGHTS_INDEX_FILE} lists a file in another folder.",
                 why=f"The file name is {ascii(name)[:200]}.",
             )
         if info.file(name) is None:
             raise UnsupportedModel(
-                f"{info.repo} is incomplete: {INDEX_FILE} lists {ascii(name)[:200]}, "
+                f"{info.repo} is incomplete: {WEIGHTS_INDEX_FILE} lists {ascii(name)[:200]}, "
                 "which it does not have."
             )
     return names
@@ -171,7 +181,7 @@ def _checked_shards(info: RepoInfo, shards: Iterable[str]) -> list[str]:
 
 def is_adapter(info: RepoInfo) -> bool:
     """Whether it has an adapter and no complete model."""
-    has_model = info.file(WEIGHTS_FILE) or info.file(INDEX_FILE)
+    has_model = info.file(WEIGHTS_FILE) or info.file(WEIGHTS_INDEX_FILE)
     return info.file(ADAPTER_FILES[0]) is not None and has_model is None
 
 
@@ -194,7 +204,7 @@ def no_weights(info: RepoInfo) -> UnsupportedModel:
             f"Its weights are pickles ({pickles[0]}), which can execute code and are never loaded."
         )
     else:
-        why = f"It has neither {WEIGHTS_FILE} nor {INDEX_FILE}."
+        why = f"It has neither {WEIGHTS_FILE} nor {WEIGHTS_INDEX_FILE}."
     return UnsupportedModel(f"{info.repo} has no weights that can be converted.", why=why)
 
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from litertlm.checkpoint.safetensors import INDEX, read_folder, read_header
+from litertlm.checkpoint.safetensors import read_folder, read_header
+from litertlm.constants import WEIGHTS_INDEX_FILE
 from litertlm.errors import DamagedCheckpoint, ModelNotFound, UnsupportedModel
 
 Header = dict[str, Any]
@@ -169,7 +170,7 @@ def shards(folder: Path, weight_map: dict[str, Any] | None = None) -> Path:
         "b": "model-00002-of-00002.safetensors",
     }
     index = {"metadata": {}, "weight_map": default if weight_map is None else weight_map}
-    (folder / INDEX).write_text(json.dumps(index))
+    (folder / WEIGHTS_INDEX_FILE).write_text(json.dumps(index))
     return folder
 
 
@@ -183,7 +184,11 @@ def test_links_into_the_hub_cache_work(tmp_path: Path) -> None:
     blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots" / "0123"
     blobs.mkdir()
     snapshot.mkdir(parents=True)
-    for name in [INDEX, "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]:
+    for name in [
+        WEIGHTS_INDEX_FILE,
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+    ]:
         (snapshot / name).symlink_to(Path("../../blobs") / name)
     shards(blobs)
     assert list(read_folder(snapshot)) == ["a", "b"]
@@ -229,15 +234,15 @@ def shard_is_a_folder(folder: Path) -> None:
 
 
 def no_index(folder: Path) -> None:
-    (folder / INDEX).unlink()
+    (folder / WEIGHTS_INDEX_FILE).unlink()
 
 
 def no_weight_map(folder: Path) -> None:
-    (folder / INDEX).write_text('{"metadata": {}}')
+    (folder / WEIGHTS_INDEX_FILE).write_text('{"metadata": {}}')
 
 
 def index_not_json(folder: Path) -> None:
-    (folder / INDEX).write_text("{")
+    (folder / WEIGHTS_INDEX_FILE).write_text("{")
 
 
 @pytest.mark.parametrize(

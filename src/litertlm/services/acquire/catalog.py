@@ -154,8 +154,8 @@ CATALOG: tuple[CatalogEntry, ...] = (
 
 
 def lookup(text: str) -> CatalogEntry | None:
-    """The entry whose alias, `org/name` or other name is `text`, or else whose `name` is; letter
-    case does not matter."""
+    """The entry whose alias, `org/name` or other name is `text`, or else whose `name` is, ignoring
+    case."""
     wanted = text.lower()
     for entry in CATALOG:
         if wanted in {entry.alias, entry.model.lower(), entry.called}:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # 200 ms that a model on disk need not pay
     from litertlm.hub.info import RepoInfo
     from litertlm.services.acquire.plan import Hub
 
-_KEPT_FILE = ".hub.json"  # in a checkpoint folder: it is complete, and this is where it came from
+_KEPT_FILE = ".hub.json"  # in a checkpoint folder: the download is complete, and this is its origin
 
 
 def fetch_from_hub(
@@ -56,8 +56,8 @@ def fetch_from_hub(
         base_of: fetches the base of an adapter; without it neither adapters nor bundles will do.
         adapter_wanted: nothing but an adapter will do.
         checkpoint_wanted: ready bundles are passed over.
-        locked: the model's lock, if it is not held. It is not waited for before it is known what
-            the repository is: two adapters that name each other would wait for ever.
+        locked: takes the model's lock, if the caller does not have it. Only after the kind of
+            the repository is known: else two adapters that name each other would deadlock.
 
     Raises:
         UsageError: there is nothing but ready bundles, and a checkpoint is wanted.
@@ -116,7 +116,7 @@ def _plan(
     as_base: bool,
     checkpoint_wanted: bool,
 ) -> tuple[HubClient | None, DownloadPlan]:
-    """The decision with what the Hub says; without a network, with huggingface_hub's cache (the
+    """The plan from the Hub's metadata; without a network, from huggingface_hub's cache (the
     client is None then)."""
     from litertlm.hub.cache import CachedHub
     from litertlm.hub.client import open_client
@@ -189,7 +189,7 @@ def _download(
                 origin=info.repo,
                 commit=info.commit,
                 revision=model.revision,
-                # The Hub tells no sha256 of files that it keeps in git itself; those are small.
+                # The Hub gives no SHA-256 of files that it keeps in git itself; those are small.
                 sha256=file.sha256 or file_sha256(complete),
                 size_bytes=complete.stat().st_size,
                 created=timestamp(),
@@ -204,7 +204,7 @@ def _download(
             stage_provenance(place / file.name, part, record)
 
         (path,) = download(client, info, plan.files, place, progress, before_rename=write_record)
-        # A file that was there already was not renamed.
+        # No record was written for a file that was complete before.
         return FetchedBundle(path, record or provenance(path))
     (place / _KEPT_FILE).unlink(missing_ok=True)
     paths = download(client, info, plan.files, place, progress)

@@ -142,7 +142,7 @@ def _install(
     progress: Progress,
     converted: Callable[[Conversion], None],
 ) -> InstalledModel:
-    """Fetch, convert and record; the model's lock is held."""
+    """Fetch, convert and record; the caller has the model's lock."""
     fetched = source.fetch()
     fetched_base = fetched.base if isinstance(fetched, FetchedCheckpoint) else None
     if isinstance(fetched, FetchedBundle):

@@ -111,7 +111,7 @@ def checkpoint_of(
     """The checkpoint that a bundle was made from, if it is on disk.
 
     Args:
-        given: where the user says that it is.
+        given: the path that the user gave.
     """
     from litertlm.checkpoint.lora_config import is_adapter
 

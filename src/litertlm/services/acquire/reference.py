@@ -110,7 +110,7 @@ def nothing_to_convert(model: str, why: str) -> UsageError:
 
 
 def not_an_adapter(model: str) -> UsageError:
-    """The error for `--base` with a complete model."""
+    """The error for `--base` with a model that is no adapter."""
     return UsageError(
         f"{model} is not an adapter.", hint="--base is for LoRA adapters: leave it out."
     )

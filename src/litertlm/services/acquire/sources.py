@@ -29,7 +29,7 @@ class AcquireRequest:
     Attributes:
         model: the MODEL argument.
         options: how to convert, when there is something to convert.
-        reconvert: convert again although a bundle is on disk.
+        reconvert: convert or download again although a bundle is on disk.
         revision: branch, tag or commit on the Hub; overrides one in `model`.
         file: the `.litertlm` or `.gguf` file of a Hub repository to use.
         base: what a LoRA adapter is merged into, when not what it names itself.

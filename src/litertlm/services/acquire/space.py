@@ -61,7 +61,7 @@ def checkpoint_sizes(
 
 
 def gguf_sizes(name: str, nbytes: int, options: ConvertOptions) -> SizeEstimate:
-    """Of what conversion makes from a GGUF file, whose name tells its bits per weight."""
+    """Of what conversion makes from a GGUF file, whose name gives its bits per weight."""
     match = re.search(r"(?:q|f)(\d+)[^.]*\.gguf$", name.lower())
     bits = int(match[1]) if match else 16
     return _converted(nbytes * 8 / (bits if bits >= 16 else bits + 0.5), 0, options)

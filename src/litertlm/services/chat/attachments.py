@@ -12,7 +12,7 @@ from litertlm.runtime.engine import Attachment
 from litertlm.services.chat.render import is_base_model, template_source
 
 LARGEST = 32_000_000
-"""Bytes of a file; the runtime holds it several times over, and decodes all of it."""
+"""Bytes of a file; the runtime has several copies of it in memory."""
 
 # How files begin that the runtime decodes, as regular expressions.
 _SENT = {
@@ -105,7 +105,7 @@ def check_kinds(name: str, info: BundleInfo, kinds: frozenset[str], *, raw: bool
         raw: whether texts go to it without a template.
 
     Raises:
-        UnsupportedModel: says what the model takes.
+        UnsupportedModel: names what the model supports.
         UsageError: `raw`.
     """
     if not kinds:

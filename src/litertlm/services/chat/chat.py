@@ -1,9 +1,9 @@
 """A conversation: its messages, what of them the engine's cache holds, and the next answer.
 
-The complete history is rendered to text for every answer. Where that text begins with what the
-session holds, only the rest is prefilled; where a template rewrites earlier turns (Qwen3 drops
-their thinking) or the user edits them, a new session is prefilled with all of it. The model so
-sees the bytes of `apply_chat_template` for the complete history, always.
+The complete history is rendered to text for every answer. Where that text begins with what is in
+the session's cache, only the rest is prefilled; where a template rewrites earlier turns (Qwen3
+drops their thinking) or the user edits them, a new session is prefilled with all of it. The model
+always sees the bytes of `apply_chat_template` for the complete history.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Chat:
         engine: the model.
         render: the model's chat template.
         options: how answers are made; may be replaced between answers.
-        notice: called with what the user should know, such as that turns were left out.
+        notice: receives messages for the user, such as that turns were left out.
         clock: seconds, for the timings.
     """
 
@@ -123,8 +123,8 @@ class Chat:
         self._first_sent = 0
         self._session: Session | None = None
         self._session_decoding: Decoding | None = None
-        self._held: tuple[str, ...] = ()
-        self._held_attachments: tuple[Attachment, ...] = ()
+        self._cached: tuple[str, ...] = ()
+        self._cached_attachments: tuple[Attachment, ...] = ()
         self._session_attaches = False
         # Tokens beyond its mark in the text; known after the first answer.
         self._attachment_tokens: dict[Attachment, int] = {}
@@ -158,7 +158,7 @@ class Chat:
                 self.messages.pop()
 
     def cancel(self) -> None:
-        """End a running answer soon, keeping what was said; safe in a signal handler."""
+        """End a running answer soon, keeping its text; safe in a signal handler."""
         self._cancelled = True
         if self._session is not None:
             self._session.cancel()
@@ -193,7 +193,7 @@ class Chat:
         return None
 
     def clear(self) -> None:
-        """Forget all messages but the system message."""
+        """Remove all messages but the system message."""
         self.messages.clear()
         self._first_sent = 0
 
@@ -232,7 +232,7 @@ class Chat:
         raw = ""
         pieces: list[Piece] = []
         first = 0.0
-        complete, chunks = False, 0
+        completed, chunks = False, 0
         stream = session.generate(rest, new)
         try:
             for chunk in stream:
@@ -245,31 +245,31 @@ class Chat:
                     yield piece
                 if stop.stopped or self._cancelled:
                     break
-            complete = not stop.stopped and not self._cancelled
-            rest = stop.finish()
-            raw += rest
-            for piece in [*(splitter(rest) if rest else ()), *splitter(None)]:
+            completed = not stop.stopped and not self._cancelled
+            rest_of_stop = stop.finish()
+            raw += rest_of_stop
+            for piece in [*(splitter(rest_of_stop) if rest_of_stop else ()), *splitter(None)]:
                 pieces.append(piece)
                 yield piece
         finally:
             # A character of several tokens is one chunk.
             answer_tokens = max(chunks, len(self._engine.tokenize(raw)))
-            if complete and new:
+            if completed and new:
                 more = self._measure(session, prompt_tokens + answer_tokens, new)
                 prompt_tokens += more
                 new_tokens += more
-            reason = self._finish_reason(stop, complete, prompt_tokens, answer_tokens)
+            reason = self._finish_reason(stop, completed, prompt_tokens, answer_tokens)
             if reason == "stop":
-                # The cache holds the stop token too; the runtime does not say which one it was.
-                self._held = tuple(text + raw + end for end in self._engine.info.stop_texts)
-            elif complete:
-                self._held = (text + raw,)
+                # The cache holds the stop token too; the runtime does not report which one.
+                self._cached = tuple(text + raw + end for end in self._engine.info.stop_texts)
+            elif completed:
+                self._cached = (text + raw,)
             else:
                 attachments = ()
                 # What the cache holds beyond the text that was kept is not known.
                 session.cancel()
                 self._close_session()
-            self._held_attachments = attachments
+            self._cached_attachments = attachments
             if raw:
                 self.messages.append({"role": "assistant", "content": raw})
             self.last = Answer(
@@ -306,11 +306,11 @@ class Chat:
         return sum(self._attachment_tokens.get(file, 0) for file in attachments)
 
     def _finish_reason(
-        self, stop: StopFinder, complete: bool, prompt_tokens: int, answer_tokens: int
+        self, stop: StopFinder, completed: bool, prompt_tokens: int, answer_tokens: int
     ) -> str:
         if stop.stopped:
             return "stop_string"
-        if not complete:
+        if not completed:
             return "interrupted"
         limit = self.options.decoding.max_tokens
         if limit is not None and answer_tokens >= limit:
@@ -365,18 +365,18 @@ class Chat:
     def _session_for(
         self, text: str, attachments: tuple[Attachment, ...]
     ) -> tuple[Session, str, tuple[Attachment, ...]]:
-        """A session, and the rest of `text` and `attachments` that it does not hold yet."""
+        """A session, and the rest of `text` and `attachments` that is not in its cache yet."""
         decoding = self.options.decoding
-        seen = len(self._held_attachments)
+        seen = len(self._cached_attachments)
         if (
             self._session is not None
             and self._session_decoding == decoding
             and self._session_attaches >= bool(attachments)
-            and self._held_attachments == attachments[:seen]
+            and self._cached_attachments == attachments[:seen]
         ):
-            for held in self._held:
-                if len(text) > len(held) and text.startswith(held):
-                    return self._session, text[len(held) :], attachments[seen:]
+            for cached in self._cached:
+                if len(text) > len(cached) and text.startswith(cached):
+                    return self._session, text[len(cached) :], attachments[seen:]
         self._close_session()
         self._session = self._engine.open_session(decoding, attachments=bool(attachments))
         self._session_decoding, self._session_attaches = decoding, bool(attachments)
@@ -385,7 +385,7 @@ class Chat:
     def _close_session(self) -> None:
         if self._session is not None:
             self._session.close()
-        self._session, self._held, self._held_attachments = None, (), ()
+        self._session, self._cached, self._cached_attachments = None, (), ()
 
     def _splitter(self, prompt: str) -> Callable[[str | None], list[Piece]]:
         """Cuts text into pieces; None ends it."""

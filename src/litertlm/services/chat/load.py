@@ -37,7 +37,7 @@ class LoadedModel:
     Attributes:
         name: as the user calls it.
         bundle: the file.
-        info: what the file says of itself.
+        info: the metadata of the file.
         engine: the runtime with the weights.
         render: the chat template.
     """
@@ -50,7 +50,7 @@ class LoadedModel:
 
     @property
     def can_switch_thinking(self) -> bool:
-        """Whether the template asks if the model shall think."""
+        """Whether the template has a switch for thinking."""
         return "enable_thinking" in template_source(self.info)
 
     def chat(
@@ -152,7 +152,7 @@ def chat_options(
 
 
 def _sampling(info: BundleInfo, options: RunOptions) -> Sampling | None:
-    """The bundle's parameters with the user's put over them; None leaves all to the runtime.
+    """The bundle's parameters, overridden by the user's; None leaves all to the runtime.
 
     The runtime takes all of them or none, so the ones that are not given must be filled in here.
     """

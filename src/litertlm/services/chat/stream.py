@@ -1,6 +1,6 @@
 """Cut a stream of decoded text into what is answer, what is thinking, and where it stops.
 
-Both cutters hold back only text that may turn out to be the beginning of a marker.
+Both buffer only text that may be the beginning of a marker.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ class StopFinder:
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = tuple(stop for stop in stops if stop)
-        self._held = ""
+        self._buffered = ""
         self.stopped = False
 
     def feed(self, text: str) -> str:
         """Take the next text; return what can be shown. Nothing after a stop string is."""
         if self.stopped:
             return ""
-        text = self._held + text
+        text = self._buffered + text
         places = [place for place in map(text.find, self._stops) if place >= 0]
         if places:
-            self.stopped, self._held = True, ""
+            self.stopped, self._buffered = True, ""
             return text[: min(places)]
         keep = _longest_tail(text, self._stops)
-        self._held = text[len(text) - keep :]
+        self._buffered = text[len(text) - keep :]
         return text[: len(text) - keep]
 
     def finish(self) -> str:
-        """What was held back and turned out not to be a stop string."""
-        held, self._held = self._held, ""
-        return held
+        """What was buffered and turned out not to be a stop string."""
+        buffered, self._buffered = self._buffered, ""
+        return buffered
 
 
 class Splitter:
@@ -65,18 +65,18 @@ class Splitter:
         self._markers = markers
         self._kind = inside
         self._at_start = True
-        self._held = ""
+        self._buffered = ""
 
     def feed(self, text: str) -> list[Piece]:
         """Take the next text; return the pieces that are certain."""
-        text = self._held + text
+        text = self._buffered + text
         pieces: list[Piece] = []
         while True:
             expected = self._expected()
             found = [(text.find(marker), marker) for marker in expected if marker in text]
             if not found:
                 keep = _longest_tail(text, tuple(expected))
-                self._held = text[len(text) - keep :]
+                self._buffered = text[len(text) - keep :]
                 self._add(pieces, text[: len(text) - keep])
                 return pieces
             place, marker = min(found)
@@ -85,10 +85,10 @@ class Splitter:
             self._kind, self._at_start = expected[marker], True
 
     def finish(self) -> list[Piece]:
-        """What was held back and turned out not to be a marker."""
-        held, self._held = self._held, ""
+        """What was buffered and turned out not to be a marker."""
+        buffered, self._buffered = self._buffered, ""
         pieces: list[Piece] = []
-        self._add(pieces, held)
+        self._add(pieces, buffered)
         return pieces
 
     def _expected(self) -> dict[str, str]:

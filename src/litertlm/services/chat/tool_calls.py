@@ -79,7 +79,7 @@ def read_calls(
         What is not a call in proper form is left in the answer, and is none.
     """
     known = parameters or {}
-    thoughts, closing, said = answer.rpartition("</think>")
+    thoughts, closing, text = answer.rpartition("</think>")
     calls: list[Call] = []
 
     def take(found: re.Match[str]) -> str:
@@ -88,11 +88,11 @@ def read_calls(
         calls.extend(read)
         return "" if read else found[0]
 
-    rest = _MARKED.sub(take, said)
+    rest = _MARKED.sub(take, text)
     if not calls:
-        fence = _FENCE.fullmatch(said.strip())
-        calls = list(_calls_in(fence[1] if fence else said, known, marked=False))
-        rest = "" if calls else said
+        fence = _FENCE.fullmatch(text.strip())
+        calls = list(_calls_in(fence[1] if fence else text, known, marked=False))
+        rest = "" if calls else text
     return calls, thoughts + closing + rest
 
 

@@ -9,7 +9,7 @@ from litertlm.constants import DEFAULT_CONTEXT
 # Names of quantize.RECIPES, which is too heavy for --help; a test compares them.
 RECIPE_NAMES = ("dynamic_int8", "int8", "fp16", "none", "dynamic_int4")
 
-# With dynamic shapes the runtime turns these weights into float32 again at every call, which takes
+# With dynamic shapes the runtime converts these weights to float32 at every call, which takes
 # several times as long (docs/quantization.md); with static shapes it does so once.
 STATIC_RECIPES = ("int8", "fp16")
 

@@ -152,7 +152,7 @@ def _asked(
 
 
 def judge_answers(answers: Iterable[ProbeAnswer]) -> Check:
-    """Passed, or a warning that says what was seen."""
+    """Passed, or a warning with the problems."""
     answers = list(answers)
     problems = [
         f"The answer to {answer.question!r} {fault}."

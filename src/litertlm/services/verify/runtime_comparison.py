@@ -11,6 +11,7 @@ from litertlm.bundle.probe_conversations import Conversation, probe_conversation
 from litertlm.bundle.prompt_config import PromptConfig
 from litertlm.bundle_format.info import BundleInfo, SamplerDefaults
 from litertlm.checkpoint import Tokenizer
+from litertlm.constants import TOKENIZER_FILE
 from litertlm.services.verify.report import Check, Verdict, judged, not_checked
 from litertlm.services.verify.stub import plain_sections, write_stub
 from litertlm.services.worker import Worker, WorkerFailed, absolute
@@ -121,7 +122,7 @@ def compare_in_runtime(tokenizer: Tokenizer, texts: int) -> Iterator[RuntimeComp
     with Worker("texts", low_priority=True) as worker:
         own = None
         if tokenizer.json is not None:
-            own = worker.folder / "tokenizer.json"
+            own = worker.folder / TOKENIZER_FILE
             own.write_bytes(tokenizer.json)
         worker.send({"tokenizer": own and absolute(own), "texts": texts})
         yield RuntimeComparison(worker)

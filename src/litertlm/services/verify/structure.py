@@ -87,7 +87,7 @@ def _model(bundle: Path, header: Header) -> list[str]:
 
 
 def _buffers(bundle: Path, section: PlacedSection) -> list[str]:
-    """Whether the weights, which lie behind the flatbuffer, lie inside of the section."""
+    """Whether the weights, which follow the flatbuffer, are inside of the section."""
     # A copy of the section would be as large as the model.
     with (
         bundle.open("rb") as file,
@@ -100,7 +100,7 @@ def _buffers(bundle: Path, section: PlacedSection) -> list[str]:
         except ValueError as error:
             return [f"The TFLite model cannot be read: {error}."]
     if any(end > section.nbytes for _, end in ranges):
-        return ["Weights lie beyond the end of the TFLite model."]
+        return ["Weights are beyond the end of the TFLite model."]
     if any(second[0] < first[1] for first, second in pairwise(ranges)):
         return ["Weights overlap each other."]
     return []

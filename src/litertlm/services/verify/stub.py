@@ -76,7 +76,7 @@ def sections_of(bundle: Path) -> dict[str, bytes]:
     """What `write_stub` needs of a bundle.
 
     Raises:
-        DamagedBundle: it is incomplete.
+        DamagedBundle: the file is damaged.
     """
     header = read_header(bundle)
     return {
