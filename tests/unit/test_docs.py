@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from doc_tables import families_table
+from doc_tables import families_table, keys_table
 from litertlm.families.rope import ROPE_TYPES
 from litertlm.services.acquire.catalog import CATALOG
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_models_document_has_the_table_of_families() -> None:
-    assert families_table() in (DOCS / "models.md").read_text(), "run python -m doc_tables"
+def test_models_document_has_the_tables_of_families_and_keys() -> None:
+    text = (DOCS / "models.md").read_text()
+    assert families_table() in text, "run python -m doc_tables"
+    assert keys_table() in text, "run python -m doc_tables"
 
 
 def test_models_document_names_every_rotation_and_every_short_name() -> None:

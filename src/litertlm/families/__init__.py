@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from litertlm.checkpoint import Checkpoint
 from litertlm.errors import UnsupportedModel
+from litertlm.families.config_keys import unknown_keys
 from litertlm.families.config_reader import ConfigReader
 from litertlm.families.multimodal import MULTIMODAL, is_multimodal, text_config, text_part
 from litertlm.families.step import Signature, Step
@@ -74,11 +75,13 @@ class Family:
         name: the `model_type`, of the language model where there are other parts.
         module: the family's module.
         config: its Config.
+        unknown_keys: keys of config.json that neither the family nor transformers reads.
     """
 
     name: str
     module: Any
     config: FamilyConfig
+    unknown_keys: tuple[str, ...] = ()
 
     @property
     def states(self) -> LayerStates:
@@ -138,4 +141,5 @@ def identify(config: Mapping[str, Any]) -> Family:
     module = importlib.import_module(f"litertlm.families.{FAMILIES[model_type]}")
     prefix = "text_config." if is_multimodal(config) else ""
     reader = ConfigReader(text_config(config), prefix)
-    return Family(model_type, module, module.read_config(reader))
+    family_config = module.read_config(reader)
+    return Family(model_type, module, family_config, unknown_keys(reader, model_type))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,18 +19,34 @@ class ConfigReader:
     Attributes:
         values: the parsed config.json (or the `text_config` of a multimodal one).
         prefix: what stands before a key in messages, e.g. `text_config.`.
+        keys_read: keys that were asked for, with their prefixes; shared with the readers that are
+            made from this one.
     """
 
     values: Mapping[str, Any]
     prefix: str = ""
+    keys_read: set[str] = field(default_factory=set, compare=False)
 
     def with_defaults(self, **defaults: Any) -> ConfigReader:
         """The same config, with values for keys that are absent (a null stays a null)."""
-        return ConfigReader({**defaults, **self.values}, self.prefix)
+        return replace(self, values={**defaults, **self.values})
+
+    def with_values(self, **values: Any) -> ConfigReader:
+        """The same config, with other values of some keys."""
+        return replace(self, values={**self.values, **values})
+
+    def get(self, key: str) -> Any:
+        """The value of the key, or None; it counts as read."""
+        self.keys_read.add(self.prefix + key)
+        return self.values.get(key)
 
     def has(self, key: str) -> bool:
         """The key is there and not null."""
-        return self.values.get(key) is not None
+        return self.get(key) is not None
+
+    def unread(self) -> list[str]:
+        """Keys that are there, and that nobody asked for."""
+        return [key for key in self.values if self.prefix + key not in self.keys_read]
 
     def size(self, key: str, default: int | None = None, *, most: int = 1 << 24) -> int:
         """A positive integer, at most `most`."""
@@ -41,7 +57,7 @@ class ConfigReader:
 
     def count(self, key: str, default: int | None = None, *, most: int = 1 << 24) -> int:
         """An integer from 0, at most `most`: an absurd size must not take all time or memory."""
-        value = self.values.get(key)
+        value = self.get(key)
         if value is None:
             value = default
         if value is None:
@@ -62,7 +78,7 @@ class ConfigReader:
 
     def number(self, key: str, default: float) -> float:
         """A finite number."""
-        value = self.values.get(key)
+        value = self.get(key)
         if value is None:
             return default
         if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -73,7 +89,7 @@ class ConfigReader:
 
     def flag(self, key: str, default: bool = False) -> bool:
         """A boolean."""
-        value = self.values.get(key)
+        value = self.get(key)
         if value is None:
             return default
         if not isinstance(value, bool):
@@ -89,7 +105,7 @@ class ConfigReader:
 
     def choice(self, key: str, known: tuple[str, ...], default: str) -> str:
         """A string, one of `known`."""
-        value = self.values.get(key)
+        value = self.get(key)
         if value is None:
             return default
         if value not in known:
@@ -98,7 +114,7 @@ class ConfigReader:
 
     def enum_list(self, key: str, known: tuple[Any, ...], length: int) -> tuple[Any, ...] | None:
         """A list of `length` values, all of them in `known`; or None."""
-        value = self.values.get(key)
+        value = self.get(key)
         if value is None:
             return None
         if not isinstance(value, list) or len(value) != length:
@@ -112,7 +128,7 @@ class ConfigReader:
 
     def numbers(self, key: str, length: int) -> NDArray[np.float64]:
         """A list of exactly `length` positive numbers."""
-        value = self.values.get(key)
+        value = self.get(key)
         if not isinstance(value, list) or len(value) != length:
             raise self.unsupported(key, f"must be a list of {length} numbers")
         if not all(isinstance(v, (int, float)) and 0 < v < 1e300 for v in value):
@@ -121,7 +137,7 @@ class ConfigReader:
 
     def mapping(self, key: str) -> Mapping[str, Any]:
         """An object; missing and null are empty."""
-        value = self.values.get(key)
+        value = self.get(key)
         if value is None:
             return {}
         if not isinstance(value, Mapping):
@@ -130,7 +146,7 @@ class ConfigReader:
 
     def section(self, key: str) -> ConfigReader:
         """A reader of the object `key`; missing and null are empty."""
-        return ConfigReader(self.mapping(key), f"{self.prefix}{key}.")
+        return replace(self, values=self.mapping(key), prefix=f"{self.prefix}{key}.")
 
     def unsupported(self, key: str, problem: str) -> UnsupportedModel:
         """The error for a key with a value that is not supported."""

@@ -94,12 +94,15 @@ def layer_windows(
     """
     types = c.enum_list("layer_types", (FULL, SLIDING), len(sliding))
     if types is None:
-        return tuple(window if has else None for has in sliding)
+        key, types = "sliding_window", tuple(SLIDING if has else FULL for has in sliding)
+    else:
+        key = "layer_types"
     if SLIDING in types and window is None:
-        raise c.unsupported("layer_types", f"has {SLIDING}, but there is no sliding_window")
+        raise c.unsupported(key, f"leaves {SLIDING} without a window")
     return tuple(window if kind == SLIDING else None for kind in types)
 
 
 def switched_window(c: ConfigReader) -> int | None:
     """`sliding_window`, in families where `use_sliding_window` enables it."""
-    return c.optional_size("sliding_window") if c.flag("use_sliding_window") else None
+    enabled = c.flag("use_sliding_window")
+    return c.optional_size("sliding_window") if c.has("sliding_window") and enabled else None

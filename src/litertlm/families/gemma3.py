@@ -6,7 +6,7 @@ transformers/models/gemma3/modeling_gemma3.py; same tensor names.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from litertlm.families import blocks
 from litertlm.families.config_reader import ConfigReader
@@ -93,8 +93,10 @@ def _ropes(c: ConfigReader, head_dim: int) -> tuple[Rope, Rope]:
                 raise c.unsupported("rope_parameters", f"has {kind!r}, which is no type of layer")
         full, local = (c.section("rope_parameters").section(kind) for kind in (FULL, SLIDING))
     else:
-        full = scaling.with_defaults(rope_theta=c.positive("rope_theta", 1000000.0))
-        local = ConfigReader({"rope_theta": c.positive("rope_local_base_freq", 10000.0)}, c.prefix)
+        full = scaling
+        local = replace(c, values={}, prefix=f"{c.prefix}rope_parameters.{SLIDING}.")
+    full = full.with_defaults(rope_theta=c.positive("rope_theta", 1000000.0))
+    local = local.with_defaults(rope_theta=c.positive("rope_local_base_freq", 10000.0))
     return (
         read_rope(c, head_dim, scaling=full, theta=1000000.0),
         read_rope(c, head_dim, scaling=local, theta=10000.0),

@@ -40,6 +40,8 @@ def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
     }
     # The complete model has the head, so its config says whether it is tied; the default is true.
     text["tie_word_embeddings"] = config.get("tie_word_embeddings", True)
+    # Gemma3ForConditionalGeneration, unlike Gemma3ForCausalLM, does not cap its logits.
+    text["final_logit_softcapping"] = None
     return text
 
 

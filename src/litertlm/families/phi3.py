@@ -22,9 +22,9 @@ def read_config(c: ConfigReader) -> DecoderConfig:
     common = read_decoder(c)
     scaling = rope_parameters(c)
     key = "rope_type" if scaling.has("rope_type") else "type"
-    kind = scaling.values.get(key)
+    kind = scaling.get(key)
     if kind in ("su", "yarn"):  # old names
-        scaling = ConfigReader({**scaling.values, "rope_type": "longrope"}, scaling.prefix)
+        scaling = scaling.with_values(rope_type="longrope")
     elif kind not in (None, "default", "longrope"):  # as in Phi3Config
         raise scaling.unsupported(key, f"is {kind!r}; known are default, longrope")
     return DecoderConfig(

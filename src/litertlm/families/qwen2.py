@@ -24,10 +24,11 @@ def read_config(c: ConfigReader) -> DecoderConfig:
     c = c.with_defaults(max_position_embeddings=32768)
     common = read_decoder(c)
     full = c.count("max_window_layers", 28)
-    sliding = [i >= full for i in range(common["num_hidden_layers"])]
+    window = switched_window(c)
+    sliding = [window is not None and i >= full for i in range(common["num_hidden_layers"])]
     return DecoderConfig(
         **common,
-        windows=layer_windows(c, switched_window(c), sliding),
+        windows=layer_windows(c, window, sliding),
         rope=read_rope(c, common["head_dim"]),
     )
 

@@ -33,11 +33,12 @@ def read_config(c: ConfigReader) -> Config:
     c = c.with_defaults(head_dim=128, max_position_embeddings=32768)
     common = read_decoder(c)
     full = c.count("max_window_layers", 28)
-    sliding = [i >= full for i in range(common["num_hidden_layers"])]
+    window = switched_window(c)
+    sliding = [window is not None and i >= full for i in range(common["num_hidden_layers"])]
     return Config(
         **common,
         attention_bias=c.flag("attention_bias"),
-        windows=layer_windows(c, switched_window(c), sliding),
+        windows=layer_windows(c, window, sliding),
         rope=read_rope(c, common["head_dim"]),
     )
 

@@ -43,7 +43,8 @@ def rope_parameters(config: ConfigReader) -> ConfigReader:
 
     The order is that of transformers (modeling_rope_utils.py, `convert_rope_params_to_dict`).
     """
-    return config.section("rope_scaling" if config.mapping("rope_scaling") else "rope_parameters")
+    scaling, parameters = config.section("rope_scaling"), config.section("rope_parameters")
+    return scaling if scaling.values else parameters
 
 
 def read_rope(

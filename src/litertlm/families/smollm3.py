@@ -46,13 +46,14 @@ def read_config(c: ConfigReader) -> Config:
     rotated = c.enum_list("no_rope_layers", (0, 1), layers)
     if rotated is None:
         rotated = tuple((i + 1) % interval != 0 for i in range(layers))
+    window = switched_window(c)
     # Where layer_types is not given, the layers without positions are those with windows.
     return Config(
         **common,
         attention_bias=c.flag("attention_bias"),
         mlp_bias=c.flag("mlp_bias"),
         rotated=tuple(map(bool, rotated)),
-        windows=layer_windows(c, switched_window(c), [not r for r in rotated]),
+        windows=layer_windows(c, window, [window is not None and not r for r in rotated]),
         rope=read_rope(c, common["head_dim"], theta=2000000.0),
     )
 

@@ -157,7 +157,9 @@ def _converted(
     started: float,
     before_rename: Callable[[Conversion, Path], None],
 ) -> Conversion:
-    template = plan.prompting.template
+    template, family = plan.prompting.template, plan.source.family
+    if family.unknown_keys and plan.source.checkpoint.format != "gguf":
+        progress.detail(f"config.json has keys that are not used: {', '.join(family.unknown_keys)}")
     if template.kind == "fallback":
         progress.warn(
             "The checkpoint's chat template cannot be kept; the family's plain one is used. "

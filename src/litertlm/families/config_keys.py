@@ -1,0 +1,73 @@
+"""Keys of config.json that a family does not read: harmless, refused, or unknown.
+
+Attention is paid to the keys of transformers' own config classes: a value that is not the default
+changes the result there. reference_keys.py has them, with their defaults.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from litertlm.families.config_reader import ConfigReader
+
+# How transformers trains or runs a model, and what it returns; and token ids, which are read where
+# prompts are.
+_HARMLESS = re.compile(
+    r"_?name_or_path|_attn_implementation|architectures|auto_map|chunk_size_feed_forward|dtype"
+    r"|id2label|initializer_range|label2id|model_type|num_labels|output_\w+|problem_type"
+    r"|return_dict|torch_dtype|transformers_version|use_cache|\w+_dropout|\w+_pdrop|\w+_token_id"
+)
+# Keys that transformers has in a config class and does not use in the model.
+_UNUSED: Mapping[str, frozenset[str]] = {
+    "gemma3_text": frozenset({"attn_logit_softcapping", "_sliding_window_pattern"}),
+    "llama": frozenset({"pretraining_tp"}),
+}
+# Keys that transformers reads for every model, whatever its class. The last three change which
+# keys and values its cache keeps.
+_EVERY_MODEL: Mapping[str, Any] = {
+    "per_layer_config": None,
+    "attention_chunk_size": None,
+    "layer_types": None,
+    "sliding_window": None,
+}
+
+
+def unknown_keys(config: ConfigReader, model_type: str) -> tuple[str, ...]:
+    """The keys that neither the family nor transformers reads.
+
+    Args:
+        config: the reader from which the family has read its config.
+
+    Raises:
+        UnsupportedModel: a key that transformers reads, with a value that is not its default.
+    """
+    unread = [
+        key
+        for key in config.unread()
+        if not _HARMLESS.fullmatch(key)
+        and key not in _UNUSED.get(model_type, ())
+        and not _sees_everything(key, config)
+    ]
+    if not unread:
+        return ()
+    from litertlm.families.reference_keys import KEYS  # few configs need it
+
+    known = {**_EVERY_MODEL, **KEYS[model_type]}
+    for key in unread:
+        if key in known and config.values[key] != known[key]:
+            value = f"{config.values[key]!r:.100}"
+            raise config.unsupported(key, f"is {value}; only {known[key]!r} is supported here")
+    return tuple(f"{config.prefix}{key}" for key in unread if key not in known)
+
+
+def _sees_everything(key: str, config: ConfigReader) -> bool:
+    """Whether the value of a key about windows lets every token see all before it."""
+    value = config.values[key]
+    if key == "layer_types":
+        return bool(value == ["full_attention"] * config.size("num_hidden_layers", most=1024))
+    longest = config.values.get("max_position_embeddings")
+    if key == "sliding_window" and type(value) is int and type(longest) is int:
+        return value >= longest
+    return False
