@@ -62,6 +62,8 @@ def read_decoder(c: ConfigReader, *, activation: str = "hidden_act") -> dict[str
     """
     if not c.flag("is_causal", True):
         raise c.unsupported("is_causal", "is false; only causal models can be run")
+    if activation in c.values and not c.has(activation):
+        raise c.unsupported(activation, "is null")
     hidden, heads = c.size("hidden_size"), c.size("num_attention_heads")
     kv_heads = c.size("num_key_value_heads", heads)
     if heads % kv_heads:

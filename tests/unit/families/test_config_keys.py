@@ -82,6 +82,13 @@ def test_layers_with_windows_need_a_window(model_type: str) -> None:
         identify(config)
 
 
+@pytest.mark.parametrize("model_type", FAMILIES)
+def test_an_activation_that_is_null_is_refused(model_type: str) -> None:
+    key = "hidden_activation" if "gemma" in model_type else "hidden_act"
+    with pytest.raises(UnsupportedModel, match=f"{key} is null"):
+        identify({**TINY[model_type], key: None})
+
+
 def test_logits_of_a_multimodal_gemma_are_not_capped() -> None:
     """As in transformers' Gemma3ForConditionalGeneration."""
     config = dict(MODELS["gemma3-vision"].config)
