@@ -16,13 +16,12 @@ from litertlm.families.config_reader import ConfigReader
 # prompts are.
 _HARMLESS = re.compile(
     r"_?name_or_path|_attn_implementation|architectures|auto_map|chunk_size_feed_forward|dtype"
-    r"|id2label|initializer_range|label2id|model_type|num_labels|output_\w+|problem_type"
-    r"|return_dict|torch_dtype|transformers_version|use_cache|\w+_dropout|\w+_pdrop|\w+_token_id"
+    r"|id2label|initializer_range|label2id|model_type|num_labels|output_\w+|pretraining_tp"
+    r"|problem_type|return_dict|torch_dtype|transformers_version|use_cache|\w+_dropout|\w+_pdrop|\w+_token_id"
 )
 # Keys that transformers has in a config class and does not use in the model.
 _UNUSED: Mapping[str, frozenset[str]] = {
     "gemma3_text": frozenset({"attn_logit_softcapping", "_sliding_window_pattern"}),
-    "llama": frozenset({"pretraining_tp"}),
 }
 # Keys that transformers reads for every model, whatever its class. The last three change which
 # keys and values its cache keeps.

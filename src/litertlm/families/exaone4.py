@@ -35,6 +35,7 @@ def read_config(c: ConfigReader) -> Config:
     common = read_decoder(c)
     layers, window = common["num_hidden_layers"], c.optional_size("sliding_window")
     sliding = [False] * layers
+    c.get("sliding_window_pattern")  # a text in published configs, beside layer_types
     if window is not None and not c.has("layer_types"):
         pattern = c.size("sliding_window_pattern")
         sliding = [(i + 1) % pattern != 0 for i in range(layers)]
