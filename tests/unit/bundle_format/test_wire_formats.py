@@ -87,3 +87,37 @@ def test_many_references_to_one_text_are_refused() -> None:
     assert next(texts) == "a" * length
     with pytest.raises(ValueError, match="too often"):
         list(texts)
+
+
+class CountedBytes(bytes):
+    """Bytes that count how many of them are copied."""
+
+    copied = 0
+
+    def __getitem__(self, key):
+        part = super().__getitem__(key)
+        self.copied += len(part) if isinstance(part, bytes) else 1
+        return part
+
+
+@pytest.mark.parametrize(
+    "field",
+    [b"\x08\x01", b"\x08" + b"\xff" * 9 + b"\x01", b"\x0a\x00", b"\x0a\x05abcde", b"\x0d1234"],
+)
+def test_reading_fields_is_linear(field: bytes) -> None:
+    data = CountedBytes(field * 100_000)
+    assert sum(1 for _ in protobuf.read_fields(data)) == 100_000
+    assert data.copied <= 10 * len(data)  # 10 bytes per varint at most
+
+
+def test_reading_packed_integers_is_linear() -> None:
+    data = CountedBytes(b"\x01" * 100_000)
+    assert protobuf.as_int32_list(data) == [1] * 100_000
+    assert data.copied <= 10 * len(data)
+
+
+def test_a_varint_without_end_is_refused_after_ten_bytes() -> None:
+    data = CountedBytes(b"\x80" * 1_000_000)
+    with pytest.raises(ValueError, match="varint"):
+        protobuf.read_varint(data, 0)
+    assert data.copied == 10
