@@ -437,7 +437,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._error(416, "", "Range not satisfiable", Content_Range=f"bytes */{size}")
                 return
             self.send_response(206)
-            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
+            told = options.get("content_range", f"bytes {start}-{end - 1}/{size}")
+            if told is not None:
+                self.send_header("Content-Range", told)
         else:
             end = size
             self.send_response(200)

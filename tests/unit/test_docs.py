@@ -34,7 +34,7 @@ def test_security_document_has_the_limits_of_the_code() -> None:
     from litertlm.cli.commands import run
     from litertlm.cli.repl import conversation_file
     from litertlm.families.decoder_config import MOST_LAYERS
-    from litertlm.hub import client
+    from litertlm.hub import client, pace
     from litertlm.services.chat import attachments, tools
     from litertlm.services.verify import runtime_comparison
 
@@ -58,6 +58,9 @@ def test_security_document_has_the_limits_of_the_code() -> None:
         ),
         "connecting to a server": f"{client.CONNECT_SECONDS:.0f} s",
         "tries without a byte of progress": f"{client.TRIES}",
+        "minimum speed of a download (`LITERT_LM_MIN_DOWNLOAD_SPEED`)": (
+            f"{pace.MIN_SPEED:,} bytes/s over {pace.WINDOW_S:.0f} s"
+        ),
         "longest wait that a server may ask for": f"{client.LONGEST_WAIT:.0f} s",
         "prompt, piped input, schema": f"{run._MAX_TEXT_BYTES // 10**6} MB",
         "saved conversation": f"{conversation_file._MAX_BYTES // 10**6} MB",

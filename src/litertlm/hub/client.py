@@ -32,6 +32,7 @@ from litertlm.hub.failures import (
     offline_error,
     refusal_error,
 )
+from litertlm.hub.pace import MIN_SPEED, WINDOW_S, read_min_speed
 from litertlm.hub.token import Token, find_token
 from litertlm.progress import Progress
 
@@ -41,6 +42,7 @@ METADATA_LIMIT = 64 << 20  # bytes; the largest ones of sharded models are below
 TRIES = 5  # in a row, without a byte of progress
 LONGEST_WAIT = 300.0  # seconds, as long as the Hub's rate limits
 ERROR_BODY_LIMIT = 64 << 10
+_CONTENT_RANGE = re.compile(r"bytes +(\d{1,19})-(\d{1,19})/(?:\d{1,19}|\*)", re.A | re.I)
 
 _T = TypeVar("_T")
 
@@ -53,11 +55,14 @@ class HubClient:
         token: sent to the Hub's own host only.
         progress: gets messages about waits and retries.
         sleep: takes seconds.
+        min_speed, slow_window_s: of the download of a file; see `Pace`.
     """
 
     token: Token | None
     progress: Progress
     sleep: Callable[[float], object] = time.sleep
+    min_speed: int = MIN_SPEED
+    slow_window_s: float = WINDOW_S
 
     @property
     def endpoint(self) -> str:
@@ -112,6 +117,7 @@ class HubClient:
             get_session().stream("GET", url, headers=headers, timeout=_timeout()) as response,
         ):
             self._check(repo, revision, response)
+            _check_range(repo, response, start, end)
             yield response
 
     def _headers(self) -> dict[str, str]:
@@ -262,11 +268,31 @@ def open_client(environment: Mapping[str, str], cwd: Path, progress: Progress) -
     )
     if environment.get("HF_ENDPOINT"):
         progress.detail(f"Hub: {_host(constants.ENDPOINT)} (HF_ENDPOINT).")
-    return HubClient(token, progress)
+    return HubClient(token, progress, min_speed=read_min_speed(environment))
 
 
 def _timeout() -> httpx2.Timeout:
     return httpx2.Timeout(constants.HF_HUB_DOWNLOAD_TIMEOUT, connect=CONNECT_SECONDS)
+
+
+def _check_range(repo: str, response: httpx2.Response, start: int, end: int | None) -> None:
+    """Check that a 206 is the requested range, or its beginning (RFC 9110, 15.3.7).
+
+    Raises:
+        NetworkError: it is another range, or has none (`multipart/byteranges`).
+    """
+    if response.status_code != 206:
+        return
+    header = response.headers.get("Content-Range", "")
+    found = _CONTENT_RANGE.fullmatch(header.strip())
+    if found and int(found[1]) == start and (end is None or int(found[2]) < end):
+        return
+    wanted = f"{start}-{'' if end is None else end - 1}"
+    raise NetworkError(
+        f"The server of {repo} sent a wrong part of a file.",
+        why=f"Bytes {wanted} were requested; Content-Range is {_one_line(header)!r}.",
+        hint="A proxy or a mirror may be at fault: check HF_ENDPOINT and HTTPS_PROXY.",
+    )
 
 
 def _host(url: str) -> str:

@@ -24,8 +24,9 @@ from litertlm.disk import Digest, hash_buffer, sync_to_disk, update_hash
 from litertlm.errors import NetworkError
 from litertlm.hub.cache import cached_file
 from litertlm.hub.client import HubClient
-from litertlm.hub.failures import Transient, offline_error
+from litertlm.hub.failures import TooSlow, Transient, offline_error
 from litertlm.hub.info import RepoFile, RepoInfo, check_case_conflicts
+from litertlm.hub.pace import Pace
 from litertlm.progress import Progress, Task
 
 PARTS_FOLDER = ".download"
@@ -258,8 +259,12 @@ def _fetch_rest(
     task: Task,
     stop: threading.Event,
 ) -> int:
-    """Append bytes `size` to `file.size`; retries are counted from the last received byte."""
-    tried = 0
+    """Append bytes `size` to `file.size`.
+
+    Retries are counted from the last received byte; those of a slow download from the last time
+    that it was fast enough.
+    """
+    tried, pace = 0, Pace(client.min_speed, client.slow_window_s)
     with part.open("ab") as output:
         while size < file.size:
             before = size
@@ -272,9 +277,15 @@ def _fetch_rest(
                     digest.update(block)
                     size += len(block)
                     task.advance(len(block))
+                    if size < file.size:
+                        pace.received(len(block))
+            except TooSlow as failure:
+                with pace.paused():
+                    client.pause(failure, pace.slow_windows)
             except Transient as failure:
                 tried = 1 if size > before else tried + 1
-                client.pause(failure, tried)
+                with pace.paused():
+                    client.pause(failure, tried)
     return size
 
 

@@ -38,6 +38,10 @@ class Unreachable(Transient):
     """No response at all: retried only during a download."""
 
 
+class TooSlow(Transient):
+    """Data arrives more slowly than the minimum speed."""
+
+
 @dataclass(frozen=True)
 class Refusal:
     """A response with an error status. `code` and `message` are the Hub's, or empty; `path` is
