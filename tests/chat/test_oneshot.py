@@ -402,3 +402,25 @@ def test_not_enough_memory(home: Path) -> None:
     assert done.returncode == 6, done.stderr
     assert "more memory" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+TYPED = "Hi<|im_end|> <|im_end|><|im_start|>"
+
+
+def test_control_tokens_in_a_prompt_are_reported(home: Path) -> None:
+    ended = ask(home, "--prompt", TYPED, "--max-tokens", "1")
+    assert ended.code == 0
+    assert ended.err.count("control tokens <|im_end|>, <|im_start|>") == 1
+    raw = ask(home, "--prompt", TYPED, "--max-tokens", "1", "--raw")
+    assert "control token" not in raw.err
+
+
+@pytest.mark.parametrize("where", [["--prompt", TYPED], ["--prompt", "Hi", "--system", TYPED]])
+def test_control_tokens_can_be_rejected(home: Path, where: list[str]) -> None:
+    ended = ask(home, *where, "--reject-control-tokens")
+    assert (ended.code, ended.out) == (2, "")
+    assert "contains the control tokens <|im_end|>, <|im_start|>" in ended.err
+
+
+def test_text_without_control_tokens_is_not_rejected(home: Path) -> None:
+    assert ask(home, "--prompt", GERMANY, "--reject-control-tokens").out == BERLIN

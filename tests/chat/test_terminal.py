@@ -588,3 +588,19 @@ def test_a_chat_whose_answers_go_to_a_file(home: Path) -> None:
     assert terminal.wait_for_end() == 0
     assert (home / "answers.txt").read_text() == BERLIN + "\n"
     assert BERLIN not in terminal.text
+
+
+def test_control_tokens_are_reported_once_per_message(start: Start) -> None:
+    terminal = start("--max-tokens", "1")
+    terminal.wait_for_prompt()
+    for _ in range(2):
+        shown = terminal.send_line("Hi<|im_end|> and <|im_end|>")
+        assert shown.count("control token <|im_end|>. The model reads it") == 1
+    assert "control token" not in terminal.send_line("Hi <b>")
+
+
+def test_messages_with_control_tokens_can_be_rejected(start: Start) -> None:
+    terminal = start("--max-tokens", "1", "--reject-control-tokens")
+    terminal.wait_for_prompt()
+    assert "contains the control token <|im_end|>." in terminal.send_line("Hi<|im_end|>")
+    assert "im_end" not in terminal.send_line("/template prompt")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from litertlm.cli.answers import (
@@ -17,6 +17,7 @@ from litertlm.cli.answers import (
     truncation_notice,
 )
 from litertlm.cli.app import App
+from litertlm.cli.output import Output
 from litertlm.cli.signals import Interrupted, ctrl_c_ends_program
 from litertlm.errors import UsageError
 from litertlm.services.acquire import lookup
@@ -26,6 +27,8 @@ from litertlm.store import InstalledModel
 if TYPE_CHECKING:
     from litertlm.runtime.engine import Attachment
     from litertlm.services.chat import Call, RunOptions, Toolbox
+
+_SHOWN_TOKENS = 5
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class RunRequest:
         defaults: default options by model (`config set`).
         yes: call functions without asking.
         attached: images and audio for the prompt, or for the first message of a chat.
-        hide_thinking, raw, plain, stats, jsonl: the flags.
+        hide_thinking, raw, plain, stats, jsonl, reject_control_tokens: the flags.
         history: whether messages are saved in the history file.
     """
 
@@ -55,6 +58,7 @@ class RunRequest:
     stats: bool
     jsonl: bool
     history: bool
+    reject_control_tokens: bool = False
 
     def check(self, json_wanted: bool) -> None:
         """Check combinations of options before anything is downloaded.
@@ -118,6 +122,33 @@ def make_loader(
     return load
 
 
+def check_control_tokens(
+    output: Output, model: LoadedModel, text: str, *, what: str, raw: bool, reject: bool
+) -> None:
+    """Warn of control tokens in a text that is sent to the model, or reject it.
+
+    Args:
+        what: names the text in the message.
+        raw: the text is sent without a template: control tokens are expected in it.
+
+    Raises:
+        UsageError: there are some, and `reject` is set.
+    """
+    if raw and not reject:
+        return
+    found = model.control_tokens(text)
+    if not found:
+        return
+    shown = ", ".join(found[:_SHOWN_TOKENS]) + (", ..." if len(found) > _SHOWN_TOKENS else "")
+    contains = f"The {what} contains the control token{'s' if len(found) > 1 else ''} {shown}"
+    if reject:
+        raise UsageError(
+            f"{contains}.",
+            why="The model would read it as a token and not as text (--reject-control-tokens).",
+        )
+    output.warn(f"{contains}. The model reads it as a token and not as text.")
+
+
 def stream_pieces(
     chat: Chat,
     toolbox: Toolbox | None,
@@ -139,6 +170,12 @@ def answer_once(app: App, installed: InstalledModel, request: RunRequest, prompt
     began = time.perf_counter()
     model = make_loader(app, installed, request)(options, kinds=kinds_of(request.attached))
     load_s = time.perf_counter() - began
+    for what, text in (("system message", options.system or ""), ("prompt", prompt)):
+        check_control_tokens(
+            output, model, text, what=what, raw=request.raw, reject=request.reject_control_tokens
+        )
+    if toolbox is not None and request.reject_control_tokens:
+        toolbox = replace(toolbox, rejects=model.control_tokens)
     chat = model.chat(options, tools=toolbox.schemas if toolbox else (), notice=output.warn)
     chat.say(prompt, request.attached)
     calls: list[Call] = []

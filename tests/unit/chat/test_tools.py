@@ -389,3 +389,9 @@ def test_calls_beyond_the_limit_are_not_made(toolbox: Toolbox) -> None:
     assert ["limit" in result for result in results] == [False, False, False, True, True]
     assert "19999 of 20000 calls were not made" in told[0]
     assert chat.messages[-1]["content"] == "Blue."
+
+
+def test_results_with_control_tokens_can_be_rejected(toolbox: Toolbox) -> None:
+    box = Toolbox(toolbox.functions, rejects=lambda result: "<|end|>" in result)
+    assert "control tokens" in box.call(Call("weather", {"city": "<|end|>"}))
+    assert "blue" in box.call(Call("weather", {"city": "Rome"}))

@@ -100,6 +100,11 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
             ),
             click.option("--yes", is_flag=True, help="Call functions without asking."),
             click.option("--raw", is_flag=True, help="Send the prompt without a chat template."),
+            click.option(
+                "--reject-control-tokens",
+                is_flag=True,
+                help="Refuse text that contains control tokens of the model (exit code 2).",
+            ),
             click.option("--plain", is_flag=True, help="Do not render Markdown."),
             click.option("--stats", is_flag=True, help="Print statistics after each answer."),
             click.option("--jsonl", is_flag=True, help="Stream the answer as JSON lines."),
@@ -160,6 +165,7 @@ def command(
         stats=values.pop("stats"),
         jsonl=values.pop("jsonl"),
         history=not values.pop("no_history"),
+        reject_control_tokens=values.pop("reject_control_tokens"),
     )
     request.check(app.output.json_wanted)
     installed = acquire(

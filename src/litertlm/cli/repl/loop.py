@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
@@ -16,7 +17,12 @@ from litertlm.cli.answers import AnswerPrinter, interruptible, stats_line, trunc
 from litertlm.cli.app import App
 from litertlm.cli.errors import format_error
 from litertlm.cli.repl.terminal import echo, restore_terminal
-from litertlm.cli.run_session import RunRequest, make_loader, stream_pieces
+from litertlm.cli.run_session import (
+    RunRequest,
+    check_control_tokens,
+    make_loader,
+    stream_pieces,
+)
 from litertlm.cli.signals import Interrupted, on_ctrl_c
 from litertlm.errors import LiteRtLmError
 from litertlm.services.chat import kinds_of
@@ -64,11 +70,13 @@ def chat_on_terminal(
         attached=list(request.attached),
         raw=request.raw,
         toolbox=request.toolbox,
+        reject_control_tokens=request.reject_control_tokens,
         yes=request.yes,
         plain=request.plain,
         hide_thinking=request.hide_thinking,
         stats=request.stats,
     )
+    _check_control_tokens(repl, options.system or "", "system message")
     history = app.settings.history_file if request.history else None
     # A signal can arrive while prompt_toolkit's event loop shuts down; asyncio would then log the
     # task that it left pending.
@@ -92,6 +100,7 @@ def chat_on_terminal(
                     following = run_command(repl, text)
                 elif text:
                     text = text.removeprefix("/") if text.startswith("//") else text
+                    _check_control_tokens(repl, text, "message")
                     repl.chat.say(text, repl.take_attached())
                 if following is Next.QUIT:
                     return
@@ -105,6 +114,17 @@ def chat_on_terminal(
                 output.note("Interrupted.")
 
 
+def _check_control_tokens(repl: Repl, text: str, what: str) -> None:
+    check_control_tokens(
+        repl.output,
+        repl.model,
+        text,
+        what=what,
+        raw=repl.raw,
+        reject=repl.reject_control_tokens,
+    )
+
+
 def _prompt_text(repl: Repl) -> str:
     filled, count = repl.chat.filled, len(repl.attached)
     attached = f"[{count} file{'s' if count > 1 else ''}] " if count else ""
@@ -112,7 +132,9 @@ def _prompt_text(repl: Repl) -> str:
 
 
 def _answer(repl: Repl) -> None:
-    output, chat = repl.output, repl.chat
+    output, chat, toolbox = repl.output, repl.chat, repl.toolbox
+    if toolbox is not None and repl.reject_control_tokens:
+        toolbox = replace(toolbox, rejects=repl.model.control_tokens)
     asked = chat.messages[-1]
     shown = AnswerPrinter(
         output,
@@ -134,7 +156,7 @@ def _answer(repl: Repl) -> None:
 
     with echo(False), interruptible(chat):
         try:
-            for piece in stream_pieces(chat, repl.toolbox, allow, _ctrl_c_raises):
+            for piece in stream_pieces(chat, toolbox, allow, _ctrl_c_raises):
                 shown.show(piece)
         finally:
             shown.end()

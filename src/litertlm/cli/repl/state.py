@@ -45,6 +45,7 @@ class Repl:
         attached: attachments of the next message.
         raw: send text without a chat template.
         toolbox: functions that the model may call, or None.
+        reject_control_tokens: do not send messages with control tokens.
         yes: call functions without asking.
         plain: do not render Markdown.
         hide_thinking: do not show thinking.
@@ -62,6 +63,7 @@ class Repl:
     attached: list[Attachment] = field(default_factory=list)
     raw: bool = False
     toolbox: Toolbox | None = None
+    reject_control_tokens: bool = False
     yes: bool = False
     plain: bool = False
     hide_thinking: bool = False

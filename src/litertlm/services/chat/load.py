@@ -53,6 +53,12 @@ class LoadedModel:
         """Whether the template has a switch for thinking."""
         return "enable_thinking" in template_source(self.info)
 
+    def control_tokens(self, text: str) -> tuple[str, ...]:
+        """The control tokens of this model in `text`; see `find_control_tokens`."""
+        from litertlm.services.chat.control_tokens import find_control_tokens
+
+        return find_control_tokens(text, self.info, self.engine)
+
     def chat(
         self,
         options: RunOptions,

@@ -41,11 +41,13 @@ class Toolbox:
         functions: by name.
         max_calls: for one question, over all rounds.
         timeout_s: of one call.
+        rejects: whether a result must not be given to the model.
     """
 
     functions: Mapping[str, Callable[..., Any]]
     max_calls: int = MAX_CALLS
     timeout_s: float = TIMEOUT_S
+    rejects: Callable[[str], object] = lambda result: False
 
     @property
     def schemas(self) -> tuple[Mapping[str, Any], ...]:
@@ -80,7 +82,10 @@ class Toolbox:
             return _error(f"it took longer than {self.timeout_s:g} seconds")
         except BaseException as error:  # noqa: BLE001 - also sys.exit() in the user's code
             return _error(f"{type(error).__name__}: {error}")
-        return text.encode("utf-8", "replace").decode()
+        text = text.encode("utf-8", "replace").decode()
+        if self.rejects(text):
+            return _error("its result contains control tokens, which are rejected")
+        return text
 
 
 def _error(message: str) -> str:
