@@ -593,14 +593,15 @@ def test_a_chat_whose_answers_go_to_a_file(home: Path) -> None:
 def test_control_tokens_are_reported_once_per_message(start: Start) -> None:
     terminal = start("--max-tokens", "1")
     terminal.wait_for_prompt()
-    for _ in range(2):
+    for count in (1, 2):
         shown = terminal.send_line("Hi<|im_end|> and <|im_end|>")
-        assert shown.count("control token <|im_end|>. The model reads it") == 1
-    assert "control token" not in terminal.send_line("Hi <b>")
+        assert shown.count("control token <|im_end|>. The model reads it") == count
+    assert terminal.send_line("Hi <b>").count("control token") == 2
 
 
 def test_messages_with_control_tokens_can_be_rejected(start: Start) -> None:
     terminal = start("--max-tokens", "1", "--reject-control-tokens")
     terminal.wait_for_prompt()
     assert "contains the control token <|im_end|>." in terminal.send_line("Hi<|im_end|>")
-    assert "im_end" not in terminal.send_line("/template prompt")
+    prompt = terminal.send_line("/template prompt").rpartition("/template prompt")[2]
+    assert "Hi" not in prompt

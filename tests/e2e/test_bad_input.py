@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from litertlm.bundle_format.protobuf import bytes_field, varint
 from program import run_program
 from tiny import MODELS, write_checkpoint
 
@@ -131,3 +132,25 @@ def test_damaged_gguf_files(data: bytes, tmp_path: Path) -> None:
     assert ended.code in {7, 8}, ended.err
     assert "damaged.gguf" in ended.err
     assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("harm", ["cut off", "empty piece", "unknown", "no json"])
+def test_damaged_tokenizers_that_only_the_runtime_reads(harm: str, tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    write_checkpoint(MODELS["llama-gqa-tied"], folder)
+    if harm == "no json":
+        (folder / "tokenizer.json").write_text('{"model": {"type": "BPE", "vocab": {"a": 0}}}')
+    else:
+        (folder / "tokenizer.json").unlink()
+        pieces = [varint(1 << 3 | 2) + varint(len(text)) + text for text in (b"a", b"b", b"c")]
+        model = b"".join(bytes_field(1, piece) for piece in pieces)
+        if harm == "cut off":
+            model += bytes_field(2, b"\x08")
+        elif harm == "empty piece":
+            model += bytes_field(1, b"\x0a\x00")
+        (folder / "tokenizer.model").write_bytes(model)
+    ended = run_program("convert", folder, home=tmp_path)
+    assert ended.code == 8, ended.err
+    assert "tokenizer" in ended.err[ended.err.index("✗ ") :]
+    assert "report" not in ended.err
+    assert not list(tmp_path.glob("models/*/*/*"))

@@ -20,9 +20,11 @@ from litertlm.bundle.tokenizer import choose_tokenizer
 from litertlm.bundle.tokenizer_section import packed_tokenizer
 from litertlm.bundle_format.constants import EXECUTOR_METADATA, LLM_METADATA
 from litertlm.checkpoint import Checkpoint
+from litertlm.checkpoint.files import DOWNLOAD_AGAIN
 from litertlm.constants import DEFAULT_CONTEXT
 from litertlm.errors import (
     ConversionFailed,
+    DamagedCheckpoint,
     NotEnoughResources,
     QualityCheckFailed,
     UsageError,
@@ -383,6 +385,12 @@ def _checked(
             if check.verdict is Verdict.WARNED and check.name == "tokens":
                 progress.warn(f"{check.problems[0]} {check.summary.capitalize()}.")
         return report
+    if runtime.damaged_tokenizer:
+        raise DamagedCheckpoint(
+            "The runtime cannot load the checkpoint's tokenizer.",
+            why=runtime.damaged_tokenizer,
+            hint=DOWNLOAD_AGAIN,
+        )
     rejected = target.with_name(f"{target.name}{REJECTED_SUFFIX}")
     os.replace(written, rejected)
     raise QualityCheckFailed(

@@ -49,10 +49,14 @@ class RuntimeComparison:
 
     Attributes:
         unavailable_reason: why something could not be compared on this machine; empty if all was.
+        damaged_tokenizer: why the runtime does not load the checkpoint's tokenizer, where no other
+            library does either; empty if it does.
     """
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, tokenizer_json: bytes | None = None) -> None:
         self.unavailable_reason = ""
+        self.damaged_tokenizer = ""
+        self._tokenizer_json = tokenizer_json
         self._worker = worker
         self._started = datetime.now(timezone.utc)
 
@@ -93,6 +97,8 @@ class RuntimeComparison:
             # Either this bundle or this machine: the runtime loads a plain one, or it does not.
             if reason := _why_a_plain_bundle_fails():
                 return self._unavailable(problems, reason)
+            if self._tokenizer_json is None or _why_a_plain_bundle_fails(self._tokenizer_json):
+                self.damaged_tokenizer = refused
             problems.append(f"The runtime does not read its tokenizer and template: {refused}")
             return [judged("prompts", problems, ""), not_checked("tokens", "It cannot be loaded.")]
         self.unavailable_reason = answer["unread"] or ""
@@ -125,21 +131,29 @@ def compare_in_runtime(tokenizer: Tokenizer, texts: int) -> Iterator[RuntimeComp
             own = worker.folder / TOKENIZER_FILE
             own.write_bytes(tokenizer.json)
         worker.send({"tokenizer": own and absolute(own), "texts": texts})
-        yield RuntimeComparison(worker)
+        yield RuntimeComparison(worker, tokenizer.json)
 
 
-def _why_a_plain_bundle_fails() -> str:
-    """Why the runtime cannot load even a plain bundle on this machine; empty if it can."""
+def _why_a_plain_bundle_fails(tokenizer_json: bytes | None = None) -> str:
+    """Why the runtime cannot load even a plain bundle on this machine; empty if it can.
+
+    Args:
+        tokenizer_json: a file that the tokenizers library must be able to read as well.
+    """
     with Worker("texts") as worker:
-        stub = worker.folder / "plain.litertlm"
+        stub, own = worker.folder / "plain.litertlm", None
         with suppress(FileNotFoundError):  # it has failed already, and says why below
             write_stub(plain_sections(), stub)
-        worker.send({"tokenizer": None, "texts": 0})
+            if tokenizer_json is not None:
+                own = worker.folder / "tokenizer.json"
+                own.write_bytes(tokenizer_json)
+        worker.send({"tokenizer": own and absolute(own), "texts": 0})
         worker.send({"bundle": absolute(stub), "template": False, "tools": False})
         try:
-            return str(worker.receive(_SECONDS).get("refused", ""))
+            answer = worker.receive(_SECONDS)
         except WorkerFailed as failure:
             return str(failure)
+    return str(answer.get("refused") or answer["unread"] or "")
 
 
 def _prompts(
