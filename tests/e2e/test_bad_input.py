@@ -154,3 +154,27 @@ def test_damaged_tokenizers_that_only_the_runtime_reads(harm: str, tmp_path: Pat
     assert "tokenizer" in ended.err[ended.err.index("✗ ") :]
     assert "report" not in ended.err
     assert not list(tmp_path.glob("models/*/*/*"))
+
+
+HALF = "\ud800"  # of a surrogate pair, as JSON may have it
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("model.safetensors.index.json", {"weight_map": {"x": f"{HALF}.safetensors"}}),
+        ("tokenizer_config.json", {"bos_token": HALF}),
+        ("tokenizer_config.json", {"eos_token": {"content": HALF}}),
+        ("tokenizer_config.json", {"extra_special_tokens": {"x": HALF}}),
+    ],
+)
+def test_names_and_tokens_that_are_not_utf8(
+    name: str, changes: dict[str, object], tmp_path: Path
+) -> None:
+    folder = tmp_path / "checkpoint"
+    write_checkpoint(MODELS["llama-llama3-f16-sharded"], folder)
+    values = json.loads((folder / name).read_text())
+    (folder / name).write_text(json.dumps({**values, **changes}))
+    ended = run_program("convert", folder, home=tmp_path)
+    assert ended.code == 8, ended.err
+    assert name in ended.err

@@ -122,13 +122,15 @@ def render(
         TemplateError: the template is not valid, or raises an error for this conversation.
     """
     try:
-        return _compiled(source).render(
+        text = _compiled(source).render(
             messages=[_normalized(message) for message in messages],
             tools=None if tools is None else list(tools),
             documents=None,
             add_generation_prompt=add_generation_prompt,
             **{**variables, **arguments},
         )
+        text.encode()  # a template can write half of a surrogate pair
+        return text
     except (jinja2.TemplateSyntaxError, SyntaxError) as error:
         raise TemplateError("The chat template is not valid Jinja.", why=str(error)) from error
     except FAILURES as error:

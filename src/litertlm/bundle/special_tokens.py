@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from litertlm.errors import DamagedCheckpoint
+from litertlm.text import is_utf8
+
 SPECIAL_TOKENS = (
     "bos_token",
     "eos_token",
@@ -21,6 +24,9 @@ def template_variables(tokenizer_config: Mapping[str, Any]) -> dict[str, str]:
 
     Args:
         tokenizer_config: tokenizer_config.json; a token is a text or a mapping with `content`.
+
+    Raises:
+        DamagedCheckpoint: a token cannot be stored as UTF-8.
     """
     found = {}
     extra = tokenizer_config.get("extra_special_tokens")
@@ -30,5 +36,10 @@ def template_variables(tokenizer_config: Mapping[str, Any]) -> dict[str, str]:
         if isinstance(value, Mapping):
             value = value.get("content")
         if isinstance(value, str):
+            if not is_utf8(value):
+                raise DamagedCheckpoint(
+                    f"tokenizer_config.json: {key} is not valid text.",
+                    why=f"It is {value!r:.100}; UTF-8 cannot store half of a surrogate pair.",
+                )
             found[key] = value
     return found

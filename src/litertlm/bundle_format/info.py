@@ -29,6 +29,7 @@ from litertlm.bundle_format.protobuf import (
     read_fields,
 )
 from litertlm.errors import DamagedBundle
+from litertlm.text import is_utf8
 
 _VARIABLES = "template_variables"
 _LARGEST_METADATA = 64 << 20
@@ -159,7 +160,9 @@ def template_variables(info: BundleInfo) -> dict[str, str]:
         variables = json.loads(info.properties.get(_VARIABLES, "{}"))
     except (ValueError, RecursionError):
         variables = None
-    if not isinstance(variables, dict) or not all(isinstance(v, str) for v in variables.values()):
+    if not isinstance(variables, dict) or not all(
+        isinstance(value, str) and is_utf8(value) for value in variables.values()
+    ):
         raise DamagedBundle(
             "The bundle is damaged: its template variables cannot be read.",
             why=f"{_VARIABLES} in its metadata must be a JSON object of texts.",

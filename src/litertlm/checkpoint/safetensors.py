@@ -29,6 +29,7 @@ from litertlm.checkpoint.files import (
 )
 from litertlm.constants import SAFETENSORS_SUFFIX, WEIGHTS_FILE, WEIGHTS_INDEX_FILE
 from litertlm.errors import DamagedCheckpoint, LiteRtLmError, ModelNotFound, UnsupportedModel
+from litertlm.text import is_utf8
 
 # The format allows 100 MB. A dense model of 100,000 tensors stays below this, and JSON of this
 # size is parsed in a second.
@@ -233,6 +234,7 @@ def _is_plain_name(name: object) -> bool:
         and name.endswith(SAFETENSORS_SUFFIX)
         and name == Path(name).name
         and not set(name) & set("\\/:\0")
+        and is_utf8(name)
     )
 
 

@@ -19,6 +19,7 @@ from litertlm.checkpoint.token_ids import read_token_id, vocabulary_size
 from litertlm.checkpoint.types import Tokenizer
 from litertlm.constants import SENTENCEPIECE_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
 from litertlm.errors import DamagedCheckpoint, ModelNotFound
+from litertlm.text import is_utf8
 
 _TOKENIZER_LIMIT = 256_000_000
 _TEXT_LIMIT = 16_000_000
@@ -223,7 +224,7 @@ def _chat_template(folder: Path, settings: Mapping[str, Any]) -> str | None:
         template = next(defaults, {}).get("template")
     if not isinstance(template, str):
         return None
-    if any("\ud800" <= character <= "\udfff" for character in template):
+    if not is_utf8(template):
         raise DamagedCheckpoint(
             f"The chat template in {folder} is not valid text.",
             why="It has half of a surrogate pair, which UTF-8 cannot store.",

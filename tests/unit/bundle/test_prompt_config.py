@@ -204,3 +204,21 @@ def test_added_tokens_decoder_must_be_tokens_by_id(decoder: object, tmp_path: Pa
     path.write_text(json.dumps(config))
     with pytest.raises(DamagedCheckpoint, match="added_tokens_decoder"):
         read_prompt_config(open_checkpoint(folder))
+
+
+@pytest.mark.parametrize("source", ["{{ '\\ud800' }}", "{{ bos_token }}"])
+def test_a_prompt_that_is_not_utf8_is_an_error_of_the_template(source: str) -> None:
+    from litertlm.bundle.hf_template import TemplateError, render
+
+    with pytest.raises(TemplateError):
+        render(source, [{"role": "user", "content": "Hi"}], {"bos_token": "\ud800"})
+
+
+@pytest.mark.parametrize("text", ['{"x": "\\ud800"}', '{"x": 1}', "[]", "{", "[" * 100_000])
+def test_template_variables_of_a_bundle_that_are_no_texts_are_damage(text: str) -> None:
+    from litertlm.bundle_format.header import Header
+    from litertlm.bundle_format.info import BundleInfo, template_variables
+    from litertlm.errors import DamagedBundle
+
+    with pytest.raises(DamagedBundle, match="template variables"):
+        template_variables(BundleInfo(Header(system={"template_variables": text})))
