@@ -72,6 +72,13 @@ def rms_norm(x: Tensor, w: Weights, name: str, eps: float, *, weight_offset: flo
     return ops.mul(scaled, x.graph.constant(weight))
 
 
+def layer_norm(x: Tensor, w: Weights, name: str, eps: float) -> Tensor:
+    """(x - mean) / deviation * weight over the last axis (Ba et al. 2016), without a bias."""
+    width = x.shape[-1]
+    assert isinstance(width, int)
+    return ops.layer_norm(x, x.graph.constant(w.get(f"{name}.weight", width)), None, eps)
+
+
 def split_heads(x: Tensor, heads: int) -> Tensor:
     """[1, S, heads*hd] to [1, heads, S, hd], as queries and keys are used."""
     return ops.transpose(_with_heads(x, heads), (0, 2, 1, 3))

@@ -67,7 +67,7 @@ def _ropes(c: ConfigReader, head_dim: int) -> tuple[Rope, Rope]:
     if scaling.has("type") and not scaling.has("rope_type"):
         raise scaling.unsupported("type", "is set, but an OLMo 3 has its rope_type")
     full, local = parameters.section(FULL), parameters.section(SLIDING)
-    full = ConfigReader({**full.values, **scaling.values}, full.prefix)
+    full = full.with_values(**scaling.values)
     full = full.with_defaults(rope_theta=c.positive("rope_theta", _THETA))
     local = local.with_defaults(rope_theta=_THETA)
     return read_rope(c, head_dim, scaling=full), read_rope(c, head_dim, scaling=local)

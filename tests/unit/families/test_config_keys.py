@@ -87,7 +87,7 @@ def test_layers_with_windows_need_a_window(model_type: str) -> None:
 
 @pytest.mark.parametrize("model_type", FAMILIES)
 def test_an_activation_that_is_null_is_refused(model_type: str) -> None:
-    key = "hidden_activation" if "gemma" in model_type else "hidden_act"
+    key = "hidden_activation" if model_type in ("gemma2", "gemma3_text") else "hidden_act"
     with pytest.raises(UnsupportedModel, match=f"{key} is null"):
         identify({**TINY[model_type], key: None})
 
