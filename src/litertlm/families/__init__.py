@@ -42,6 +42,7 @@ FAMILIES = {
     "granite": "granite",
     "hunyuan_v1_dense": "hunyuan_v1_dense",
     "llama": "llama",
+    "ministral3": "ministral3",
     "mistral": "mistral",
     "olmo2": "olmo2",
     "olmo3": "olmo3",

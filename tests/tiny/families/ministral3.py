@@ -1,0 +1,67 @@
+"""Ministral 3."""
+
+from __future__ import annotations
+
+from tiny.model import WINDOW, TinyFamily, size, tiny
+
+FAMILY = TinyFamily(
+    "ministral3",
+    models=(
+        tiny(
+            "ministral3",
+            "yarn-window-untied",
+            "Ministral3ForCausalLM",
+            depends_on={
+                "sliding_window": 11,
+                "rope_parameters/llama_4_scaling_beta": 0.1,
+                "rope_parameters/original_max_position_embeddings": 7,
+            },
+            unsupported=[
+                ("layer_types", {"layer_types": ["full_attention"] * 2}),
+                ("rope_parameters.llama_4_scaling_beta", {"rope_parameters": {}}),
+            ],
+            dtype="F32",
+            **size(64, 2, 4, 2),
+            head_dim=24,
+            hidden_act="silu",
+            rope_parameters={
+                "rope_type": "yarn",
+                "rope_theta": 10000.0,
+                "factor": 16.0,
+                "original_max_position_embeddings": 16,
+                "max_position_embeddings": 2048,
+                "beta_fast": 32.0,
+                "beta_slow": 1.0,
+                "mscale_all_dim": 1.0,
+                "mscale": 1.0,
+                "llama_4_scaling_beta": 0.4,
+            },
+            sliding_window=WINDOW,
+            pad_token_id=0,
+            tie_word_embeddings=False,
+        ),
+        tiny(
+            "ministral3",
+            "type-tied",
+            "Ministral3ForCausalLM",
+            depends_on={
+                "rope_parameters/llama_4_scaling_beta": 0.4,
+                "rope_parameters/attention_factor": 1.0,
+            },
+            **size(64, 2, 4, 1),
+            head_dim=16,
+            hidden_act="silu",
+            rope_parameters={
+                "type": "yarn",
+                "rope_theta": 1000000.0,
+                "factor": 8.0,
+                "attention_factor": 0.8,
+                "original_max_position_embeddings": 20,
+                "llama_4_scaling_beta": 0.1,
+            },
+            sliding_window=None,
+            pad_token_id=0,
+            tie_word_embeddings=True,
+        ),
+    ),
+)
