@@ -33,6 +33,7 @@ __all__ = [
 # model_type of config.json -> module. One row per family.
 FAMILIES = {
     "arcee": "arcee",
+    "cohere2": "cohere2",
     "ernie4_5": "ernie4_5",
     "exaone4": "exaone4",
     "gemma2": "gemma2",
