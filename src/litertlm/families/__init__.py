@@ -42,6 +42,7 @@ FAMILIES = {
     "glm": "glm",
     "glm4": "glm4",
     "granite": "granite",
+    "helium": "helium",
     "hunyuan_v1_dense": "hunyuan_v1_dense",
     "llama": "llama",
     "ministral3": "ministral3",
