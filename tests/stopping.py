@@ -49,7 +49,7 @@ class Stop:
         self._moment = moment
         self._marker = home / f"stopped-{time.monotonic_ns()}"
         self.environment = {
-            "STOP_AT": json.dumps({**vars(moment), "marker": str(self._marker)}),
+            "PYTHON_STOP_AT": json.dumps({**vars(moment), "marker": str(self._marker)}),
             "PYTHONPATH": f"{_FOLDER}{os.pathsep}{isolated_environment(home)['PYTHONPATH']}",
         }
 

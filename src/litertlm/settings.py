@@ -6,11 +6,15 @@ Nothing here is read at import: `cli/` passes the environment and the folder in.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 MODELS_VARIABLE = "LITERT_LM_MODELS"
 CLONE_VARIABLE = "LITERT_LM_CLI_CLONE"  # set by the launcher: the clone that it is in
+
+TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+_SHORTEST_TOKEN, _LONGEST_TOKEN = 6, 10_000  # characters; bytes of a file
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,50 @@ def load_settings(
     return Settings(
         models_dir=_models_dir(environment, cwd, models_dir), cwd=cwd, environment=environment
     )
+
+
+# What a process needs that runs native code over files from outside: to find programs, libraries,
+# packages, temporary folders and graphics drivers, and to print in the user's language.
+_CHILD_VARIABLES = frozenset(
+    {
+        *("PATH", "HOME", "TMPDIR", "TEMP", "TMP", "LANG", "LANGUAGE", "TZ"),
+        *("SYSTEMROOT", "WINDIR", "COMSPEC", "PATHEXT", "USERPROFILE", "APPDATA", "LOCALAPPDATA"),
+        *("DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR", "XDG_DATA_DIRS"),
+    }
+)
+_CHILD_PREFIXES = (
+    *("LC_", "LD_", "DYLD_", "PYTHON", "OMP_", "OPENBLAS_", "MKL_", "RAYON_", "TOKENIZERS_"),
+    *("CUDA_", "NVIDIA_", "VK_", "MESA_", "LIBGL_", "EGL_", "__EGL_", "__GL"),
+)
+
+
+def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables for a process that runs native code over files from outside; no token."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.upper() in _CHILD_VARIABLES or name.upper().startswith(_CHILD_PREFIXES)
+    }
+
+
+def known_tokens(environment: Mapping[str, str]) -> frozenset[str]:
+    """Every Hugging Face token that this user may have, whichever is used; for hiding them.
+
+    The variables and files of hub/token.py, and where huggingface_hub keeps its login.
+    """
+    home = Path(environment.get("HF_HOME") or _cache_home(environment) / "huggingface")
+    stored = Path(environment.get("HF_TOKEN_PATH") or home / "token")
+    found = {environment.get(name, "").strip() for name in TOKEN_VARIABLES}
+    for path in (Path("HF_TOKEN"), Path("..") / "HF_TOKEN", stored.expanduser()):
+        with suppress(OSError):
+            if path.is_file() and path.stat().st_size < _LONGEST_TOKEN:
+                found.add(path.read_text(encoding="utf-8-sig", errors="replace").strip())
+    # A shorter one would replace ordinary words.
+    return frozenset(token for token in found if len(token) >= _SHORTEST_TOKEN)
+
+
+def _cache_home(environment: Mapping[str, str]) -> Path:
+    return Path(environment.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
 
 
 def _models_dir(environment: Mapping[str, str], cwd: Path, option: str | None) -> Path:

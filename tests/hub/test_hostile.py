@@ -184,3 +184,14 @@ def test_weights_that_are_quantized_already(world):
     world.add("o/x", {"config.json": json.dumps(config)})
     assert_refused(world, "o/x", "already quantized (gptq)", "config.json of o/x")
     assert world.hub.of("cdn") == []
+
+
+@pytest.mark.parametrize("options", [[], ["--json"], ["--verbose"]], ids=str)
+def test_a_server_that_echoes_the_token(world, options):
+    token = "secret-0123456789"
+    publish_tiny(world, "o/x")
+    world.add("o/x", {}, answer=json.dumps({"sha": f"Bearer {token}", "siblings": []}))
+    done = world.run("pull", "o/x", *options, HF_TOKEN=token)
+    assert done.code == 5, done.err
+    assert token not in done.err + done.out
+    assert "Bearer <token>" in done.err

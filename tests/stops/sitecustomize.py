@@ -1,6 +1,7 @@
 """Stops the program under test at a chosen moment, in a process that has this folder on its path.
 
-Python imports this module when it starts. STOP_AT chooses the moment; tests/stopping.py sets it.
+Python imports this module when it starts. PYTHON_STOP_AT chooses the moment; tests/stopping.py sets
+it. Workers get variables whose names begin with PYTHON.
 """
 
 import fnmatch
@@ -57,5 +58,5 @@ def _install(stop):
     sys.addaudithook(stop.audit)
 
 
-if "STOP_AT" in os.environ:
-    _install(_Stop(**json.loads(os.environ["STOP_AT"])))
+if "PYTHON_STOP_AT" in os.environ:
+    _install(_Stop(**json.loads(os.environ["PYTHON_STOP_AT"])))

@@ -179,11 +179,11 @@ def _report(output: Output, kind: str, what: str, code: int, why: str = "", hint
 
 def format_error(error: errors.LiteRtLmError) -> str:
     """The message of an error, for a chat that continues after it."""
-    return _format_error_text(error.what, error.why, error.hint)
+    return printable(_format_error_text(error.what, error.why, error.hint))
 
 
 def _format_error_text(what: str, why: str, hint: str) -> str:
-    text = f"✗ {what}"
+    text = "✗ " + what.replace("\n", "\\n")
     if rest := [part for part in (why, hint) if part]:
         text += "\n\n" + "\n".join(rest)
-    return printable(text)
+    return text

@@ -2,6 +2,9 @@
 
 Answers and data go to stdout, everything else to stderr. Commands pass their data once; it is
 printed as text, as JSON or not at all, depending on the options.
+
+Text may contain names from a checkpoint or a server's words: everything but the model's answers is
+made printable here (printable.py), and the user's Hugging Face token is replaced.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TextIO
 
+from litertlm.cli.printable import LONGEST_LINE, printable, printable_line, redact
+from litertlm.settings import known_tokens
 from litertlm.units import format_bytes
 
 _REDRAW_SECONDS = 0.1
@@ -41,6 +46,8 @@ class Output:
         json_wanted: `--json`: data and errors are printed as JSON.
         quiet: `--quiet`: no status and no progress bars; answers, warnings and errors only.
         verbose: `--verbose`: prints details.
+        secrets: returns what must not be printed, the user's token; called once, at the first
+            message.
         clock: time in seconds, for transfer rates.
 
     Attributes:
@@ -56,6 +63,7 @@ class Output:
         json_wanted: bool = False,
         quiet: bool = False,
         verbose: bool = False,
+        secrets: Callable[[], frozenset[str]] = frozenset,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.json_wanted = json_wanted
@@ -65,6 +73,8 @@ class Output:
         self._stderr = stderr
         self._stdout_is_terminal = stdout.isatty()
         self._clock = clock
+        self._read_secrets = secrets
+        self._secrets: frozenset[str] | None = None
         self._lock = threading.RLock()
         self._bar: Bar | None = None
         self._dumb = environment.get("TERM") in {"dumb", ""}
@@ -76,7 +86,15 @@ class Output:
 
     def data(self, value: Any, human: str) -> None:
         """Print the result of a command: `value` with `--json`, else the text `human`."""
-        self.write_stdout(json.dumps(value, indent=2) if self.json_wanted else human, end="\n")
+        text = json.dumps(value, indent=2) if self.json_wanted else printable(human, longest=None)
+        self.write_stdout(self._redacted(text), end="\n")
+
+    def source(self, value: Any, source: str) -> None:
+        """`data` whose text is a file's content: unchanged, but printable on a terminal."""
+        if self.json_wanted or self._stdout_is_terminal:
+            self.data(value, source.replace("\t", "    "))
+        else:
+            self.write_stdout(source, end="\n")
 
     def write_stdout(self, text: str, *, end: str = "") -> None:
         """Write part of an answer to stdout and flush.
@@ -117,7 +135,7 @@ class Output:
 
     def confirm(self, question: str) -> bool:
         """Ask on the terminal; anything but `y` or `yes` is no."""
-        self._stderr.write(question)
+        self._stderr.write(self._cleaned(question, longest=None))
         self._stderr.flush()
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
@@ -131,7 +149,7 @@ class Output:
 
     def note(self, text: str) -> None:
         """Print something the user asked for in a chat: on stderr, also with `--quiet`."""
-        self._write_line(text)
+        self._write_line(text, longest=None)
 
     def status(self, text: str) -> None:
         if not self.quiet:
@@ -140,6 +158,7 @@ class Output:
     def transient(self, text: str) -> None:
         """Print the current activity on a terminal; the next output overwrites it."""
         if self._animates:
+            text = printable_line(self._redacted(text))
             with self._lock:
                 self._clear_transient_line()
                 self._stderr.write(f"{_DIM}{text[: self.width - 1]}{_PLAIN}\r")
@@ -155,10 +174,14 @@ class Output:
 
     def error(self, text: str, fields: Mapping[str, Any]) -> None:
         """Print an error: `text`, or with `--json` one object `{"error": fields}`."""
-        self._write_line(json.dumps({"error": fields}) if self.json_wanted else text)
+        if self.json_wanted:
+            self._write_line(json.dumps({"error": fields}), longest=None)
+        else:
+            self._write_line(text)
 
     @contextlib.contextmanager
     def task(self, label: str, total_bytes: int) -> Iterator[Bar]:
+        label = printable_line(self._redacted(label))
         bar = Bar(label, total_bytes, self._clock, self._draw)
         with self._lock:
             outer, self._bar = self._bar, bar
@@ -170,7 +193,17 @@ class Output:
                 self._hide_bar()
                 self._bar = outer
 
-    def _write_line(self, text: str) -> None:
+    def _redacted(self, text: str) -> str:
+        if self._secrets is None:
+            self._secrets = self._read_secrets()
+        return redact(text, self._secrets)
+
+    def _cleaned(self, text: str, longest: int | None = LONGEST_LINE) -> str:
+        """`text` without the token, and without characters that control a terminal."""
+        return printable(self._redacted(text), longest=longest)
+
+    def _write_line(self, text: str, longest: int | None = LONGEST_LINE) -> None:
+        text = self._cleaned(text, longest)
         with self._lock:
             self._clear_transient_line()
             if self._colours and text[:1] in _COLOURS:
@@ -257,6 +290,7 @@ def make_output(options: Mapping[str, bool]) -> Output:
         json_wanted=options.get("json", False),
         quiet=options.get("quiet", False),
         verbose=options.get("verbose", False),
+        secrets=lambda: known_tokens(os.environ),
     )
 
 
@@ -287,6 +321,7 @@ def listing(rows: list[list[str]], width: int) -> str:
 
 def table(rows: list[list[str]], right: frozenset[int] = frozenset()) -> str:
     """Format `rows` (the first is the header) in columns; those in `right` are right-aligned."""
+    rows = [[printable_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for row in rows:

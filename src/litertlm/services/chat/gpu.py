@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from litertlm.bundle_format.info import BundleInfo
 from litertlm.progress import Progress
 from litertlm.runtime.engine import EngineOptions
 from litertlm.runtime.stderr_capture import informative_lines
+from litertlm.settings import child_environment
 
 _STATUS = re.compile(r"\b(?:INTERNAL|UNAVAILABLE|NOT_FOUND|UNIMPLEMENTED|INVALID_ARGUMENT): (.+)")
 
@@ -35,7 +37,12 @@ def gpu_or_cpu(
     if options.cache_dir is not None:
         command.append(str(options.cache_dir))
     probe = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        env=child_environment(os.environ),
     )
     if probe.returncode == 0:
         return options

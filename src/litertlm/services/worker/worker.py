@@ -17,6 +17,7 @@ from typing import Any
 
 import litertlm
 from litertlm.runtime.stderr_capture import informative_lines
+from litertlm.settings import child_environment
 
 _REASON_LINES = 3
 _NICE = 15  # a process of low priority gets 3 % of a contended processor, so it never stalls
@@ -38,6 +39,8 @@ class WorkerFailed(Exception):
 
 class Worker:
     """`python -m litertlm.services.worker.<module>`, which ends with this process at the latest.
+
+    It gets few environment variables (`settings.child_environment`), and no token.
 
     It reads requests, one JSON object per line, and prints one JSON object as its answer.
 
@@ -64,6 +67,7 @@ class Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
+                env=child_environment(os.environ),
             )
         except OSError as error:  # no memory, or too many processes
             self._failed_to_start = str(error)
