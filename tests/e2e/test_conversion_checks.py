@@ -88,19 +88,16 @@ def test_a_base_model_is_given_texts_to_go_on_with(tmp_path: Path) -> None:
     assert sorted(files) == ["base.json", "base.litertlm"], "no cache where the user wants a bundle"
 
 
-def test_a_tokenizer_that_the_runtime_cannot_read_is_kept_aside(tmp_path: Path) -> None:
+def test_a_tokenizer_that_no_library_reads_is_a_damaged_checkpoint(tmp_path: Path) -> None:
     folder = write_checkpoint(TINY, tmp_path / "tiny")
     content = json.loads((folder / "tokenizer.json").read_text())
     content["model"]["merges"][3] = ["zz", "qq"]  # of tokens that are not in the vocabulary
     (folder / "tokenizer.json").write_text(json.dumps(content))
     ended = run_program("convert", "tiny", home=tmp_path)
-    assert ended.code == 9, ended.err
+    assert ended.code == 8, ended.err
     assert "Token `zz` out of vocabulary" in ended.err
-    assert "tiny.litertlm.rejected" in ended.err
-    files = [p.name for p in (tmp_path / "models/local/tiny").iterdir()]
-    assert files == ["tiny.litertlm.rejected"]
-    assert "tiny.litertlm.rejected: failed its checks" in run_program("prune", home=tmp_path).err
-    assert not (tmp_path / "models/local").exists()
+    assert "rejected" not in ended.err
+    assert not list((tmp_path / "models").glob("local/tiny/*"))
 
 
 def test_a_bundle_with_other_token_ids_is_kept_aside(
@@ -117,12 +114,13 @@ def test_a_bundle_with_other_token_ids_is_kept_aside(
 
     monkeypatch.setattr(conversion, "choose_tokenizer", wrong)
     folder = write_checkpoint(TINY, tmp_path / "tiny")
-    target = tmp_path / "tiny.litertlm"
+    target = tmp_path / "models/local/tiny/tiny.litertlm"
     with pytest.raises(QualityCheckFailed) as caught:
         conversion.convert(folder, target, ConvertOptions(), progress=Recorder())
     assert "The ids of 'Hello, how are you?' differ." in caught.value.why
-    assert not target.exists()
-    assert target.with_name("tiny.litertlm.rejected").exists()
+    assert [path.name for path in target.parent.iterdir()] == ["tiny.litertlm.rejected"]
+    assert "tiny.litertlm.rejected: failed its checks" in run_program("prune", home=tmp_path).err
+    assert not (tmp_path / "models/local").exists()
 
 
 def test_where_the_runtime_does_not_work_the_conversion_says_so_and_goes_on(
