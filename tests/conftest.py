@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,10 @@ from program import run_program
 # A shared machine decides how long an example takes, so time is no verdict.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+# A job in the background may run with SIGINT ignored, which the programs under test would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
