@@ -23,7 +23,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-KEYS: Mapping[str, Mapping[str, Any]] = {{
 '''
 
 
@@ -37,15 +36,27 @@ def table() -> dict[str, dict[str, object]]:
 
 
 def source(made: dict[str, dict[str, object]]) -> str:
-    """The module, as the formatter has it."""
-    text = HEAD
+    """The module, as the formatter has it; what all classes have alike is written once."""
+    first, *others = made.values()
+    common = {
+        key: value
+        for key, value in first.items()
+        if all(key in keys and keys[key] == value for keys in others)
+    }
+    text = HEAD + "_COMMON: Mapping[str, Any] = {\n" + _items(common, 4) + "}\n\n"
+    text += "KEYS: Mapping[str, Mapping[str, Any]] = {\n"
     for model_type, keys in made.items():
-        text += f'    "{model_type}": {{\n'
-        for key, value in keys.items():
-            shown = f'"{value}"' if isinstance(value, str) else repr(value)
-            text += f'        "{key}": {shown},\n'
-        text += "    },\n"
+        own = {key: value for key, value in keys.items() if key not in common}
+        text += f'    "{model_type}": {{\n        **_COMMON,\n{_items(own, 8)}    }},\n'
     return text + "}\n"
+
+
+def _items(keys: dict[str, object], indent: int) -> str:
+    lines = ""
+    for key, value in keys.items():
+        shown = f'"{value}"' if isinstance(value, str) else repr(value)
+        lines += f'{" " * indent}"{key}": {shown},\n'
+    return lines
 
 
 def main() -> int:
