@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -13,10 +12,9 @@ import transformers
 from numpy.typing import NDArray
 
 from parity.golden import DECODED, HEAD_FILE, HEAD_PROMPT, golden_tokens
+from parity.logits_file import write_or_check
 from tiny import MODELS
 from tiny.other_head import STORED_HEAD, write_with_head
-
-TOLERANCE = 2e-5  # of the largest logit
 
 
 def head_logits(name: str, folder: Path) -> NDArray[np.float32]:
@@ -36,26 +34,14 @@ def head_logits(name: str, folder: Path) -> NDArray[np.float32]:
 
 def main() -> int:
     """Write or check all of them."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="compare instead of writing")
-    check = parser.parse_args().check
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    made: dict[str, NDArray[np.float32]] = {}
-    for name in STORED_HEAD:
+
+    def logits(name: str) -> NDArray[np.float32]:
         with tempfile.TemporaryDirectory() as folder:
-            made[name] = head_logits(name, Path(folder))
-    if not check:
-        np.savez_compressed(HEAD_FILE, **made)
-        print(f"{len(made)} heads written")
-        return 0
-    failed = False
-    with np.load(HEAD_FILE) as stored:
-        for name, logits in made.items():
-            error = float(np.abs(stored[name] - logits).max() / np.abs(logits).max())
-            failed |= not error <= TOLERANCE
-            print(f"head {name:31} {'same' if error <= TOLERANCE else f'differs by {error:.1e}'}")
-    return int(failed)
+            return head_logits(name, Path(folder))
+
+    return write_or_check(__doc__.splitlines()[0], HEAD_FILE, "head", STORED_HEAD, logits)
 
 
 if __name__ == "__main__":

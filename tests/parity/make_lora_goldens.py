@@ -6,7 +6,6 @@ in PEFT itself changes both of a tied embedding and head where the adapter chang
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import warnings
@@ -20,10 +19,9 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from parity.golden import DECODED, LORA_FILE, LORA_PROMPT, golden_tokens
+from parity.logits_file import write_or_check
 from tiny import MODELS, write_checkpoint
 from tiny.adapter import ADAPTERS, TinyAdapter, write_adapter
-
-TOLERANCE = 2e-5  # of the largest logit
 
 
 def adapter_logits(adapter: TinyAdapter, folder: Path) -> NDArray[np.float32]:
@@ -52,27 +50,15 @@ def _check_loaded(adapted: peft.PeftModel, path: Path) -> None:
 
 def main() -> int:
     """Write or check all of them."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="compare instead of writing")
-    check = parser.parse_args().check
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     warnings.filterwarnings("ignore", module="peft")
-    made: dict[str, NDArray[np.float32]] = {}
-    for name, adapter in ADAPTERS.items():
+
+    def logits(name: str) -> NDArray[np.float32]:
         with tempfile.TemporaryDirectory() as folder:
-            made[name] = adapter_logits(adapter, Path(folder))
-    if not check:
-        np.savez_compressed(LORA_FILE, **made)
-        print(f"{len(made)} adapters written")
-        return 0
-    failed = False
-    with np.load(LORA_FILE) as stored:
-        for name, logits in made.items():
-            error = float(np.abs(stored[name] - logits).max() / np.abs(logits).max())
-            failed |= not error <= TOLERANCE
-            print(f"lora {name:31} {'same' if error <= TOLERANCE else f'differs by {error:.1e}'}")
-    return int(failed)
+            return adapter_logits(ADAPTERS[name], Path(folder))
+
+    return write_or_check(__doc__.splitlines()[0], LORA_FILE, "lora", ADAPTERS, logits)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Keys of config.json that a family does not read: harmless, refused, or unknown.
 
-Attention is paid to the keys of transformers' own config classes: a value that is not the default
-changes the result there. reference_keys.py has them, with their defaults.
+A key of transformers' config class with a value other than its default changes the result there.
+reference_keys.py lists these keys and their defaults.
 """
 
 from __future__ import annotations
