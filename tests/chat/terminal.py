@@ -106,8 +106,9 @@ class Terminal:
 
     def wait_for_end(self) -> int:
         """Wait for the program's end; return its exit code, negative for a signal."""
+        end = time.monotonic() + _PATIENCE
         while self._read():
-            pass
+            assert time.monotonic() < end, f"the program did not end:\n{self.text}"
         self.left_usable = self.echoes()
         self.child.close()
         code, killer = self.child.exitstatus, self.child.signalstatus

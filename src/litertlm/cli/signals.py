@@ -42,6 +42,34 @@ def on_ctrl_c(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]
         signal.signal(signal.SIGINT, before)
 
 
+@contextmanager
+def deferred(received: Callable[[], None]) -> Iterator[None]:
+    """Handle signals at the end of the context, which `received` is to end soon.
+
+    For code that an exception at any point would break, such as an event loop: asyncio reports the
+    exception to prompt_toolkit, which then waits for Enter.
+    """
+    arrived: list[int] = []
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        arrived.append(number)
+        received()
+
+    before: dict[int, Callable[[int, FrameType | None], Any]] = {}
+    for terminating in _TERMINATING:
+        handler = signal.getsignal(terminating)
+        if callable(handler):
+            before[terminating] = handler
+            signal.signal(terminating, remember)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in arrived[:1]:
+            before[number](number, None)
+
+
 def ignore_ctrl_c() -> AbstractContextManager[None]:
     """Ignore Ctrl-C inside the context, for work that must not stop halfway."""
     return on_ctrl_c(lambda number, frame: None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -78,9 +77,6 @@ def chat_on_terminal(
     )
     _check_control_tokens(repl, options.system or "", "system message")
     history = app.settings.history_file if request.history else None
-    # A signal can arrive while prompt_toolkit's event loop shuts down; asyncio would then log the
-    # task that it left pending.
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     with restore_terminal(), _terminating_signals():
         line = PromptLine(history, to_stderr=not os.isatty(sys.stdout.fileno()))
         output.note("Enter your prompt:  (/help lists the commands)")

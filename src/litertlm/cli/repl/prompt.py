@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -17,6 +18,7 @@ from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import create_output
 
 from litertlm.cli.repl.commands import COMMANDS
+from litertlm.cli.signals import deferred
 
 BLOCK = '"""'
 # A longer paste would make every key slow, so the line shows a label in its place.
@@ -34,6 +36,7 @@ class PromptLine:
 
     def __init__(self, history: Path | None, *, to_stderr: bool) -> None:
         self._pastes: dict[str, str] = {}
+        self._stopped = False
         self._session: PromptSession[str] = PromptSession(
             history=_history(history, self._expanded),
             key_bindings=self._keys(),
@@ -51,15 +54,33 @@ class PromptLine:
 
         Raises:
             EOFError: Ctrl-D on an empty line, or the terminal was closed.
-            KeyboardInterrupt: Ctrl-C on an empty line.
+            KeyboardInterrupt: Ctrl-C on an empty line, or a signal.
         """
         self._pastes.clear()
-        text = self._expanded(self._session.prompt(ANSI(prompt), default=default)).strip()
+        self._stopped = False
+        with deferred(self._stop):
+            line = self._session.prompt(
+                ANSI(prompt), default=default, pre_run=self._exit_if_stopped
+            )
+        text = self._expanded(line).strip()
         # Bytes that are not UTF-8 arrive as lone surrogates, which cannot be encoded later.
         text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         if text.startswith(BLOCK):
             return text.removeprefix(BLOCK).removesuffix(BLOCK).strip("\n")
         return text
+
+    def _stop(self) -> None:
+        """End the prompt soon; called by a signal handler."""
+        self._stopped = True
+        loop = self._session.app.loop
+        if loop is not None:
+            with suppress(RuntimeError):  # the prompt has ended, and its loop is closed
+                loop.call_soon_threadsafe(self._exit_if_stopped)
+
+    def _exit_if_stopped(self) -> None:
+        app = self._session.app
+        if self._stopped and app.is_running and not app.is_done:
+            app.exit(exception=EOFError)
 
     def _expanded(self, text: str) -> str:
         for label, pasted in self._pastes.items():
