@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,12 +66,20 @@ def tensor_values(model: TinyModel, name: str, shape: tuple[int, ...]) -> NDArra
 
     Norm weights lie around 1, or around 0 where the family computes with `1 + weight`.
     """
+    family = family_of(model)
+    factors = [factor for end, factor in family.factors.items() if name.endswith(end)]
+    return math.prod(factors) * _plain_values(model, name, shape)
+
+
+def _plain_values(model: TinyModel, name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
     random = np.random.RandomState(zlib.crc32(f"{model.name}/{name}".encode()))
     values = np.asarray(2.0 * random.random_sample(shape) - 1.0)
     if name.endswith("norm.weight") or "_layernorm" in name:
         center = 0.6 / model.embedding if name == f"{model.prefix}norm.weight" else 1.0
         center -= family_of(model).norm_offset
         return center + 0.5 * values
+    if name.endswith("layer_scalar"):
+        return 1.0 + 0.3 * values
     if name.endswith("bias"):
         return 0.2 * values
     if "embed_tokens" in name or name == "lm_head.weight":

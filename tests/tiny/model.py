@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tiny.tensors import layer_tensors
+from tiny.tensors import Shape, Shapes, layer_tensors
 from tiny.tokenizer import BOS, EOS, IM_END, VOCAB_SIZE
 
 WINDOW = 12  # tokens; shorter than the longer prompts of the goldens
@@ -86,6 +86,9 @@ class TinyFamily:
         model_type: as in the family's table.
         models: at least two, so that every key is exercised by one.
         layer: names and shapes of a layer's tensors for a config, in the order of the modules.
+        each_layer: the same where layers differ, for a config and the number of a layer.
+        outside: names and shapes of tensors outside of layers, beside embeddings, norm and head.
+        factors: what multiplies the values of tensors, by the ends of their names.
         norm_offset: what the family adds to the weights of its norms.
         tied: embeddings are tied where a config does not say.
         gguf: None where llama.cpp does not convert the family.
@@ -93,7 +96,10 @@ class TinyFamily:
 
     model_type: str
     models: tuple[TinyModel, ...]
-    layer: Callable[[Mapping[str, Any]], Iterator[tuple[str, tuple[int, ...]]]] = layer_tensors
+    layer: Callable[[Mapping[str, Any]], Iterator[tuple[str, Shape]]] = layer_tensors
+    each_layer: Callable[[Mapping[str, Any], int], Iterator[tuple[str, Shape]]] | None = None
+    outside: Callable[[Mapping[str, Any]], Shapes] = lambda config: {}
+    factors: Mapping[str, float] = field(default_factory=dict)
     norm_offset: float = 0.0
     tied: bool = False
     gguf: TinyGguf | None = None

@@ -12,12 +12,15 @@ def tensor_shapes(model: TinyModel) -> Shapes:
     config, family = model.text_config, family_of(model)
     hidden, vocab = config["hidden_size"], config["vocab_size"]
     names: Shapes = {f"{model.prefix}embed_tokens.weight": (vocab, hidden)}
+    names |= {f"{model.prefix}{k}": s for k, s in family.outside(config).items()}
     for layer in range(config["num_hidden_layers"]):
-        names |= {f"{model.prefix}layers.{layer}.{k}": s for k, s in family.layer(config)}
+        each = family.each_layer
+        tensors = family.layer(config) if each is None else each(config, layer)
+        names |= {f"{model.prefix}layers.{layer}.{k}": s for k, s in tensors}
     names[f"{model.prefix}norm.weight"] = (hidden,)
     if not config.get("tie_word_embeddings", family.tied):
         names["lm_head.weight"] = (vocab, hidden)
-    if "vision_config" in model.config:
+    if model.config.get("vision_config"):
         names |= _vision(model)
     return names
 

@@ -15,10 +15,12 @@ from litertlm.graph import Tensor, ops
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 
-def embed(step: Step, w: Weights, vocab: int, hidden: int, *, scale: float = 1.0) -> Tensor:
-    """Token embeddings times `scale`: [1, S, H]."""
+def embed(
+    step: Step, w: Weights, vocab: int, hidden: int, *, scale: float = 1.0, name: str = EMBEDDING
+) -> Tensor:
+    """Token embeddings times `scale`, from the table `name`: [1, S, H]."""
     s = step.signature.tokens
-    weight = w.get(EMBEDDING, vocab, hidden)
+    weight = w.get(name, vocab, hidden)
     ids = ops.reshape(step.tokens, (s,))
     rows = ops.embedding_lookup(ids, step.graph.constant(weight))
     x = ops.reshape(rows, (1, s, hidden))
@@ -67,9 +69,13 @@ def rms_norm(x: Tensor, w: Weights, name: str, eps: float, *, weight_offset: flo
     width = x.shape[-1]
     assert isinstance(width, int)
     weight = w.get(f"{name}.weight", width, weight_offset=weight_offset)
+    return ops.mul(unit_rms(x, eps), x.graph.constant(weight))
+
+
+def unit_rms(x: Tensor, eps: float) -> Tensor:
+    """x / rms(x) over the last axis: RMSNorm without a weight."""
     variance = ops.mean_last(ops.mul(x, x))
-    scaled = ops.mul(x, ops.rsqrt(ops.add(variance, eps)))
-    return ops.mul(scaled, x.graph.constant(weight))
+    return ops.mul(x, ops.rsqrt(ops.add(variance, eps)))
 
 
 def layer_norm(x: Tensor, w: Weights, name: str, eps: float) -> Tensor:
@@ -168,7 +174,9 @@ def attend(
     value_dim = cache.value_dim or hd
     assert isinstance(heads, int)
     groups = heads // cache.heads
-    q = ops.reshape(ops.mul(q, scale), (1, cache.heads, groups * s, hd))
+    if scale != 1.0:
+        q = ops.mul(q, scale)
+    q = ops.reshape(q, (1, cache.heads, groups * s, hd))
     scores = ops.batch_matmul(q, keys)
     if softcap is not None:
         scores = soft_cap(scores, softcap)

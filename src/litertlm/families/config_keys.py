@@ -19,9 +19,11 @@ _HARMLESS = re.compile(
     r"|id2label|initializer_range|label2id|model_type|num_labels|output_\w+|pretraining_tp"
     r"|problem_type|return_dict|torch_dtype|transformers_version|use_cache|\w+_dropout|\w+_pdrop|\w+_token_id"
 )
-# Keys that transformers has in a config class and does not use in the model.
+# Keys that transformers has in a config class and does not use in a model that is converted.
 _UNUSED: Mapping[str, frozenset[str]] = {
     "gemma3_text": frozenset({"attn_logit_softcapping", "_sliding_window_pattern"}),
+    # Only with `enable_moe_block`, which the family refuses.
+    "gemma4_text": frozenset({"num_experts", "top_k_experts", "moe_intermediate_size"}),
 }
 # Keys that transformers reads for every model, whatever its class. The last three change which
 # keys and values its cache keeps.

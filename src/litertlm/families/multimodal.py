@@ -9,7 +9,10 @@ from typing import Any
 from litertlm.checkpoint import Checkpoint
 
 # model_type -> the type of its `text_config`, where that does not say so itself.
-MULTIMODAL = {"gemma3": "gemma3_text"}
+MULTIMODAL = {"gemma3": "gemma3_text", "gemma4": "gemma4_text"}
+
+# Gemma3ForConditionalGeneration, unlike Gemma3ForCausalLM, does not cap its logits.
+_UNCAPPED = frozenset({"gemma3"})
 
 # Names of text tensors as transformers 4 and as transformers 5 writes them.
 _TEXT = (
@@ -18,9 +21,11 @@ _TEXT = (
     ("model.language_model.", "model."),
     ("lm_head.", "lm_head."),
 )
-_OTHER = tuple(
-    root + part for root in ("", "model.") for part in ("vision_tower.", "multi_modal_projector.")
-)
+# What the names of other parts begin with, after `model.` or alone.
+_OTHER = {
+    "gemma3": ("vision_tower.", "multi_modal_projector."),
+    "gemma4": ("vision_tower.", "audio_tower.", "embed_vision.", "embed_audio."),
+}
 
 
 def is_multimodal(config: Mapping[str, Any]) -> bool:
@@ -40,8 +45,8 @@ def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
     }
     # The complete model has the head, so its config says whether it is tied; the default is true.
     text["tie_word_embeddings"] = config.get("tie_word_embeddings", True)
-    # Gemma3ForConditionalGeneration, unlike Gemma3ForCausalLM, does not cap its logits.
-    text["final_logit_softcapping"] = None
+    if config["model_type"] in _UNCAPPED:
+        text["final_logit_softcapping"] = None
     return text
 
 
@@ -53,10 +58,11 @@ def text_part(checkpoint: Checkpoint) -> Checkpoint:
     """
     if not is_multimodal(checkpoint.config):
         return checkpoint
+    other = _OTHER[checkpoint.config["model_type"]]
     tensors = {
         _text_name(name): tensor
         for name, tensor in checkpoint.tensors.items()
-        if not name.startswith(_OTHER)
+        if not name.removeprefix("model.").startswith(other)
     }
     return replace(checkpoint, config=text_config(checkpoint.config), tensors=tensors)
 

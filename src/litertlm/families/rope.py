@@ -17,7 +17,7 @@ from litertlm.families.config_reader import ConfigReader
 from litertlm.graph import Dim, Tensor, ops, table
 from litertlm.graph.types import DType, Graph
 
-ROPE_TYPES = ("default", "linear", "llama3", "yarn", "dynamic", "longrope")
+ROPE_TYPES = ("default", "linear", "llama3", "yarn", "dynamic", "longrope", "proportional")
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +78,8 @@ def read_rope(
     fraction = scaling.positive(
         "partial_rotary_factor", config.positive("partial_rotary_factor", 1.0)
     )
+    # The proportional type has an angle for every dimension; all but a fraction are 0.
+    proportion, fraction = (fraction, 1.0) if kind == "proportional" else (1.0, fraction)
     if fraction != 1.0 and not partial:
         raise config.unsupported(
             "partial_rotary_factor", "is set, but this family rotates all dimensions of a head"
@@ -103,6 +105,9 @@ def read_rope(
         inv_freq, factor = _yarn(inv_freq, scaling, base, max_positions, trained)
     elif kind == "longrope":
         inv_freq, factor, limit = *_longrope(inv_freq, scaling, max_positions, trained), trained
+    elif kind == "proportional":
+        inv_freq[int(proportion * head_dim // 2) :] = 0.0
+        inv_freq = inv_freq / scaling.positive("factor", 1.0)
     elif kind == "dynamic":
         limit = max_positions  # the frequencies change only beyond
     frequencies = inv_freq.astype(np.float32)
