@@ -74,8 +74,9 @@ def tensor_values(model: TinyModel, name: str, shape: tuple[int, ...]) -> NDArra
 def _plain_values(model: TinyModel, name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
     random = np.random.RandomState(zlib.crc32(f"{model.name}/{name}".encode()))
     values = np.asarray(2.0 * random.random_sample(shape) - 1.0)
+    final_norm = name.removeprefix(model.prefix) in family_of(model).final_norm
     if name.endswith("norm.weight") or "_layernorm" in name:
-        center = 0.6 / model.embedding if name == f"{model.prefix}norm.weight" else 1.0
+        center = 0.6 / model.embedding if final_norm else 1.0
         center -= family_of(model).norm_offset
         return center + 0.5 * values
     if name.endswith("layer_scalar"):
@@ -85,7 +86,7 @@ def _plain_values(model: TinyModel, name: str, shape: tuple[int, ...]) -> NDArra
     if "embed_tokens" in name or name == "lm_head.weight":
         return model.embedding * values
     gain = 3.0 if "q_proj" in name or "k_proj" in name or "qkv_proj" in name else 2.0
-    return gain * float(np.sqrt(1.0 / shape[-1])) * values
+    return gain * float(np.sqrt(1.0 / max(shape[-1], 1))) * values
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, NDArray[np.floating]], dtype: str) -> None:

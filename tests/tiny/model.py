@@ -91,6 +91,7 @@ class TinyFamily:
         factors: what multiplies the values of tensors, by the ends of their names.
         norm_offset: what the family adds to the weights of its norms.
         tied: embeddings are tied where a config does not say.
+        final_norm: tensors of the norm before the head, each of the hidden size.
         gguf: None where llama.cpp does not convert the family.
     """
 
@@ -102,6 +103,7 @@ class TinyFamily:
     factors: Mapping[str, float] = field(default_factory=dict)
     norm_offset: float = 0.0
     tied: bool = False
+    final_norm: tuple[str, ...] = ("norm.weight",)
     gguf: TinyGguf | None = None
 
 

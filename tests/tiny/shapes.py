@@ -17,7 +17,7 @@ def tensor_shapes(model: TinyModel) -> Shapes:
         each = family.each_layer
         tensors = family.layer(config) if each is None else each(config, layer)
         names |= {f"{model.prefix}layers.{layer}.{k}": s for k, s in tensors}
-    names[f"{model.prefix}norm.weight"] = (hidden,)
+    names |= {f"{model.prefix}{name}": (hidden,) for name in family.final_norm}
     if not config.get("tie_word_embeddings", family.tied):
         names["lm_head.weight"] = (vocab, hidden)
     if model.config.get("vision_config"):

@@ -109,6 +109,7 @@ FAMILIES = {
     "gemma3": FamilyPrompts("gemma3", _GEMMA_SAMPLER, _GEMMA),
     "gemma3_text": FamilyPrompts("gemma3", _GEMMA_SAMPLER, _GEMMA),
     "smollm3": FamilyPrompts(sampler=Sampler("top_p", 0.6, 50, 0.95, "family"), fallback=_CHATML),
+    "lfm2": FamilyPrompts("lfm2", fallback=_CHATML),
     "phi3": FamilyPrompts(fallback=_PHI3),
     "granite": FamilyPrompts(fallback=_GRANITE),
 }

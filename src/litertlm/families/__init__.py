@@ -45,6 +45,7 @@ FAMILIES = {
     "granite": "granite",
     "helium": "helium",
     "hunyuan_v1_dense": "hunyuan_v1_dense",
+    "lfm2": "lfm2",
     "llama": "llama",
     "ministral3": "ministral3",
     "mistral": "mistral",

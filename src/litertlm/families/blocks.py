@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from litertlm.families.step import Step
 from litertlm.families.weights import Rows, Weights, pairs_to_halves
 from litertlm.graph import Tensor, ops
@@ -198,16 +201,26 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def mlp(
-    x: Tensor, w: Weights, name: str, width: int, activation: str, *, bias: bool = False
+    x: Tensor,
+    w: Weights,
+    name: str,
+    width: int,
+    activation: str,
+    *,
+    bias: bool = False,
+    modules: tuple[str, str, str] = ("gate_proj", "up_proj", "down_proj"),
 ) -> Tensor:
-    """The MLP module `name`: down(activation(gate(x)) * up(x)), `width` wide inside: [..., H]."""
+    """The MLP module `name`: down(activation(gate(x)) * up(x)), `width` wide inside: [..., H].
+
+    Args:
+        modules: the names of its gate, up and down.
+    """
     hidden = x.shape[-1]
     assert isinstance(hidden, int)
-    gate = linear(x, w, f"{name}.gate_proj", width, bias=bias)
-    up = linear(x, w, f"{name}.up_proj", width, bias=bias)
-    return linear(
-        ops.mul(ACTIVATIONS[activation](gate), up), w, f"{name}.down_proj", hidden, bias=bias
-    )
+    gate_name, up_name, down_name = (f"{name}.{module}" for module in modules)
+    gate = linear(x, w, gate_name, width, bias=bias)
+    up = linear(x, w, up_name, width, bias=bias)
+    return linear(ops.mul(ACTIVATIONS[activation](gate), up), w, down_name, hidden, bias=bias)
 
 
 def fused_mlp(x: Tensor, w: Weights, name: str, width: int, activation: str) -> Tensor:
@@ -235,6 +248,31 @@ def plain_mlp(
     assert isinstance(hidden, int)
     y = ACTIVATIONS[activation](linear(x, w, up, width, bias=bias))
     return linear(y, w, down, hidden, bias=bias)
+
+
+def short_convolution(
+    step: Step, layer: int, x: Tensor, w: Weights, name: str, taps: int, *, bias: bool = False
+) -> Tensor:
+    """The gated short convolution of LFM2, module `name`: [1, S, H].
+
+    `in_proj` gives two gates and an input; a causal depthwise convolution of so many `taps` runs
+    over the gated input. The layer's cache is KVCache(1, H, value_dim=1).
+    """
+    width = x.shape[-1]
+    assert isinstance(width, int)
+    before, after, x = split_linear(x, w, f"{name}.in_proj", (width,) * 3, bias=bias)
+    rows = step.cached_convolution_input(layer, ops.mul(before, x), taps - 1)
+    filters = w.transformed(
+        f"{name}.conv.weight", (width, 1, taps), (1, 1, taps, width), _taps_first
+    )
+    added = x.graph.constant(w.get(f"{name}.conv.bias", width)) if bias else None
+    y = ops.depthwise_conv_1d(rows, x.graph.constant(filters), added)
+    return linear(ops.mul(after, y), w, f"{name}.out_proj", width, bias=bias)
+
+
+def _taps_first(filters: NDArray[np.float32]) -> NDArray[np.float32]:
+    """[H, 1, taps] to [1, taps, H]."""
+    return np.ascontiguousarray(filters.transpose(1, 2, 0))
 
 
 def soft_cap(x: Tensor, cap: float) -> Tensor:

@@ -51,18 +51,18 @@ class DecoderConfig:
         return [(KVCache(self.num_key_value_heads, self.head_dim, w),) for w in windows]
 
 
-def read_decoder(c: ConfigReader, *, activation: str = "hidden_act") -> dict[str, Any]:
+def read_decoder(c: ConfigReader, *, activation: str | None = "hidden_act") -> dict[str, Any]:
     """The values of DecoderConfig but `rope` and `windows`.
 
     Args:
-        activation: the key of the activation's name.
+        activation: the key of the activation's name; None where it is always `silu`.
 
     Raises:
         UnsupportedModel: a key is missing, or its value is not supported.
     """
     if not c.flag("is_causal", True):
         raise c.unsupported("is_causal", "is false; only causal models can be run")
-    if activation in c.values and not c.has(activation):
+    if activation is not None and activation in c.values and not c.has(activation):
         raise c.unsupported(activation, "is null")
     hidden, heads = c.size("hidden_size"), c.size("num_attention_heads")
     kv_heads = c.size("num_key_value_heads", heads)
@@ -80,7 +80,9 @@ def read_decoder(c: ConfigReader, *, activation: str = "hidden_act") -> dict[str
         "head_dim": c.size("head_dim", hidden // heads),
         "max_position_embeddings": c.size("max_position_embeddings", 2048),
         "rms_norm_eps": c.positive("rms_norm_eps", 1e-6),
-        "hidden_act": c.choice(activation, tuple(blocks.ACTIVATIONS), "silu"),
+        "hidden_act": "silu"
+        if activation is None
+        else c.choice(activation, tuple(blocks.ACTIVATIONS), "silu"),
         "tie_word_embeddings": c.flag("tie_word_embeddings"),
     }
 

@@ -160,6 +160,30 @@ class Step:
         self.update_recurrent(layer, name, self.last_rows(joined, rows))
         return joined
 
+    def cached_convolution_input(self, layer: int, x: Tensor, rows: int) -> Tensor:
+        """As `convolution_input`, where the layer keeps the rows of all tokens so far in the keys
+        of KVCache(1, H, value_dim=1): unlike a recurrent state, a cache can be rewound, needs no
+        reset, and padding of a prefill does not change it.
+
+        Args:
+            x: [1, S, H].
+            rows: k, the rows that are needed from before this call.
+
+        Returns:
+            [1, k + S, H], with zeros before the first token.
+        """
+        s, width = self.signature.tokens, x.shape[2]
+        # The values are not used, but the runtime grows keys only together with values.
+        values = ops.reshape(self._float_positions, (1, 1, 1, s))
+        self.update_cache(layer, ops.reshape(x, (1, 1, s, width)), values)
+        keys, _ = self.cache(layer)
+        numbers = self.graph.constant(table("before", np.arange(-rows, 0, dtype=np.int32)))
+        indices = ops.add(self._first, numbers)
+        exists = ops.cast_float(ops.greater_equal(indices, 0))
+        before = ops.gather(keys, ops.maximum(indices, 0), 2)
+        before = ops.mul(before, ops.reshape(exists, (1, 1, rows, 1)))
+        return ops.concat([ops.reshape(before, (1, rows, width)), x], 1)
+
     def last_rows(self, joined: Tensor, count: int) -> Tensor:
         """The last `count` rows that belong to tokens or to the state before them.
 

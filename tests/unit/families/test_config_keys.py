@@ -91,9 +91,11 @@ def test_layers_with_windows_need_a_window(model_type: str) -> None:
         identify(config)
 
 
-@pytest.mark.parametrize("model_type", FAMILIES)
-def test_an_activation_that_is_null_is_refused(model_type: str) -> None:
-    key = "hidden_activation" if model_type in GEMMA_ACTIVATION else "hidden_act"
+@pytest.mark.parametrize(
+    ("model_type", "key"),
+    [(m, k) for m in FAMILIES for k in ("hidden_activation", "hidden_act") if k in KEYS[m]],
+)
+def test_an_activation_that_is_null_is_refused(model_type: str, key: str) -> None:
     with pytest.raises(UnsupportedModel, match=f"{key} is null"):
         identify({**TINY[model_type], key: None})
 
