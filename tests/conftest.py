@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from converted import write_bundle
+from litertlm.services.convert.options import ConvertOptions
 from program import run_program
 
 # A shared machine decides how long an example takes, so time is no verdict.
@@ -43,3 +45,17 @@ def demo_gguf(demo_models: Path) -> Path:
     """The demo model's checkpoint."""
     (path,) = demo_models.glob("demo/*/checkpoint/*.gguf")
     return path
+
+
+@pytest.fixture(scope="session")
+def demo_bundle(demo_models: Path) -> Path:
+    """The demo model's bundle, to be read only."""
+    (path,) = demo_models.glob("demo/*/*.litertlm")
+    return path
+
+
+@pytest.fixture(scope="session")
+def demo_float_bundle(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo model as a float32 bundle."""
+    target = tmp_path_factory.mktemp("float") / "float.litertlm"
+    return write_bundle(demo_gguf, target, ConvertOptions(recipe="none"))

@@ -31,13 +31,6 @@ def home(warm_models: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def demo_bundle(home: Path) -> Path:
-    """The demo model's bundle."""
-    (path,) = home.glob("models/demo/*/*.litertlm")
-    return path
-
-
-@pytest.fixture
 def start(home: Path) -> Iterator[Callable[..., Terminal]]:
     """Start chats in pseudo-terminals, which are closed after the test."""
     started: list[Terminal] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import termios
 import time
@@ -165,6 +166,13 @@ class Terminal:
 def is_answering(received: str) -> bool:
     """Whether the last line was sent, and no prompt has come since."""
     return received.rfind(_PROMPT_ENDS) > received.rfind(_PROMPT)
+
+
+def unwrapped(screen: str) -> str:
+    """Without the line breaks of a long path."""
+    screen = re.sub(rf"(?<=^.{{{COLUMNS}}})\n", "", screen, flags=re.M)
+    # A space in the last column is not shown.
+    return re.sub(rf"(?<=^.{{{COLUMNS - 1}}})\n", " ", screen, flags=re.M)
 
 
 def file_mode(path: Path) -> int:

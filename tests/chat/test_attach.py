@@ -14,7 +14,7 @@ from pathlib import Path
 
 import litert_lm
 import pytest
-from terminal import COLUMNS, Terminal
+from terminal import Terminal, unwrapped
 
 from program import Ended, run_program
 from tiny.media import BLUE, RED, RED_GIF, RED_JPEG, TONE_FLAC, TONE_MP3, bmp, png, tone
@@ -87,11 +87,6 @@ def expected(bundle: Path) -> Iterator[Ask]:
 def _content(data: bytes) -> litert_lm.Content:
     sound = data.startswith((b"RIFF", b"fLaC", b"\xff\xf3"))
     return litert_lm.Content.AudioBytes(data) if sound else litert_lm.Content.ImageBytes(data)
-
-
-def unwrapped(screen: str) -> str:
-    """Without the line breaks of a long path."""
-    return re.sub(rf"(?<=^.{{{COLUMNS}}})\n", "", screen, flags=re.M)
 
 
 def ask(home: Path, *arguments: str) -> Ended:
@@ -243,7 +238,7 @@ def test_unsupported_attachments(
     if data is not None:
         (home / name).write_bytes(data)
     terminal = start()
-    shown = " ".join(terminal.send_line(f"/attach {name}").split())
+    shown = " ".join(unwrapped(terminal.send_line(f"/attach {name}")).split())
     assert words in shown
     assert terminal.cursor_line.startswith("> ")
     ended = ask(home, "--attach", name)

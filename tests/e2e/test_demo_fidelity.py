@@ -16,9 +16,8 @@ from litertlm.bundle_format.info import read_bundle_info
 from litertlm.checkpoint import open_checkpoint
 from litertlm.runtime.engine import Decoding, EngineOptions, Sampling
 from litertlm.runtime.litert import load_engine
-from litertlm.services.convert.conversion import convert
-from litertlm.services.convert.options import ConvertOptions
 from litertlm.services.verify.quality import check_quality, reference_logits
+from litertlm.services.verify.report import Check
 from recorder import Recorder
 
 GREEDY = Decoding(Sampling(temperature=0.0, top_k=1, top_p=1.0, seed=0), max_tokens=GREEDY_TOKENS)
@@ -31,21 +30,14 @@ def goldens() -> dict[str, Any]:
     return content
 
 
-def converted(gguf: Path, folder: Path, recipe: str) -> Path:
-    target = folder / f"{recipe}.litertlm"
-    convert(gguf, target, ConvertOptions(recipe=recipe), progress=Recorder())
-    return target
-
-
 def test_greedy_answers_equal_transformers(
-    demo_gguf: Path, tmp_path: Path, goldens: dict[str, Any]
+    demo_gguf: Path, demo_float_bundle: Path, tmp_path: Path, goldens: dict[str, Any]
 ) -> None:
-    bundle = converted(demo_gguf, tmp_path, "none")
     content = open_checkpoint(demo_gguf).tokenizer.json
     assert content is not None
     tokenizer = Tokenizer.from_str(content.decode())
     options = EngineOptions(cache_dir=tmp_path)
-    engine = load_engine(bundle, read_bundle_info(bundle), options)
+    engine = load_engine(demo_float_bundle, read_bundle_info(demo_float_bundle), options)
     try:
         for question, ids in zip(QUESTIONS, goldens["greedy"], strict=True):
             session = engine.open_session(GREEDY)
@@ -67,26 +59,28 @@ def test_the_reference_equals_transformers(demo_gguf: Path, goldens: dict[str, A
     assert logits.argmax(-1).tolist() == goldens["most_probable"]
 
 
-@pytest.mark.parametrize(
-    ("recipe", "limit", "agreement"), [("none", 1e-9, 0.999), ("dynamic_int8", 0.013, 0.9)]
-)
-def test_quality_of_recipes(
-    recipe: str,
-    limit: float,
-    agreement: float,
-    demo_gguf: Path,
-    tmp_path: Path,
-    goldens: dict[str, Any],
+def test_quality_of_float(
+    demo_gguf: Path, demo_float_bundle: Path, goldens: dict[str, Any]
 ) -> None:
-    bundle = converted(demo_gguf, tmp_path, recipe)
-    check = check_quality(
+    check = quality(demo_float_bundle, demo_gguf, goldens["prose"][:60])
+    assert check.values["kl_divergence"] <= 1e-9, check.summary
+    assert check.values["top1_agreement"] == 1, check.summary
+    assert check.values["tokens"] == 59
+
+
+def test_quality_of_int8(demo_gguf: Path, demo_bundle: Path, goldens: dict[str, Any]) -> None:
+    check = quality(demo_bundle, demo_gguf, goldens["prose"])
+    assert check.values["kl_divergence"] <= 0.013, check.summary
+    assert check.values["top1_agreement"] >= 0.9, check.summary
+    assert check.values["tokens"] == 239
+
+
+def quality(bundle: Path, gguf: Path, ids: list[int]) -> Check:
+    return check_quality(
         bundle,
         read_header(bundle),
-        open_checkpoint(demo_gguf),
-        goldens["prose"],
+        open_checkpoint(gguf),
+        ids,
         threads=2,
         progress=Recorder(),
     )
-    assert check.values["kl_divergence"] <= limit, check.summary
-    assert check.values["top1_agreement"] >= agreement, check.summary
-    assert check.values["tokens"] == 239

@@ -13,8 +13,7 @@ from tiny.checkpoint import write_checkpoint
 from tiny.models import MODELS
 
 
-@pytest.mark.parametrize("recipe", ["none", "dynamic_int8"])
-@pytest.mark.parametrize("shapes", ["dynamic", "static"])
+@pytest.mark.parametrize(("recipe", "shapes"), [("none", "static"), ("dynamic_int8", "dynamic")])
 def test_same_bytes_in_other_places(recipe: str, shapes: str, tmp_path: Path) -> None:
     hashes = set()
     surroundings: tuple[dict[str, str], ...] = (
@@ -27,7 +26,7 @@ def test_same_bytes_in_other_places(recipe: str, shapes: str, tmp_path: Path) ->
         source = home / f"model-{number}"
         write_checkpoint(gemma_like.with_vocabulary(MODELS["qwen3-gqa-tied"]), source)
         gemma_like.write_tokenizer(source)
-        arguments = ("--quantize", recipe, "--shapes", shapes)
+        arguments = ("--quantize", recipe, "--shapes", shapes, "--no-check")
         ended = run_program("convert", source, *arguments, home=home, **environment)
         assert ended.code == 0, ended.err
         (bundle,) = (home / "models").glob("local/*/*.litertlm")

@@ -226,8 +226,8 @@ def test_table_columns_line_up_at_any_width(width: int, cell: str) -> None:
     pyte.Stream(screen).feed(sent.replace("\n", "\r\n"))
     bars = {
         tuple(x for x in range(width) if screen.buffer[y][x].data == "│")
-        for y in range(200)
-        if "│" in screen.display[y]
+        for y, line in enumerate(screen.display)
+        if "│" in line
     }
     assert len(bars) == 1
     assert len(bars.pop()) == 2
