@@ -79,7 +79,7 @@ def _plain_values(model: TinyModel, name: str, shape: tuple[int, ...]) -> NDArra
         center = 0.6 / model.embedding if final_norm else 1.0
         center -= family_of(model).norm_offset
         return center + 0.5 * values
-    if name.endswith("layer_scalar"):
+    if name.endswith(("layer_scalar", "correct_output_scale")):
         return 1.0 + 0.3 * values
     if name.endswith("bias"):
         return 0.2 * values

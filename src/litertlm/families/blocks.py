@@ -18,15 +18,18 @@ from litertlm.graph import Tensor, ops
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 
-def embed(
-    step: Step, w: Weights, vocab: int, hidden: int, *, scale: float = 1.0, name: str = EMBEDDING
+def embed(step: Step, w: Weights, vocab: int, hidden: int, *, scale: float = 1.0) -> Tensor:
+    """Token embeddings times `scale`: [1, S, H]."""
+    ids = ops.reshape(step.tokens, (step.signature.tokens,))
+    return lookup(ids, w, EMBEDDING, vocab, hidden, scale=scale)
+
+
+def lookup(
+    ids: Tensor, w: Weights, name: str, vocab: int, width: int, *, scale: float = 1.0
 ) -> Tensor:
-    """Token embeddings times `scale`, from the table `name`: [1, S, H]."""
-    s = step.signature.tokens
-    weight = w.get(name, vocab, hidden)
-    ids = ops.reshape(step.tokens, (s,))
-    rows = ops.embedding_lookup(ids, step.graph.constant(weight))
-    x = ops.reshape(rows, (1, s, hidden))
+    """The rows `ids` [S] of the table `name` [vocab, width], times `scale`: [1, S, width]."""
+    rows = ops.embedding_lookup(ids, ids.graph.constant(w.get(name, vocab, width)))
+    x = ops.reshape(rows, (1, *rows.shape))
     return x if scale == 1.0 else ops.mul(x, scale)
 
 
@@ -49,6 +52,15 @@ def linear(
     return ops.fully_connected(
         x, x.graph.constant(weight), None if added is None else x.graph.constant(added)
     )
+
+
+def float_linear(x: Tensor, w: Weights, name: str, out: int) -> Tensor:
+    """The Linear module `name` with a small matrix, which no recipe quantizes: x [1, S, in] to
+    [1, S, out]."""
+    _, s, width = x.shape
+    assert isinstance(width, int)
+    weight = x.graph.constant(w.get(f"{name}.weight", out, width))
+    return ops.reshape(ops.batch_matmul(ops.reshape(x, (s, width)), weight), (1, s, out))
 
 
 def split_linear(

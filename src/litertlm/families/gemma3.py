@@ -66,7 +66,7 @@ def read_config(c: ConfigReader) -> Config:
     layers, hd = common["num_hidden_layers"], common["head_dim"]
     pattern = c.size("sliding_window_pattern", 6)
     sliding = [(i + 1) % pattern != 0 for i in range(layers)]
-    rope, local_rope = _ropes(c, hd)
+    rope, local_rope = read_ropes(c, hd)
     return Config(
         **common,
         attention_bias=c.flag("attention_bias"),
@@ -78,11 +78,11 @@ def read_config(c: ConfigReader) -> Config:
     )
 
 
-def _ropes(c: ConfigReader, head_dim: int) -> tuple[Rope, Rope]:
+def read_ropes(c: ConfigReader, head_dim: int) -> tuple[Rope, Rope]:
     """For layers with full attention and for those with a window."""
     scaling = c.section("rope_scaling")
     if scaling.has("type") and not scaling.has("rope_type"):
-        raise scaling.unsupported("type", "is not read in Gemma 3's config; the key is rope_type")
+        raise scaling.unsupported("type", "is not read in this config; the key is rope_type")
     if scaling.values and c.has("rope_parameters"):
         raise c.unsupported("rope_scaling", "is there beside rope_parameters")
     if c.has("rope_parameters"):

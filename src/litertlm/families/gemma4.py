@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from litertlm.families import blocks
+from litertlm.families import blocks, gemma_blocks
 from litertlm.families.config_reader import ConfigReader
 from litertlm.families.decoder_config import FULL, SLIDING, DecoderConfig, read_decoder
 from litertlm.families.rope import Rope, read_rope
@@ -16,8 +16,6 @@ from litertlm.families.step import Step
 from litertlm.families.weights import Weights
 from litertlm.graph import Tensor, ops
 from litertlm.graph.state import KVCache, LayerStates
-
-PER_LAYER_EMBEDDING = "model.embed_tokens_per_layer.weight"
 
 # What Gemma4TextConfig assumes; multimodal checkpoints leave out what is equal to it.
 DEFAULTS = {
@@ -95,7 +93,7 @@ def read_config(c: ConfigReader) -> Config:
         raise c.unsupported("rope_scaling", "is set, but a Gemma 4 has rope_parameters")
     common = read_decoder(c, activation="hidden_activation")
     types = _layer_types(c, common["num_hidden_layers"])
-    caches = _caches(c, types)
+    caches = gemma_blocks.caches(c, types)
     full, local = _head_sizes(c, types)
     if not c.has("rope_parameters"):
         c = c.with_values(rope_parameters=_ROPES)
@@ -131,20 +129,6 @@ def _layer_types(c: ConfigReader, layers: int) -> tuple[str, ...]:
     if types is None:
         types = tuple(SLIDING if (i + 1) % 6 else FULL for i in range(layers))
     return (*types[:-1], FULL)
-
-
-def _caches(c: ConfigReader, types: tuple[str, ...]) -> tuple[int, ...]:
-    """For each layer the layer whose KV cache it reads: of the last `num_kv_shared_layers`, the
-    last layer of their type before them."""
-    shared = c.count("num_kv_shared_layers", 0)
-    first = len(types) - shared
-    own = types[: max(first, 0)]
-    if set(own) != set(types):
-        raise c.unsupported(
-            "num_kv_shared_layers", f"({shared}) leaves a type of layers without a cache"
-        )
-    last = {kind: first - 1 - own[::-1].index(kind) for kind in set(types)}
-    return tuple(i if i < first else last[kind] for i, kind in enumerate(types))
 
 
 def _head_sizes(c: ConfigReader, types: tuple[str, ...]) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -196,7 +180,9 @@ def decoder(step: Step, w: Weights, c: Config) -> None:
     """Gemma4ForCausalLM: embeddings, layers, norm, head."""
     eps = c.rms_norm_eps
     x = blocks.embed(step, w, c.vocab_size, c.hidden_size, scale=c.hidden_size**0.5)
-    per_layer = _per_layer_inputs(step, w, c, x) if c.hidden_size_per_layer_input else None
+    own_inputs = None
+    if c.hidden_size_per_layer_input:
+        own_inputs = gemma_blocks.per_layer_inputs(step, w, c, x)
     for i in range(c.num_hidden_layers):
         p = f"model.layers.{i}."
         y = blocks.rms_norm(x, w, p + "input_layernorm", eps)
@@ -206,63 +192,28 @@ def decoder(step: Step, w: Weights, c: Config) -> None:
         wide = c.use_double_wide_mlp and c.shares_cache(i)
         y = blocks.mlp(y, w, p + "mlp", c.intermediate_size * (2 if wide else 1), c.hidden_act)
         x = ops.add(x, blocks.rms_norm(y, w, p + "post_feedforward_layernorm", eps))
-        if per_layer is not None:
-            x = ops.add(x, _per_layer_input(w, c, i, x, per_layer))
+        if own_inputs is not None:
+            x = ops.add(x, gemma_blocks.per_layer_input(w, c, i, x, own_inputs))
         x = ops.mul(x, x.graph.constant(w.get(p + "layer_scalar", 1)))
     x = blocks.rms_norm(x, w, "model.norm", eps)
     softcap = c.final_logit_softcapping
     blocks.head(step, x, w, c.vocab_size, tied=c.tie_word_embeddings, softcap=softcap)
 
 
-def _per_layer_inputs(step: Step, w: Weights, c: Config, x: Tensor) -> Tensor:
-    """What each layer adds, from the token's own table and from its embedding x [1, S, H]:
-    [1, S, layers, size]."""
-    size, layers, s = c.hidden_size_per_layer_input, c.num_hidden_layers, step.signature.tokens
-    vocab, width = c.vocab_size_per_layer_input, layers * size
-    own = blocks.embed(step, w, vocab, width, scale=size**0.5, name=PER_LAYER_EMBEDDING)
-    projected = blocks.linear(x, w, "model.per_layer_model_projection", width)
-    projected = ops.reshape(ops.mul(projected, c.hidden_size**-0.5), (1, s, layers, size))
-    projected = blocks.rms_norm(projected, w, "model.per_layer_projection_norm", c.rms_norm_eps)
-    return ops.mul(ops.add(projected, ops.reshape(own, (1, s, layers, size))), 2**-0.5)
-
-
-def _per_layer_input(w: Weights, c: Config, layer: int, x: Tensor, per_layer: Tensor) -> Tensor:
-    """A layer's own input, gated by x [1, S, H]: [1, S, H]."""
-    p, size = f"model.layers.{layer}.", c.hidden_size_per_layer_input
-    gate = blocks.linear(x, w, p + "per_layer_input_gate", size)
-    own = ops.reshape(ops.slice_axis(per_layer, 2, layer, 1), (1, x.shape[1], size))
-    y = ops.mul(blocks.ACTIVATIONS[c.hidden_act](gate), own)
-    y = blocks.linear(y, w, p + "per_layer_projection", c.hidden_size)
-    return blocks.rms_norm(y, w, p + "post_per_layer_input_norm", c.rms_norm_eps)
-
-
 def _attention(step: Step, w: Weights, c: Config, layer: int, x: Tensor) -> Tensor:
-    p = f"model.layers.{layer}.self_attn."
-    heads, bias, full = c.num_attention_heads, c.attention_bias, c.windows[layer] is None
-    _, hd = c.heads(layer)
-    rotate = step.rotation(c.rope if full else c.local_rope)
-    q = blocks.split_heads(blocks.linear(x, w, p + "q_proj", heads * hd, bias=bias), heads)
-    q = rotate(blocks.rms_norm(q, w, p + "q_norm", c.rms_norm_eps))
-    if c.shares_cache(layer):
-        modules = [f"{p}{name}" for name in ("k_proj", "v_proj", "k_norm")]
-        w.ignore(*(f"{module}.{kind}" for module in modules for kind in ("weight", "bias")))
-    else:
-        k, v = _keys_and_values(w, c, layer, x)
-        step.update_cache(layer, rotate(k), v)
-    y = blocks.attend(step, c.caches[layer], q, scale=1.0)
-    return blocks.linear(y, w, p + "o_proj", c.hidden_size, bias=bias)
-
-
-def _keys_and_values(w: Weights, c: Config, layer: int, x: Tensor) -> tuple[Tensor, Tensor]:
-    """x [1, S, H] to keys before their rotation [1, K, S, hd] and values [1, K, hd, S]."""
-    p, eps = f"model.layers.{layer}.self_attn.", c.rms_norm_eps
-    kv_heads, hd = c.heads(layer)
-
-    def project(name: str) -> Tensor:
-        y = blocks.linear(x, w, p + name, kv_heads * hd, bias=c.attention_bias)
-        return blocks.split_heads(y, kv_heads)
-
-    k = project("k_proj")
-    same = c.attention_k_eq_v and c.windows[layer] is None
-    v = blocks.unit_rms(k if same else project("v_proj"), eps)
-    return blocks.rms_norm(k, w, p + "k_norm", eps), ops.transpose(v, (0, 1, 3, 2))
+    full = c.windows[layer] is None
+    kv_heads, head_dim = c.heads(layer)
+    return gemma_blocks.attention(
+        step,
+        w,
+        layer,
+        x,
+        cache=c.caches[layer],
+        heads=c.num_attention_heads,
+        kv_heads=kv_heads,
+        head_dim=head_dim,
+        rotate=step.rotation(c.rope if full else c.local_rope),
+        eps=c.rms_norm_eps,
+        bias=c.attention_bias,
+        values_are_keys=c.attention_k_eq_v and full,
+    )

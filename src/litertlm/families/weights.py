@@ -41,6 +41,7 @@ class Weights:
     _used_rows: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     _complete: set[str] = field(default_factory=set)
     _ignored: set[str] = field(default_factory=set)
+    _reused: set[str] = field(default_factory=set)
     # Whether the head is the embedding table, once it is known.
     _shared_head: bool | None = None
 
@@ -58,7 +59,7 @@ class Weights:
         if name in self._used_rows or name in self._complete:
             raise GraphError(f"{name} is requested twice, in different arrangements")
         rows = _with_offset(stored.rows, weight_offset)
-        constant = Constant(name, shape, DType.FLOAT32, rows)
+        constant = Constant(name, shape, DType.FLOAT32, rows, reused=name in self._reused)
         self._requests[name] = _Request(constant, weight_offset)
         self._complete.add(name)
         return constant
@@ -132,6 +133,10 @@ class Weights:
     def ignore(self, *names: str) -> None:
         """Tensors that the checkpoint may carry and that the model does not use, or not all of."""
         self._ignored.update(names)
+
+    def reuse(self, *names: str) -> None:
+        """Tensors of modules that the model applies more than once; to be called before `get`."""
+        self._reused.update(names)
 
     def shares_head(self, embedding: str, head: str) -> bool:
         """Whether the head of a model with `tie_word_embeddings` is its embedding table.

@@ -101,6 +101,8 @@ class Constant:
         rows: `rows(start, stop)` reads rows of the first axis, `[stop - start, *shape[1:]]`,
             as a fresh array; called only while the file is written. Scalars ignore the range.
         weight: True for data that comes from the checkpoint.
+        reused: whether several operations of a graph may read it, as those of a module that the
+            model applies more than once.
     """
 
     name: str
@@ -108,6 +110,7 @@ class Constant:
     dtype: DType
     rows: Rows
     weight: bool = True
+    reused: bool = False
 
     def read(self) -> NDArray[Any]:
         """All values."""

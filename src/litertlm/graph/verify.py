@@ -26,8 +26,9 @@ def verify(model: Model) -> None:
        call's positions, and only what was written is read; a cache without an output is only
        read. A recurrent state is multiplied by a number, which clears it, before anything else.
     5. Every input is read, and no constant is left unused.
-    6. A weight is read by one operation of a graph; an embedding table may also be the head, and
-       several operations may take parts of one (the experts of a stacked weight).
+    6. A weight is read by one operation of a graph, unless it is declared as reused; an embedding
+       table may also be the head, and several operations may take parts of one (the experts of a
+       stacked weight).
     7. Signatures have different names.
     """
     names = Counter(graph.name for graph in model.graphs)
@@ -108,7 +109,7 @@ class _Check:
             uses = self.used[tensor]
             if not uses:
                 raise self._error(f"constant {tensor!r} is not used")
-            if constant.weight and uses > (2 if tensor in tied else 1):
+            if constant.weight and not constant.reused and uses > (2 if tensor in tied else 1):
                 if all(op.kind in _PARTS for op in self.graph.ops if tensor in op.inputs):
                     continue
                 raise self._error(f"weight {tensor!r} is used {uses} times")

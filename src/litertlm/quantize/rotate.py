@@ -103,7 +103,7 @@ def rotated_weight(weight: Constant) -> Constant:
         y *= step / np.float32(BLOCK)
         return y
 
-    return Constant(weight.name, weight.shape, DType.FLOAT32, rows)
+    return Constant(weight.name, weight.shape, DType.FLOAT32, rows, reused=weight.reused)
 
 
 def _times(x: NDArray[np.float32], matrix: NDArray[np.float32]) -> NDArray[np.float32]:

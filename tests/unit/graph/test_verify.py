@@ -122,6 +122,14 @@ BREAKS = [
 ]
 
 
+def test_a_weight_that_is_declared_as_reused_may_be_read_twice() -> None:
+    graph = Graph("decode")
+    x = graph.input("x", (1, 4))
+    weight = graph.constant(replace(WEIGHT, reused=True))
+    graph.output("y", ops.fully_connected(ops.fully_connected(x, weight), weight))
+    verify(Model((graph,)))
+
+
 @pytest.mark.parametrize("breaks", BREAKS, ids=lambda f: f.__name__)
 def test_broken_graph_is_rejected(breaks: Callable[[Graph], None]) -> None:
     graph = small_graph()
