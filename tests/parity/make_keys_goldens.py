@@ -21,6 +21,7 @@ Written by tests/parity/make_keys_goldens.py.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 '''

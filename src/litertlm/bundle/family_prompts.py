@@ -112,6 +112,7 @@ FAMILIES = {
     "lfm2": FamilyPrompts("lfm2", fallback=_CHATML),
     "phi3": FamilyPrompts(fallback=_PHI3),
     "granite": FamilyPrompts(fallback=_GRANITE),
+    "granitemoehybrid": FamilyPrompts(fallback=_GRANITE),
 }
 """By `model_type` of config.json."""
 

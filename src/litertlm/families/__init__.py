@@ -44,6 +44,7 @@ FAMILIES = {
     "glm": "glm",
     "glm4": "glm4",
     "granite": "granite",
+    "granitemoehybrid": "granitemoehybrid",
     "helium": "helium",
     "hunyuan_v1_dense": "hunyuan_v1_dense",
     "lfm2": "lfm2",

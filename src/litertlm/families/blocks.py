@@ -235,14 +235,26 @@ def mlp(
     return linear(ops.mul(ACTIVATIONS[activation](gate), up), w, down_name, hidden, bias=bias)
 
 
-def fused_mlp(x: Tensor, w: Weights, name: str, width: int, activation: str) -> Tensor:
-    """The MLP module `name` where `gate_up_proj` fuses gate and up, without biases: [..., H]."""
+def fused_mlp(
+    x: Tensor,
+    w: Weights,
+    name: str,
+    width: int,
+    activation: str,
+    *,
+    modules: tuple[str, str] = ("gate_up_proj", "down_proj"),
+) -> Tensor:
+    """The MLP module `name` where one module fuses gate and up, without biases: [..., H].
+
+    Args:
+        modules: the names of that module and of down.
+    """
     hidden = x.shape[-1]
     assert isinstance(hidden, int)
-    gate_up = linear(x, w, f"{name}.gate_up_proj", 2 * width)
+    gate_up = linear(x, w, f"{name}.{modules[0]}", 2 * width)
     gate = ACTIVATIONS[activation](ops.slice_axis(gate_up, -1, 0, width))
     up = ops.slice_axis(gate_up, -1, width, width)
-    return linear(ops.mul(gate, up), w, f"{name}.down_proj", hidden)
+    return linear(ops.mul(gate, up), w, f"{name}.{modules[1]}", hidden)
 
 
 def plain_mlp(

@@ -26,6 +26,19 @@ _UNUSED: Mapping[str, frozenset[str]] = {
     "gemma3n_text": frozenset({"altup_coef_clip"}),
     # Only with `enable_moe_block`, which the family refuses.
     "gemma4_text": frozenset({"num_experts", "top_k_experts", "moe_intermediate_size"}),
+    # Only with Mamba layers or experts, which the family refuses.
+    "granitemoehybrid": frozenset(
+        {
+            "mamba_chunk_size",
+            "mamba_conv_bias",
+            "mamba_d_conv",
+            "mamba_d_state",
+            "mamba_n_groups",
+            "mamba_proj_bias",
+            "num_experts_per_tok",
+            "router_aux_loss_coef",
+        }
+    ),
 }
 # Keys that transformers reads for every model, whatever its class. The last three change which
 # keys and values its cache keeps.

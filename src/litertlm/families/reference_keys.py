@@ -6,6 +6,7 @@ Written by tests/parity/make_keys_goldens.py.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 _COMMON: Mapping[str, Any] = {
@@ -296,6 +297,45 @@ KEYS: Mapping[str, Mapping[str, Any]] = {
         "residual_multiplier": 1.0,
         "rms_norm_eps": 1e-06,
         "tie_word_embeddings": False,
+        "vocab_size": 32000,
+    },
+    "granitemoehybrid": {
+        **_COMMON,
+        "attention_bias": False,
+        "attention_dropout": 0.0,
+        "attention_multiplier": 1.0,
+        "bos_token_id": 1,
+        "embedding_multiplier": 1.0,
+        "eos_token_id": 2,
+        "hidden_act": "silu",
+        "hidden_size": 4096,
+        "intermediate_size": 11008,
+        "layer_types": None,
+        "logits_scaling": 1.0,
+        "mamba_chunk_size": 256,
+        "mamba_conv_bias": True,
+        "mamba_d_conv": 4,
+        "mamba_d_head": "auto",
+        "mamba_d_state": 256,
+        "mamba_expand": 2,
+        "mamba_n_groups": 1,
+        "mamba_n_heads": 128,
+        "mamba_proj_bias": False,
+        "max_position_embeddings": 2048,
+        "num_attention_heads": 32,
+        "num_experts_per_tok": 2,
+        "num_hidden_layers": 32,
+        "num_key_value_heads": None,
+        "num_local_experts": 8,
+        "output_router_logits": False,
+        "pad_token_id": None,
+        "position_embedding_type": None,
+        "residual_multiplier": 1.0,
+        "rms_norm_eps": 1e-06,
+        "router_aux_loss_coef": 0.001,
+        "shared_intermediate_size": 1024,
+        "tie_word_embeddings": False,
+        "time_step_limit": (0.0, inf),
         "vocab_size": 32000,
     },
     "helium": {
