@@ -13,6 +13,7 @@ import pytest
 from litertlm.errors import UsageError
 from litertlm.services.chat.chat import Chat, ChatOptions
 from litertlm.services.chat.tool_calls import Call
+from litertlm.services.chat.tool_limits import ToolInterrupted
 from litertlm.services.chat.tools import Toolbox, answer_with_tools, load_tools
 from scripted import ScriptedEngine, render
 
@@ -199,14 +200,36 @@ def test_a_template_without_a_place_for_results_loses_the_question_only(toolbox:
     assert [message["content"] for message in chat.messages] == ["Hi", "Hello."]
 
 
-def test_an_interrupted_function_is_told_to_the_model(toolbox: Toolbox) -> None:
+@pytest.mark.parametrize(
+    ("error", "result"),
+    [
+        (ToolInterrupted, "the user interrupted it"),
+        (KeyboardInterrupt, "KeyboardInterrupt: by itself"),
+        (SystemExit, "SystemExit: by itself"),
+    ],
+)
+def test_an_interrupted_function_is_told_to_the_model(
+    toolbox: Toolbox, error: type[BaseException], result: str
+) -> None:
     def interrupted(city: str) -> str:
-        raise KeyboardInterrupt
+        raise error("by itself")
 
     chat = chat_with([CALL, "Then not."], toolbox)
     box = Toolbox({"weather": interrupted})
     list(answer_with_tools(chat, box, lambda call: True))
-    assert "interrupted" in chat.messages[2]["content"]
+    assert json.loads(chat.messages[2]["content"]) == {"error": result}
+
+
+def test_a_signal_ends_the_function_and_the_program(toolbox: Toolbox) -> None:
+    class Terminated(KeyboardInterrupt):
+        pass
+
+    def interrupted(city: str) -> str:
+        raise Terminated
+
+    chat = chat_with([CALL, "Then not."], toolbox)
+    with pytest.raises(Terminated):
+        list(answer_with_tools(chat, Toolbox({"weather": interrupted}), lambda call: True))
 
 
 def test_calls_without_end_are_ended_and_that_is_told(toolbox: Toolbox) -> None:

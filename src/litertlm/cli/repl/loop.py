@@ -171,7 +171,12 @@ def _answer(repl: Repl) -> None:
 
 
 def _ctrl_c_raises() -> AbstractContextManager[None]:
-    return on_ctrl_c(signal.default_int_handler)
+    from litertlm.services.chat import ToolInterrupted
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        raise ToolInterrupted
+
+    return on_ctrl_c(interrupt)
 
 
 @contextmanager

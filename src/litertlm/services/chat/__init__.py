@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from litertlm.services.chat.render import template_render as template_render
     from litertlm.services.chat.stream import Piece as Piece
     from litertlm.services.chat.tool_calls import Call as Call
+    from litertlm.services.chat.tool_limits import ToolInterrupted as ToolInterrupted
     from litertlm.services.chat.tools import Toolbox as Toolbox
     from litertlm.services.chat.tools import answer_with_tools as answer_with_tools
     from litertlm.services.chat.tools import load_tools as load_tools
@@ -72,6 +73,7 @@ EXPORTS = {
     ),
     "stream": ("Piece",),
     "tool_calls": ("Call",),
+    "tool_limits": ("ToolInterrupted",),
     "tools": (
         "Toolbox",
         "answer_with_tools",

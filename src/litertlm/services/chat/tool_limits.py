@@ -21,6 +21,13 @@ class ToolTimeout(BaseException):
     """
 
 
+class ToolInterrupted(KeyboardInterrupt):
+    """The user pressed Ctrl-C while a function ran.
+
+    A subclass, because functions can raise KeyboardInterrupt themselves.
+    """
+
+
 def with_time_limit(function: Callable[[], _T], seconds: float) -> _T:
     """`function()`, interrupted by SIGALRM after `seconds`.
 

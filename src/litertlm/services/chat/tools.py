@@ -18,7 +18,12 @@ from litertlm.errors import LiteRtLmError, UsageError
 from litertlm.services.chat.chat import Chat
 from litertlm.services.chat.stream import Piece
 from litertlm.services.chat.tool_calls import Call, may_be_calls, read_calls
-from litertlm.services.chat.tool_limits import ToolTimeout, argument_error, with_time_limit
+from litertlm.services.chat.tool_limits import (
+    ToolInterrupted,
+    ToolTimeout,
+    argument_error,
+    with_time_limit,
+)
 
 MAX_CALLS = 32
 TIMEOUT_S = 60.0
@@ -66,7 +71,7 @@ class Toolbox:
         """The result as text: JSON, or an error for the model to read.
 
         Raises:
-            KeyboardInterrupt: of the user, or of the function itself.
+            KeyboardInterrupt: a subclass of it, from a signal.
         """
         function = self.functions.get(call.name)
         if function is None:
@@ -76,11 +81,11 @@ class Toolbox:
         try:
             result = with_time_limit(lambda: function(**call.arguments), self.timeout_s)
             text = result if isinstance(result, str) else json.dumps(result, default=str)
-        except KeyboardInterrupt:
-            raise
         except ToolTimeout:
             return _error(f"it took longer than {self.timeout_s:g} seconds")
-        except BaseException as error:  # noqa: BLE001 - also sys.exit() in the user's code
+        except BaseException as error:  # also sys.exit() in the user's code
+            if isinstance(error, KeyboardInterrupt) and type(error) is not KeyboardInterrupt:
+                raise
             return _error(f"{type(error).__name__}: {error}")
         text = text.encode("utf-8", "replace").decode()
         if self.rejects(text):
@@ -145,7 +150,7 @@ def answer_with_tools(
 
     Args:
         allow: asked before each call; the model gets a refusal as the call's result.
-        running: entered while a function runs. A KeyboardInterrupt there ends the function only.
+        running: entered while a function runs. A ToolInterrupted there ends the function only.
 
     Raises:
         LiteRtLmError: as `Chat.proceed`, or the chat template has no place for calls and their
@@ -196,9 +201,7 @@ def _result(
     try:
         with running():
             return toolbox.call(call)
-    except KeyboardInterrupt as interrupt:
-        if type(interrupt) is not KeyboardInterrupt:  # SIGTERM or SIGHUP
-            raise
+    except ToolInterrupted:
         return _error("the user interrupted it")
 
 
