@@ -147,15 +147,14 @@ def config_token_ids(checkpoint: Checkpoint, size: int | None) -> set[int]:
 def token_id(tokenizer: Tokenizer, text: str) -> int | None:
     """The id of an added token, or None if the tokenizer has no such token."""
     decoder = tokenizer.config.get("added_tokens_decoder")
-    if isinstance(decoder, Mapping):
-        for key, token in decoder.items():
-            if not isinstance(token, Mapping) or not (key.isascii() and key.isdigit()):
-                raise DamagedCheckpoint(
-                    "tokenizer_config.json: added_tokens_decoder is not a table of tokens by id.",
-                    why=f"It has {key!r:.100}: {token!r:.100}.",
-                )
-            if token.get("content") == text:
-                return int(key)
+    wrong = "tokenizer_config.json: added_tokens_decoder is not a table of tokens by id."
+    if not isinstance(decoder, (Mapping, type(None))):
+        raise DamagedCheckpoint(wrong, why=f"It is {decoder!r:.100}.")
+    for key, token in (decoder or {}).items():
+        if not isinstance(token, Mapping) or not (key.isascii() and key.isdigit()):
+            raise DamagedCheckpoint(wrong, why=f"It has {key!r:.100}: {token!r:.100}.")
+        if token.get("content") == text:
+            return int(key)
     if tokenizer.json is not None:
         for token in json.loads(tokenizer.json).get("added_tokens") or ():
             if token["content"] == text:

@@ -196,7 +196,9 @@ def test_a_sampling_value_that_is_no_number_is_refused(
         read_prompt_config(open_checkpoint(folder))
 
 
-@pytest.mark.parametrize("decoder", [{"0": "<pad>"}, {"a": {"content": "<pad>"}}, {"-1": {}}])
+@pytest.mark.parametrize(
+    "decoder", [{"0": "<pad>"}, {"a": {"content": "<pad>"}}, {"-1": {}}, [{"content": "<pad>"}]]
+)
 def test_added_tokens_decoder_must_be_tokens_by_id(decoder: object, tmp_path: Path) -> None:
     folder = write_checkpoint(MODELS["llama-gqa-tied"], tmp_path)
     path = folder / "tokenizer_config.json"
