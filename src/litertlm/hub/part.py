@@ -1,0 +1,146 @@
+"""The unfinished file of a download, and how much of each of its blocks is there.
+
+A file of one block grows at its end, so its length says how much is there. The blocks of a larger
+file are written in any order; a file beside it, `<name>.blocks`, has 8 bytes per block: how many
+bytes of it are there. It is written after the data, so a killed process loses only what it was
+about to write.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+BLOCK_BYTES = 16 << 20
+_MAX_BLOCKS = 256  # each costs a request to the Hub, which limits their rate
+_COUNT_BYTES = 8
+BLOCKS_SUFFIX = ".blocks"
+
+
+def block_size(size: int) -> int:
+    """Bytes of a block of a file with `size` bytes; the last block may be smaller."""
+    return max(BLOCK_BYTES, -(-size // _MAX_BLOCKS))
+
+
+def received_bytes(path: Path, size: int) -> int:
+    """How many bytes of a file of `size` bytes an earlier run has written to `path`."""
+    if not path.is_file() or path.is_symlink():
+        return 0
+    if size <= block_size(size):
+        return path.stat().st_size
+    return sum(_read_counts(path, size))
+
+
+@dataclass
+class Part:
+    """A file that is being downloaded; threads may write to different blocks at once.
+
+    Attributes:
+        path: of the unfinished file.
+        size: of the complete file, in bytes.
+        counts: bytes that are there, by block.
+    """
+
+    path: Path
+    size: int
+    counts: list[int] = field(init=False)
+    _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        if self.path.is_symlink():
+            self.path.unlink()
+        single = self.size <= block_size(self.size)
+        if single and self.path.exists() and self.path.stat().st_size > self.size:
+            self.path.unlink()
+        self.path.touch()
+        if single:
+            self.counts = [self.path.stat().st_size]
+            return
+        self.counts = _read_counts(self.path, self.size)
+        if not any(self.counts):  # nothing can be resumed, or the record is damaged
+            os.truncate(self.path, 0)
+            record = _blocks_path(self.path)
+            record.unlink(missing_ok=True)  # it may be a link
+            record.write_bytes(bytes(_COUNT_BYTES * len(self.counts)))
+
+    @property
+    def received(self) -> int:
+        """Bytes that are there."""
+        return sum(self.counts)
+
+    @property
+    def frontier(self) -> int:
+        """Bytes from the beginning on without a gap."""
+        whole = block_size(self.size)
+        for index, count in enumerate(self.counts):
+            if count < whole:
+                return min(self.size, index * whole + count)
+        return self.size
+
+    def missing(self, index: int) -> tuple[int, int]:
+        """The range of bytes, end exclusive, that block `index` lacks."""
+        start = index * block_size(self.size)
+        return start + self.counts[index], min(self.size, start + block_size(self.size))
+
+    def incomplete(self) -> list[int]:
+        """The blocks that lack bytes."""
+        return [
+            index
+            for index in range(len(self.counts))
+            if self.missing(index)[0] < self.missing(index)[1]
+        ]
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write `data`, which continues its block at `offset`; it may reach into the next ones."""
+        whole = block_size(self.size)
+        with self.path.open("r+b", buffering=0) as file:
+            file.seek(offset)
+            view = memoryview(data)
+            while view:
+                view = view[file.write(view) :]
+        end = offset + len(data)
+        for index in range(offset // whole, -(-end // whole)):
+            count = min(end, (index + 1) * whole) - index * whole
+            self._set_count(index, max(count, self.counts[index]))
+
+    def reset(self) -> None:
+        """Forget all that is there."""
+        for index in range(len(self.counts)):
+            self._set_count(index, 0)
+        os.truncate(self.path, 0)
+
+    def close(self) -> None:
+        """Remove the record of the blocks; the file is complete."""
+        _blocks_path(self.path).unlink(missing_ok=True)
+
+    def _set_count(self, index: int, count: int) -> None:
+        self.counts[index] = count
+        if len(self.counts) == 1:
+            return
+        with self._lock, _blocks_path(self.path).open("r+b", buffering=0) as file:
+            file.seek(index * _COUNT_BYTES)
+            file.write(count.to_bytes(_COUNT_BYTES, "little"))
+
+
+def _blocks_path(path: Path) -> Path:
+    return path.with_name(path.name + BLOCKS_SUFFIX)
+
+
+def _read_counts(path: Path, size: int) -> list[int]:
+    """The record beside `path`; a new one if there is none, or it cannot be right."""
+    whole = block_size(size)
+    number = -(-size // whole)
+    record = _blocks_path(path)
+    data = record.read_bytes() if record.is_file() and not record.is_symlink() else b""
+    counts = [
+        int.from_bytes(data[at : at + _COUNT_BYTES], "little")
+        for at in range(0, len(data), _COUNT_BYTES)
+    ]
+    there = path.stat().st_size if path.is_file() else 0
+    possible = len(data) == number * _COUNT_BYTES and all(
+        count <= whole and (not count or index * whole + count <= there)
+        for index, count in enumerate(counts)
+    )
+    return counts if possible else [0] * number
