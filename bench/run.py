@@ -51,6 +51,7 @@ SECTIONS = {
     "turns": ("Multi-turn chat compared with its complete history", "turns.py", ""),
     "oneshot": ("One answer, complete process", "oneshot.py", ""),
     "latency": ("Latency on a terminal", "latency.py", ""),
+    "download": ("Download and conversion on a limited line", "download.py", ""),
     "startup": ("Startup time", "startup.py", ""),
     "install": ("Size of the base install", "install_size.py ../.venv", ""),
 }

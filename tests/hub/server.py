@@ -14,7 +14,8 @@ ordinary, `settings.json` (read again at every request):
         "push": {"after": 2, "folder": "org/name.next"},      main moves after 2 file requests
         "flaky": {"status": 503, "times": 2, "where": "cdn", "retry_after": 1},
         "truncated": {"after": 1000, "times": 3},             connection dropped mid-body
-        "slow": 100000,                                       bytes a second
+        "slow": 100000,                                       bytes a second, each connection
+        "total": 400000,                                      bytes a second, all connections
         "hold": 100000,       bodies wait once so many bytes were sent, until this is changed
         "ranges": false,                                      Range is ignored
         "sizes": {"f": 1}, "hashes": {"f": "00"},             metadata that lies
@@ -89,6 +90,7 @@ class HubServer:
     requests: list[Request] = field(default_factory=list)
     bytes_sent: int = 0
     _counts: Counter[str] = field(default_factory=Counter)
+    _line_free_at: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __enter__(self) -> HubServer:
@@ -144,6 +146,13 @@ class HubServer:
         with self._lock:
             self._counts[key] += 1
             return self._counts[key] - 1
+
+    def wait_for_line(self, size: int, total: float) -> None:
+        """Wait until `size` bytes have passed a line of `total` bytes a second."""
+        with self._lock:
+            self._line_free_at = max(self._line_free_at, time.monotonic()) + size / total
+            until = self._line_free_at
+        time.sleep(max(0.0, until - time.monotonic()))
 
     def of(self, where: str, method: str = "GET") -> list[Request]:
         """The log's requests to `where` by `method`."""
@@ -309,7 +318,8 @@ class _Handler(BaseHTTPRequestHandler):
         entry = {"type": "file", "path": sibling["rfilename"], "oid": sibling["blobId"]}
         entry["size"] = sibling["size"]
         if "lfs" in sibling:
-            entry["lfs"] = {"oid": sibling["lfs"]["sha256"], "size": sibling["lfs"]["size"]}
+            lfs = sibling["lfs"]
+            entry["lfs"] = {"oid": lfs["sha256"], "size": lfs["size"], "pointerSize": 134}
         return entry
 
     def _sibling(self, repo: str, folder: str, path: Path) -> dict[str, Any]:
@@ -471,8 +481,11 @@ class _Handler(BaseHTTPRequestHandler):
                 at += len(chunk)
                 if not held:
                     self.hub.bytes_sent += len(chunk)
+                sent_at = time.monotonic()
+                if total := options.get("total"):
+                    self.hub.wait_for_line(len(chunk), total)
                 if slow:
-                    time.sleep(len(chunk) / slow)
+                    time.sleep(max(0.0, sent_at + len(chunk) / slow - time.monotonic()))
         if stop < end:
             self.wfile.flush()
             self.close_connection = True
