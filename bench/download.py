@@ -96,10 +96,14 @@ def main() -> None:
         ours, theirs = [], []
         with limited_hub(folder / "hub", arguments.line * 1e6, arguments.connection * 1e6) as hub:
             for _ in range(arguments.runs):
-                ours.append(timed([[*program, "pull", REPO]], home, hub))
+                ours.append(timed([[*program, "pull", "--quiet", REPO]], home, hub))
                 copy = str(home / "copy")
                 snapshot = [sys.executable, "-c", SNAPSHOT, REPO, copy]
-                theirs.append(timed([snapshot, [*program, "convert", copy]], home, hub))
+                theirs.append(
+                    timed(
+                        [snapshot, [*program, "convert", "--quiet", "--no-check", copy]], home, hub
+                    )
+                )
     print(f"{arguments.size}: {nbytes / 1e6:,.0f} MB, a line of {arguments.line:g} MB/s, ", end="")
     print(f"{arguments.connection:g} MB/s a connection, best of {arguments.runs}\n")
     print("| | s | times the floor |")
