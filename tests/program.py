@@ -42,6 +42,29 @@ def isolated_environment(home: Path, **more: str) -> dict[str, str]:
     }
 
 
+def workers(home: Path, module: str = "") -> list[int]:
+    """Worker processes of programs with this home: all, or those of one module."""
+    found = []
+    for process in Path("/proc").iterdir():
+        try:
+            command = (process / "cmdline").read_bytes()
+            mine = f"HOME={home}\0".encode() in (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if mine and f"litertlm.services.worker.{module}".encode() in command:
+            found.append(int(process.name))
+    return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used; 0 if there is none."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def run_program(
     *arguments: str | Path,
     home: Path,

@@ -8,6 +8,8 @@
     ├── NetworkError          no route, timeouts, 5xx; or offline and not cached
     ├── NotEnoughResources    disk or memory
     ├── UnsupportedModel      a model that cannot be converted or run correctly
+    │   └── TemplateError     its chat template cannot be used for this conversation
+    │       └── TemplateLimit     its chat template exceeds a limit on time, memory or size
     ├── ConversionFailed      the conversion did not end in a bundle
     │   └── DamagedCheckpoint the checkpoint's files contradict themselves
     ├── QualityCheckFailed    a check of `verify` failed
@@ -90,6 +92,14 @@ def resource_error(error: OSError, what: str) -> NotEnoughResources | None:
 
 class UnsupportedModel(LiteRtLmError):
     """A model that cannot be converted or run correctly; the config key is named."""
+
+
+class TemplateError(UnsupportedModel):
+    """A chat template that cannot be parsed, or that raises an error for a conversation."""
+
+
+class TemplateLimit(TemplateError):
+    """A chat template that takes too much time or memory, or is nested too deeply."""
 
 
 class ConversionFailed(LiteRtLmError):

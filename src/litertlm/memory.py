@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import sys
 from contextlib import suppress
@@ -54,6 +55,15 @@ def free_memory() -> int | None:
         lines = Path("/proc/meminfo").read_text().splitlines()
         free = int(next(x for x in lines if x.startswith("MemAvailable:")).split()[1]) * 1024
     return min((n for n in (limit, free) if n is not None), default=None)
+
+
+def can_allocate(nbytes: int) -> bool:
+    """Whether this process could have `nbytes` more memory now, which it does not take."""
+    try:
+        mmap.mmap(-1, nbytes).close()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _machine_memory() -> int | None:

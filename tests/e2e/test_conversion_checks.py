@@ -16,7 +16,7 @@ from litertlm.errors import QualityCheckFailed
 from litertlm.services.convert import conversion
 from litertlm.services.convert.options import ConvertOptions
 from litertlm.services.verify import behaviour
-from program import PROGRAM, isolated_environment, run_program
+from program import PROGRAM, isolated_environment, run_program, workers
 from recorder import Recorder
 from stopping import Moment, Stop
 from tiny import MODELS, write_checkpoint
@@ -143,20 +143,6 @@ def test_where_the_runtime_does_not_work_the_conversion_says_so_and_goes_on(
     assert (tmp_path / "models/local/tiny/tiny.litertlm").exists()
 
 
-def children(home: Path) -> list[int]:
-    """Processes that a conversion below `home` started to ask the runtime."""
-    found = []
-    for process in Path("/proc").iterdir():
-        try:
-            command = (process / "cmdline").read_bytes()
-            mine = f"HOME={home}\0".encode() in (process / "environ").read_bytes()
-        except OSError:
-            continue
-        if mine and b"litertlm.services.worker." in command:
-            found.append(int(process.name))
-    return found
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("module", ["texts", "answers"])
 def test_no_process_is_left_however_the_conversion_ends(
@@ -179,7 +165,7 @@ def test_no_process_is_left_however_the_conversion_ends(
         tmp_path / "models/local/SmolLM2-135M-Instruct.Q4_1/SmolLM2-135M-Instruct.Q4_1.litertlm"
     )
     stop.wait(process)
-    assert children(tmp_path)
+    assert workers(tmp_path)
     assert list((tmp_path / "tmp").iterdir())
     assert bundle.exists() == (module == "answers")
     process.send_signal(number)
@@ -187,8 +173,8 @@ def test_no_process_is_left_however_the_conversion_ends(
     assert process.returncode == (-9 if number == signal.SIGKILL else 130)
     # After SIGKILL they find out by themselves.
     for _ in range(1000):
-        if not children(tmp_path) and not list((tmp_path / "tmp").iterdir()):
+        if not workers(tmp_path) and not list((tmp_path / "tmp").iterdir()):
             break
         time.sleep(0.01)
-    assert children(tmp_path) == []
+    assert workers(tmp_path) == []
     assert list((tmp_path / "tmp").iterdir()) == []

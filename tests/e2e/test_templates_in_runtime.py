@@ -18,6 +18,7 @@ from fidelity.cases import (
     template_names,
     template_text,
 )
+from litertlm.bundle.adapted_template import SourceTemplate
 from litertlm.bundle.template_adapter import adapt
 from litertlm.services.convert.conversion import convert
 from litertlm.services.convert.options import ConvertOptions
@@ -51,7 +52,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[litert_lm.Engin
 
 def bundle_template(name: str) -> tuple[str, str]:
     """A template with its clock stopped, and the BOS that the runtime puts before its text."""
-    found = adapt(template_text(name), SPECIAL_TOKENS.get(name, {}))
+    found = adapt(SourceTemplate.of(template_text(name), SPECIAL_TOKENS.get(name, {})))
     source = found.source
     for form in ("%d %b %Y", "%d %B %Y", "%B %d, %Y"):
         day = datetime(2025, 3, 9).strftime(form)
@@ -62,7 +63,9 @@ def bundle_template(name: str) -> tuple[str, str]:
 @pytest.mark.parametrize("name", template_names())
 def test_prompts_are_those_of_transformers(name: str, engine: litert_lm.Engine) -> None:
     source, bos = bundle_template(name)
-    has_tools = adapt(template_text(name), SPECIAL_TOKENS.get(name, {})).supports_tools
+    has_tools = adapt(
+        SourceTemplate.of(template_text(name), SPECIAL_TOKENS.get(name, {}))
+    ).supports_tools
     goldens = json.loads(GOLDENS.read_text(encoding="utf-8"))[name]
     compared = 0
     for chat, (golden, _) in zip(conversations(), goldens, strict=True):

@@ -10,6 +10,7 @@ import pytest
 from litertlm.bundle import metadata
 from litertlm.bundle.prompt_config import read_prompt_config
 from litertlm.bundle.rewrite import rewrite
+from litertlm.bundle.template_adapter import adapt
 from litertlm.bundle_format.constants import LLM_METADATA, TFLITE_MODEL
 from litertlm.bundle_format.header import read_header, read_section
 from litertlm.bundle_format.info import read_bundle_info
@@ -66,7 +67,7 @@ def test_a_changed_file_fails_with_code_9(home: Path) -> None:
 def test_wrong_prompts_are_found_and_repaired(home: Path) -> None:
     bundle = bundle_of(home)
     header = read_header(bundle)
-    own = read_prompt_config(open_checkpoint(home / "tiny"))
+    own = read_prompt_config(open_checkpoint(home / "tiny"), adapt)
     message = metadata.llm_metadata_pb2.LlmMetadata()
     message.ParseFromString(metadata.llm_metadata(own, max_num_tokens=777))
     message.stop_tokens[0].token_ids.ids[0] = 99

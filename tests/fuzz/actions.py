@@ -17,15 +17,16 @@ from pathlib import Path
 
 from fuzz.bases import BUNDLE, GGUF
 from fuzz.traces import place_of
-from litertlm.bundle.hf_template import TemplateError, render
 from litertlm.bundle_format.info import read_bundle_info
 from litertlm.cli.errors import run_guarded
 from litertlm.cli.main import PROGRAM, cli
 from litertlm.cli.output import make_output
-from litertlm.errors import LiteRtLmError
+from litertlm.errors import LiteRtLmError, TemplateError
 from litertlm.services import bundle_file
 from litertlm.services.chat.render import template_render
-from litertlm.services.convert.conversion import ConvertOptions, plan_conversion
+from litertlm.services.checkpoint_source import CheckpointSource
+from litertlm.services.convert.conversion import ConvertOptions, plan_source
+from litertlm.services.worker import TemplateProcess
 
 MESSAGES = [{"role": "user", "content": "How many days are there in a year?"}]
 # Exit codes that an input may cause (docs/architecture.md). 1 is an internal error.
@@ -70,20 +71,23 @@ class Outcome:
         return f"{self.kind} {self.place.partition(':')[0]}".strip()
 
 
-def run(base: str, folder: Path, *, write: bool) -> Outcome:
+def run(base: str, folder: Path, templates: TemplateProcess, *, write: bool) -> Outcome:
     """Run the command for the input in `folder`.
 
     Args:
+        templates: adapts and renders the checkpoints' templates; one for all cases.
         write: whether an accepted checkpoint's weights are converted, too.
     """
     kind = base.rpartition(":")[0]
     if kind == "bundle":
         return _run_bundle(folder / BUNDLE)
     if kind == "lora":
-        return observe(lambda: _convert(folder / "adapter", folder / "base", write=write))
-    if kind == "gguf":
-        return observe(lambda: _convert(folder / GGUF, None, write=write))
-    return observe(lambda: _convert(folder, None, write=write))
+        source = CheckpointSource(folder / "adapter", folder / "base")
+    elif kind == "gguf":
+        source = CheckpointSource(folder / GGUF)
+    else:
+        source = CheckpointSource(folder)
+    return observe(lambda: _convert(source, templates, write=write))
 
 
 def observe(action: Callable[[], None]) -> Outcome:
@@ -125,14 +129,17 @@ def judged(code: int, message: str) -> str:
     return "long message" if len(message) > LONGEST_MESSAGE else "refused"
 
 
-def _convert(source: Path, base: Path | None, *, write: bool) -> None:
-    plan = plan_conversion(source, ConvertOptions(), base=base)
-    if plan.prompting.original_template is not None:
+def _convert(source: CheckpointSource, templates: TemplateProcess, *, write: bool) -> None:
+    plan = plan_source(source, ConvertOptions(), templates)
+    prompts = plan.prompting
+    if prompts.original_template is not None:
         # A template that refuses this conversation is no fault of the conversion.
         with contextlib.suppress(TemplateError):
-            render(plan.prompting.original_template, MESSAGES, plan.prompting.template_variables)
+            templates.render(
+                prompts.original_template, prompts.template_variables, messages=MESSAGES
+            )
     if write:
-        with (source.parent / "written").open("w+b") as file:
+        with (source.path.parent / "written").open("w+b") as file:
             try:
                 bundle_file.write(file.fileno(), plan.bundle, threads=1)
             finally:
@@ -158,6 +165,5 @@ def _invoke(arguments: list[str]) -> None:
 
 
 def _render(path: Path) -> None:
-    render = template_render(read_bundle_info(path))
-    with contextlib.suppress(TemplateError):
+    with template_render(read_bundle_info(path)) as render, contextlib.suppress(TemplateError):
         render(MESSAGES)

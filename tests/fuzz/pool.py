@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fuzz.actions import Outcome
+from program import cpu_seconds
 
 TESTS = Path(__file__).parent.parent
 _START = 120.0  # seconds for the imports on a loaded machine
@@ -76,9 +77,9 @@ class Worker:
     def _answer(self, process: subprocess.Popen[str], timeout: float) -> str | None:
         """A line, `""` when the process ended, None when it took too long."""
         assert process.stdout is not None
-        begun, clock = _cpu_seconds(process.pid), time.monotonic()
+        begun, clock = cpu_seconds(process.pid), time.monotonic()
         while not select.select([process.stdout], [], [], 0.5)[0]:
-            if _cpu_seconds(process.pid) - begun > timeout:
+            if cpu_seconds(process.pid) - begun > timeout:
                 return None
             if time.monotonic() - clock > 10 * timeout:
                 return None
@@ -111,14 +112,6 @@ class Worker:
                 module = path.rpartition("/litertlm/")[2].removesuffix(".py").replace("/", ".")
                 return f"{module}:{rest.rpartition(' in ')[2]}"
         return ""
-
-
-def _cpu_seconds(pid: int) -> float:
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.contextmanager

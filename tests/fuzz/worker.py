@@ -18,12 +18,14 @@ from fuzz import actions
 from fuzz.bases import base_files
 from fuzz.corpus import load_entry
 from fuzz.targets import Case, apply_change, make_case
+from litertlm.services.worker import TemplateLimits, TemplateProcess
 
-# Address space, above what the imports took: an input of a few kilobytes needs far less.
-MEMORY = 1 << 30
+# Address space, above what the imports took: an input of a few kilobytes needs far less, but what a
+# template may take must be free, or its excess counts as a machine without memory.
+MEMORY = TemplateLimits().memory + (1 << 29)
 
 
-def run_case(case: Case, folder: Path) -> actions.Outcome:
+def run_case(case: Case, folder: Path, templates: TemplateProcess) -> actions.Outcome:
     """Put the base with its changes into `folder`, run it, and restore the base."""
     root = folder / case.base.replace(":", "_")
     files = base_files(case.base)
@@ -34,7 +36,7 @@ def run_case(case: Case, folder: Path) -> actions.Outcome:
         for name, change in case.changes.items():
             _remove(root / name)
             apply_change(root / name, change)
-        return actions.run(case.base, root, write=case.write)
+        return actions.run(case.base, root, templates, write=case.write)
     finally:
         for name in case.changes:
             _remove(root / name)
@@ -59,11 +61,14 @@ def main() -> None:
     """Answer requests until stdin ends."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what is printed by others must not look like an answer
-    with tempfile.TemporaryDirectory(dir=os.environ.get("FUZZ_TMP")) as name:
+    with (
+        tempfile.TemporaryDirectory(dir=os.environ.get("FUZZ_TMP")) as name,
+        TemplateProcess() as templates,
+    ):
         folder = Path(name)
         os.environ.update(HOME=name, LITERT_LM_MODELS=f"{name}/models", NO_COLOR="1")
         os.chdir(folder)
-        run_case(Case("config", "llama-gqa-tied", {}, write=True), folder)
+        run_case(Case("config", "llama-gqa-tied", {}, write=True), folder, templates)
         _limit_memory()
         print(json.dumps("ready"), file=answers)
         for line in sys.stdin:
@@ -72,7 +77,7 @@ def main() -> None:
                 case = load_entry(Path(request)).case
             else:
                 case = make_case(*request)
-            outcome = run_case(case, folder)
+            outcome = run_case(case, folder, templates)
             print(json.dumps(dataclasses.asdict(outcome)), file=answers)
 
 

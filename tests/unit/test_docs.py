@@ -37,10 +37,15 @@ def test_security_document_has_the_limits_of_the_code() -> None:
     from litertlm.hub import client, pace
     from litertlm.services.chat import attachments, tools
     from litertlm.services.verify import runtime_comparison
+    from litertlm.services.worker import TemplateLimits
 
     lines = (DOCS / "security.md").read_text().splitlines()
     rows = {cells[1].strip(): cells[2].strip() for x in lines if len(cells := x.split("|")) == 5}
+    template = TemplateLimits()
     documented = {
+        "rendering a chat template: processor time, memory, characters of a prompt": (
+            f"{template.seconds:.0f} s, {template.memory >> 20:,} MiB, {template.length:,}"
+        ),
         "safetensors header": f"{safetensors.HEADER_LIMIT // 10**6} MB",
         "tokenizer files": f"{tokenizer_files._TOKENIZER_LIMIT // 10**6} MB",
         "chat template file": f"{tokenizer_files._TEXT_LIMIT // 10**6} MB",

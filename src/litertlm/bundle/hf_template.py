@@ -23,23 +23,21 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from litertlm.errors import LiteRtLmError
+from litertlm.errors import TemplateError
 
 # Under which keys messages carry reasoning; the first that is there is used.
 _REASONING_KEYS = ("reasoning_content", "thinking", "reasoning")
 
 
-class TemplateError(LiteRtLmError):
-    """A chat template that cannot be parsed, or that raises an error for a conversation."""
-
-
 # What a template can raise while it is compiled or rendered, besides its own exceptions: it calls
-# methods of texts, lists and numbers with any arguments, and may call itself. SyntaxError: Jinja
-# compiles to Python, and accepts templates whose Python does not compile.
+# methods of texts, lists and numbers with any arguments. SyntaxError: Jinja compiles to Python, and
+# accepts templates whose Python does not compile.
 FAILURES = (
     *(jinja2.TemplateError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError),
-    *(RuntimeError, SyntaxError, AssertionError, MemoryError),
+    *(RuntimeError, SyntaxError, AssertionError),
 )
+# What says nothing about the conversation, but about this process. To be handled before FAILURES.
+LIMITS = (RecursionError, MemoryError)
 
 
 class _Generation(Extension):
@@ -120,6 +118,8 @@ def render(
 
     Raises:
         TemplateError: the template is not valid, or raises an error for this conversation.
+        RecursionError, MemoryError: a limit of this process. There is none on time: templates from
+            outside are rendered by `services.worker.TemplateProcess`.
     """
     try:
         text = _compiled(source).render(
@@ -131,6 +131,8 @@ def render(
         )
         text.encode()  # a template can write half of a surrogate pair
         return text
+    except LIMITS:
+        raise
     except (jinja2.TemplateSyntaxError, SyntaxError) as error:
         raise TemplateError("The chat template is not valid Jinja.", why=str(error)) from error
     except FAILURES as error:

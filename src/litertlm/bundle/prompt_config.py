@@ -1,7 +1,7 @@
 """The prompt configuration of a bundle: chat template, BOS, stop tokens, sampler, capabilities.
 
-`read_prompt_config(checkpoint)` is a pure function of the checkpoint; bundle/metadata.py writes the
-result into the LlmMetadata section. The checkpoint's own template is stored unchanged in the
+`read_prompt_config(checkpoint, adapt)` depends only on the checkpoint; bundle/metadata.py writes
+the result into the LlmMetadata section. The checkpoint's own template is stored unchanged in the
 bundle's system metadata under `CHAT_TEMPLATE_KEY`, and the special tokens that it reads, as JSON,
 under `TEMPLATE_VARIABLES_KEY`: with these two, hf_template.render gives exact prompts.
 """
@@ -9,12 +9,12 @@ under `TEMPLATE_VARIABLES_KEY`: with these two, hf_template.render gives exact p
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from litertlm.bundle.adapted_template import NO_TEMPLATE, AdaptedTemplate
-from litertlm.bundle.family_prompts import Sampler, family_prompts
+from litertlm.bundle.adapted_template import NO_TEMPLATE, AdaptedTemplate, SourceTemplate
+from litertlm.bundle.family_prompts import FamilyPrompts, Sampler, family_prompts
 from litertlm.bundle.special_tokens import template_variables
 from litertlm.checkpoint import Checkpoint, Tokenizer
 from litertlm.checkpoint.token_ids import check_token_ids, read_token_ids, vocabulary_size
@@ -35,7 +35,8 @@ class PromptConfig:
 
     Attributes:
         template: the template that the runtime renders.
-        original_template: the checkpoint's own, or None for a base model.
+        original_template: the checkpoint's own; None for a base model, and for a template that
+            cannot be rendered or exceeds a limit.
         template_variables: special tokens by the names that templates use, such as `bos_token`.
         start_token_id: the BOS that the runtime adds, or None. With a chat template it is added
             if the checkpoint's template renders it, else if the tokenizer adds it.
@@ -62,22 +63,33 @@ class PromptConfig:
         return self.thinking_tags is not None
 
 
-def read_prompt_config(checkpoint: Checkpoint) -> PromptConfig:
-    """Read the prompt configuration from a checkpoint's tokenizer, config and generation_config."""
+def source_template(checkpoint: Checkpoint) -> SourceTemplate | None:
+    """The checkpoint's chat template, to be adapted; None for a base model."""
     tokenizer = checkpoint.tokenizer
-    family = family_prompts(str(checkpoint.config.get("model_type", "")), tokenizer.chat_template)
-    template = NO_TEMPLATE
-    if tokenizer.chat_template is not None:
-        from litertlm.bundle.template_adapter import (
-            adapt,  # Jinja, which a base model does not need
-        )
+    if tokenizer.chat_template is None:
+        return None
+    fallback = _family(checkpoint).fallback
+    return SourceTemplate.of(tokenizer.chat_template, tokenizer.config, fallback)
 
-        template = adapt(tokenizer.chat_template, tokenizer.config, family.fallback)
-    begins_with_bos = tokenizer.adds_bos if template.kind == "none" else template.renders_bos
-    thinks = template.supports_thinking and THINKING_TAGS[1] in (tokenizer.chat_template or "")
+
+def read_prompt_config(
+    checkpoint: Checkpoint, adapt: Callable[[SourceTemplate], AdaptedTemplate]
+) -> PromptConfig:
+    """Read the prompt configuration from a checkpoint's tokenizer, config and generation_config.
+
+    Args:
+        adapt: `services.worker.TemplateProcess.adapt`, or `template_adapter.adapt`, which has no
+            limits, for a template that is trusted.
+    """
+    tokenizer, family = checkpoint.tokenizer, _family(checkpoint)
+    source = source_template(checkpoint)
+    template = NO_TEMPLATE if source is None else adapt(source)
+    original = tokenizer.chat_template if template.original_is_usable else None
+    begins_with_bos = tokenizer.adds_bos if original is None else template.renders_bos
+    thinks = template.supports_thinking and THINKING_TAGS[1] in (original or "")
     return PromptConfig(
         template=template,
-        original_template=tokenizer.chat_template,
+        original_template=original,
         template_variables=template_variables(tokenizer.config),
         start_token_id=tokenizer.bos_token_id if begins_with_bos else None,
         stop_token_ids=stop_token_ids(checkpoint, template.end_of_turn),
@@ -86,6 +98,11 @@ def read_prompt_config(checkpoint: Checkpoint) -> PromptConfig:
         thinking_tags=THINKING_TAGS if thinks else None,
         supports_tools=template.supports_tools,
     )
+
+
+def _family(checkpoint: Checkpoint) -> FamilyPrompts:
+    model_type = str(checkpoint.config.get("model_type", ""))
+    return family_prompts(model_type, checkpoint.tokenizer.chat_template)
 
 
 def system_items(prompts: PromptConfig) -> dict[str, str]:

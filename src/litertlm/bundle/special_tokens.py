@@ -43,3 +43,18 @@ def template_variables(tokenizer_config: Mapping[str, Any]) -> dict[str, str]:
                 )
             found[key] = value
     return found
+
+
+def known_tokens(tokenizer_config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The texts of the special and added tokens in tokenizer_config.json, sorted."""
+    found = set(template_variables(tokenizer_config).values())
+    added = tokenizer_config.get("added_tokens_decoder")
+    entries = list(added.values()) if isinstance(added, Mapping) else []
+    for key in ("additional_special_tokens", "extra_special_tokens"):
+        more = tokenizer_config.get(key)
+        entries += more if isinstance(more, list) else []
+    for entry in entries:
+        text = entry.get("content") if isinstance(entry, Mapping) else entry
+        if isinstance(text, str) and text.strip():
+            found.add(text)
+    return tuple(sorted(found))

@@ -18,19 +18,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from litertlm.bundle import hf_template as reference
 from litertlm.bundle import probe_conversations as probe
-from litertlm.bundle.adapted_template import PLAIN_TEMPLATE, AdaptedTemplate
+from litertlm.bundle.adapted_template import PLAIN_TEMPLATE, AdaptedTemplate, SourceTemplate
 from litertlm.bundle.jinja_literals import text_literal
 from litertlm.bundle.minijinja_macros import PYTHON_JSON, PYTHON_TEXT
 from litertlm.bundle.minijinja_translator import Translator, Untranslatable
 from litertlm.bundle.probe_conversations import Conversation
 from litertlm.bundle.runtime_jinja import RenderError, compile_for_runtime, runtime_variables
-from litertlm.bundle.special_tokens import template_variables
+from litertlm.errors import TemplateError
 
 _NORMALISE = """\
 {%- set chat = namespace(messages=[], text="", results=[]) -%}
@@ -88,40 +87,39 @@ _STABLE_AFTER = """\
 """
 
 
-def adapt(
-    chat_template: str,
-    tokenizer_config: Mapping[str, Any],
-    family_fallback: str | None = None,
-) -> AdaptedTemplate:
+def adapt(source: SourceTemplate) -> AdaptedTemplate:
     """A template that the runtime renders to the bytes of `apply_chat_template`.
 
-    Args:
-        chat_template: the checkpoint's own.
-        tokenizer_config: tokenizer_config.json, for the special tokens.
-        family_fallback: a plain template for minijinja, used if no other gives the same bytes;
-            None for PLAIN_TEMPLATE.
+    A template from outside may take any time or memory: `services.worker.TemplateProcess` calls
+    this in a process with limits.
+
+    Raises:
+        RecursionError, MemoryError: a limit of this process.
     """
-    variables = template_variables(tokenizer_config)
     try:
-        original = _SourceTemplate(chat_template, variables)
-        traits = _traits(original, _known_tokens(tokenizer_config))
-    except reference.TemplateError as error:
-        reason = f"The checkpoint's template cannot be rendered: {error.why}"
-        return _fallback(family_fallback, None, (reason,))
+        original = _ReferenceTemplate(source.text, source.variables)
+    except reference.LIMITS:
+        raise
+    except reference.FAILURES as error:
+        return use_plain(source, f"{_NOT_RENDERED}: {error}")
+    try:
+        traits = _traits(original, source.tokens)
+    except TemplateError as error:
+        return replace(use_plain(source, f"{_NOT_RENDERED}: {error.why}"), original_is_usable=True)
     reasons: list[str] = []
     if not traits.runtime_stable:
         reasons.append(_UNSTABLE)
     elif not traits.ends_with_token:
         reasons.append(_LOSES_TEXT)
-    for kind, build in _candidates(chat_template, variables, traits):
+    for kind, build in _candidates(source.text, source.variables, traits):
         try:
-            source = build()
-            difference = _difference(source, original, traits, kind)
+            candidate = build()
+            difference = _difference(candidate, original, traits, kind)
         except (Untranslatable, RenderError) as error:
             difference = str(error).split("\n", 1)[0]
         if difference is None:
             return AdaptedTemplate(
-                source,
+                candidate,
                 "original" if kind == "original" else "adapted",
                 tuple(reasons),
                 prefix_stable=traits.prefix_stable,
@@ -131,7 +129,14 @@ def adapt(
                 supports_tools=traits.supports_tools,
             )
         reasons.append(f"{_NAMES[kind]}: {difference}")
-    return _fallback(family_fallback, traits, tuple(reasons))
+    return _plain(source.fallback, traits, reasons)
+
+
+def use_plain(source: SourceTemplate, reason: str) -> AdaptedTemplate:
+    """The plain template, for a `source` that cannot be rendered at all."""
+    text = PLAIN_TEMPLATE if source.fallback is None else source.fallback
+    traits = _traits(_ReferenceTemplate(text, source.variables), source.tokens)
+    return replace(_plain(source.fallback, traits, [reason]), original_is_usable=False)
 
 
 # These texts are stored in bundles (`template_reasons`): changing one changes their bytes.
@@ -143,6 +148,7 @@ _LOSES_TEXT = (
     "The runtime would lose what the checkpoint's own template writes between the end of an answer "
     "and the next message."
 )
+_NOT_RENDERED = "The checkpoint's template cannot be rendered"
 _NAMES = {
     "original": "The checkpoint's own template in the runtime",
     "adapted": "Written anew for the runtime",
@@ -169,16 +175,13 @@ def _now() -> datetime:
     return datetime(2025, 3, 9, 12, 30)
 
 
-class _SourceTemplate:
+class _ReferenceTemplate:
     """The checkpoint's template, compiled with Jinja2."""
 
     def __init__(self, source: str, variables: Mapping[str, str]) -> None:
         self.bos = variables.get("bos_token", "")
         self._variables = dict(variables)
-        try:
-            self._compiled = reference.environment(_now).from_string(source)
-        except reference.FAILURES as error:
-            raise reference.TemplateError("Not valid Jinja.", why=str(error)) from error
+        self._compiled = reference.environment(_now).from_string(source)
 
     def writes_bos(self, chat: Conversation) -> bool:
         """Whether the prompt begins with the variable `bos_token`, not with its literal text."""
@@ -195,15 +198,17 @@ class _SourceTemplate:
                 add_generation_prompt=prompt,
                 **{**self._variables, **chat.arguments, **more},
             )
+        except reference.LIMITS:
+            raise
         except reference.FAILURES:
             return None
 
 
-def _traits(original: _SourceTemplate, tokens: Iterable[str]) -> _TemplateTraits:
+def _traits(original: _ReferenceTemplate, tokens: Iterable[str]) -> _TemplateTraits:
     hello = Conversation([probe.user("Hello")])
     asked = original.text(hello, prompt=True)
     if asked is None:
-        raise reference.TemplateError(
+        raise TemplateError(
             "The chat template cannot be used.", why="it refuses a single user message"
         )
     on, off = (
@@ -237,22 +242,7 @@ def _traits(original: _SourceTemplate, tokens: Iterable[str]) -> _TemplateTraits
     )
 
 
-def _known_tokens(tokenizer_config: Mapping[str, Any]) -> set[str]:
-    """The texts of the tokens in tokenizer_config.json."""
-    found = set(template_variables(tokenizer_config).values())
-    added = tokenizer_config.get("added_tokens_decoder")
-    entries = list(added.values()) if isinstance(added, Mapping) else []
-    for key in ("additional_special_tokens", "extra_special_tokens"):
-        more = tokenizer_config.get(key)
-        entries += more if isinstance(more, list) else []
-    for entry in entries:
-        text = entry.get("content") if isinstance(entry, Mapping) else entry
-        if isinstance(text, str) and text.strip():
-            found.add(text)
-    return found
-
-
-def _end_of_turn(original: _SourceTemplate, tokens: Iterable[str]) -> str | None:
+def _end_of_turn(original: _ReferenceTemplate, tokens: Iterable[str]) -> str | None:
     """The token after an answer: one of `tokens`, else a text that looks like a token."""
     chat = [probe.user("Hello"), probe.assistant(probe.ANSWER), probe.user("Bye")]
     text = original.text(Conversation(chat), prompt=True)
@@ -288,7 +278,7 @@ def _is_prefix(text: Callable[[Conversation, bool], str | None], chat: Conversat
     return True
 
 
-def _keeps_prompt(original: _SourceTemplate, chat: Conversation) -> bool:
+def _keeps_prompt(original: _ReferenceTemplate, chat: Conversation) -> bool:
     """Whether each turn's text starts with the previous turn and the unchanged answer."""
     for before, after in _turns(chat):
         answer = before.messages[-1]
@@ -359,7 +349,7 @@ _DIFFERENT_MEANING = re.compile(
 
 
 def _difference(
-    source: str, original: _SourceTemplate, traits: _TemplateTraits, kind: str
+    source: str, original: _ReferenceTemplate, traits: _TemplateTraits, kind: str
 ) -> str | None:
     """The first difference from the checkpoint's own template, or None."""
     if kind == "original" and (found := _DIFFERENT_MEANING.search(source)):
@@ -401,16 +391,16 @@ def _describe(wanted: str, got: str) -> str:
     return f"{got[at : at + 30]!r} instead of {wanted[at : at + 30]!r} at character {at}"
 
 
-def _fallback(
-    source: str | None, traits: _TemplateTraits | None, reasons: Sequence[str]
+def _plain(
+    fallback: str | None, traits: _TemplateTraits, reasons: Sequence[str]
 ) -> AdaptedTemplate:
     return AdaptedTemplate(
-        PLAIN_TEMPLATE if source is None else source,
+        PLAIN_TEMPLATE if fallback is None else fallback,
         "fallback",
         tuple(reasons),
-        prefix_stable=traits is not None and traits.prefix_stable,
-        end_of_turn=None if traits is None else traits.end_of_turn,
-        renders_bos=traits is not None and traits.renders_bos,
+        prefix_stable=traits.prefix_stable,
+        end_of_turn=traits.end_of_turn,
+        renders_bos=traits.renders_bos,
         supports_thinking=False,
         supports_tools=False,
     )

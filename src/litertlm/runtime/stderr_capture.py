@@ -27,7 +27,7 @@ def captured_stderr() -> Iterator[Callable[[], str]]:
     the context has ended.
     """
     sys.stderr.flush()
-    with _anonymous_file() as file:
+    with anonymous_file() as file:
         text = ""
 
         def read() -> str:
@@ -46,7 +46,8 @@ def captured_stderr() -> Iterator[Callable[[], str]]:
             text = read()
 
 
-def _anonymous_file() -> IO[bytes]:
+def anonymous_file() -> IO[bytes]:
+    """A file without a name, for what a process or native code prints."""
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("stderr"), "w+b")
     import tempfile  # 10 ms, for the random numbers in its names

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from fidelity.cases import template_text
+from litertlm.bundle.adapted_template import SourceTemplate
 from litertlm.bundle.family_prompts import FAMILIES
 from litertlm.bundle.prompt_config import read_prompt_config, sampler
 from litertlm.bundle.template_adapter import adapt
 from litertlm.checkpoint import Checkpoint, Tokenizer, open_checkpoint
-from litertlm.errors import DamagedCheckpoint
+from litertlm.errors import DamagedCheckpoint, TemplateError
 from tiny import MODELS, change_config, write_checkpoint
 
 
@@ -47,13 +48,14 @@ def test_stop_tokens_are_the_union_of_what_the_checkpoint_says() -> None:
             config={"eos_token_id": 11, "text_config": {"eos_token_id": 12}},
             generation={"eos_token_id": [13, 14]},
             tokens={"</s>": 15, "<|im_end|>": 16},
-        )
+        ),
+        adapt,
     )
     assert found.stop_token_ids == (11, 12, 13, 14, 15, 16)
 
 
 def test_an_end_of_turn_that_is_no_token_is_not_invented() -> None:
-    found = read_prompt_config(checkpoint(template_text("qwen3"), tokens={"</s>": 15}))
+    found = read_prompt_config(checkpoint(template_text("qwen3"), tokens={"</s>": 15}), adapt)
     assert found.stop_token_ids == (15,)
 
 
@@ -70,7 +72,7 @@ def test_an_end_of_turn_that_is_no_token_is_not_invented() -> None:
 def test_bos_is_there_where_the_checkpoint_puts_it(
     template: str | None, adds_bos: bool, start: int | None
 ) -> None:
-    found = read_prompt_config(checkpoint(template, tokens={"<bos>": 7}, adds_bos=adds_bos))
+    found = read_prompt_config(checkpoint(template, tokens={"<bos>": 7}, adds_bos=adds_bos), adapt)
     assert found.start_token_id == start
 
 
@@ -104,17 +106,19 @@ def test_sampling_defaults(
 
 
 def test_a_family_speaks_where_the_checkpoint_is_silent() -> None:
-    found = read_prompt_config(checkpoint(config={"model_type": "gemma3_text"}))
+    found = read_prompt_config(checkpoint(config={"model_type": "gemma3_text"}), adapt)
     assert found.model_type == "gemma3"
     assert (found.sampler.top_k, found.sampler.source) == (64, "family")
 
 
 def test_thinking_and_tools_are_those_of_the_template() -> None:
-    qwen = read_prompt_config(checkpoint(template_text("qwen3"), config={"model_type": "qwen3"}))
+    qwen = read_prompt_config(
+        checkpoint(template_text("qwen3"), config={"model_type": "qwen3"}), adapt
+    )
     assert qwen.thinking_tags == ("<think>", "</think>")
     assert (qwen.model_type, qwen.supports_tools) == ("qwen3", True)
     gemma = read_prompt_config(
-        checkpoint(template_text("gemma3"), config={"model_type": "gemma3_text"})
+        checkpoint(template_text("gemma3"), config={"model_type": "gemma3_text"}), adapt
     )
     assert (gemma.supports_thinking, gemma.supports_tools) == (False, False)
 
@@ -131,7 +135,7 @@ def test_a_familys_plain_template_is_its_format(family: str) -> None:
     assert fallback is not None
     plain, own = (
         compile_for_runtime(source, lambda: None)(variables)  # type: ignore[arg-type,return-value]
-        for source in (fallback, adapt(template_text(names[family]), {}).source)
+        for source in (fallback, adapt(SourceTemplate.of(template_text(names[family]), {})).source)
     )
     assert plain == own
 
@@ -149,7 +153,7 @@ def test_a_token_id_that_is_none_is_refused(
     config = json.loads((folder / file).read_text())
     (folder / file).write_text(json.dumps({**config, key: value}))
     with pytest.raises(DamagedCheckpoint, match=f"{file}: {key}"):
-        read_prompt_config(open_checkpoint(folder))
+        read_prompt_config(open_checkpoint(folder), adapt)
 
 
 @pytest.mark.parametrize("key", ["eos_token_id", "image_token_id", "decoder_start_token_id"])
@@ -159,20 +163,20 @@ def test_every_token_id_of_every_config_is_checked(file: str, key: str, tmp_path
     config = json.loads((folder / file).read_text())
     (folder / file).write_text(json.dumps({**config, key: "24"}))
     with pytest.raises(DamagedCheckpoint, match=f"{file}: {key}"):
-        read_prompt_config(open_checkpoint(folder))
+        read_prompt_config(open_checkpoint(folder), adapt)
 
 
 def test_ids_of_parts_that_are_not_converted_may_be_beyond_the_vocabulary(tmp_path: Path) -> None:
     folder = write_checkpoint(MODELS["llama-gqa-tied"], tmp_path)
     change_config(folder, {"image_token_id": 320, "pad_token_id": -1, "sep_token_id": -1})
-    assert read_prompt_config(open_checkpoint(folder)).stop_token_ids == (2, 4)
+    assert read_prompt_config(open_checkpoint(folder), adapt).stop_token_ids == (2, 4)
 
 
 def test_the_vocabulary_is_the_embedding_where_the_config_has_no_size(tmp_path: Path) -> None:
     folder = write_checkpoint(MODELS["gemma3-vision"], tmp_path)
     change_config(folder, {"text_config/vocab_size": None, "text_config/eos_token_id": 320})
     with pytest.raises(DamagedCheckpoint, match=r"text_config\.eos_token_id"):
-        read_prompt_config(open_checkpoint(folder))
+        read_prompt_config(open_checkpoint(folder), adapt)
 
 
 def test_an_end_of_turn_beyond_the_vocabulary_is_refused(tmp_path: Path) -> None:
@@ -182,7 +186,7 @@ def test_an_end_of_turn_beyond_the_vocabulary_is_refused(tmp_path: Path) -> None
     config = {**json.loads(path.read_text()), "added_tokens_decoder": tokens}
     path.write_text(json.dumps(config))
     with pytest.raises(DamagedCheckpoint, match=r"<\|im_end\|>.* is not a token"):
-        read_prompt_config(open_checkpoint(folder))
+        read_prompt_config(open_checkpoint(folder), adapt)
 
 
 @pytest.mark.parametrize("key", ["temperature", "top_k", "top_p"])
@@ -193,7 +197,7 @@ def test_a_sampling_value_that_is_no_number_is_refused(
     folder = write_checkpoint(MODELS["llama-gqa-tied"], tmp_path)
     (folder / "generation_config.json").write_text(json.dumps({"do_sample": True, key: value}))
     with pytest.raises(DamagedCheckpoint, match=key):
-        read_prompt_config(open_checkpoint(folder))
+        read_prompt_config(open_checkpoint(folder), adapt)
 
 
 @pytest.mark.parametrize(
@@ -205,12 +209,12 @@ def test_added_tokens_decoder_must_be_tokens_by_id(decoder: object, tmp_path: Pa
     config = {**json.loads(path.read_text()), "added_tokens_decoder": decoder}
     path.write_text(json.dumps(config))
     with pytest.raises(DamagedCheckpoint, match="added_tokens_decoder"):
-        read_prompt_config(open_checkpoint(folder))
+        read_prompt_config(open_checkpoint(folder), adapt)
 
 
 @pytest.mark.parametrize("source", ["{{ '\\ud800' }}", "{{ bos_token }}"])
 def test_a_prompt_that_is_not_utf8_is_an_error_of_the_template(source: str) -> None:
-    from litertlm.bundle.hf_template import TemplateError, render
+    from litertlm.bundle.hf_template import render
 
     with pytest.raises(TemplateError):
         render(source, [{"role": "user", "content": "Hi"}], {"bos_token": "\ud800"})

@@ -19,7 +19,7 @@ from fidelity.cases import (
 )
 from litertlm.bundle import hf_template as chat_template
 from litertlm.bundle import template_adapter as template
-from litertlm.bundle.adapted_template import NO_TEMPLATE, AdaptedTemplate
+from litertlm.bundle.adapted_template import NO_TEMPLATE, AdaptedTemplate, SourceTemplate
 from litertlm.bundle.probe_conversations import (
     ANSWER,
     THOUGHT,
@@ -33,13 +33,14 @@ from litertlm.bundle.probe_conversations import (
 from litertlm.bundle.runtime_jinja import compile_for_runtime, runtime_variables
 from litertlm.bundle.special_tokens import template_variables
 from litertlm.bundle.template_adapter import adapt
+from litertlm.errors import TemplateError
 
 NAMES = template_names()
 DAY = datetime(2025, 3, 9, 12, 30)
 
 
 def adapted(name: str) -> AdaptedTemplate:
-    return adapt(template_text(name), SPECIAL_TOKENS.get(name, {}))
+    return adapt(SourceTemplate.of(template_text(name), SPECIAL_TOKENS.get(name, {})))
 
 
 def runtime(source: str) -> Callable[..., str]:
@@ -89,7 +90,7 @@ def test_the_exact_renderer_gives_the_bytes_of_transformers(
                     strftime_now=DAY.strftime,
                     **chat.arguments,
                 )
-            except chat_template.TemplateError:
+            except TemplateError:
                 text = None
             assert digest(text) == golden, (chat, prompt)
 
@@ -179,7 +180,7 @@ def test_an_original_is_kept_where_it_works() -> None:
         "{% else %}{{ message.content if message.content is string }}{% endfor %}</s>"
         "{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
     )
-    found = adapt(source, {})
+    found = adapt(SourceTemplate.of(source, {}))
     assert (found.kind, found.source, found.reasons) == ("original", source, ())
 
 
@@ -194,7 +195,7 @@ def test_an_original_is_kept_where_it_works() -> None:
 def test_a_template_that_cannot_be_adapted_falls_back_and_says_why(
     source: str, reason: str
 ) -> None:
-    found = adapt(source, {}, family_fallback="{{- messages[0].role -}}")
+    found = adapt(SourceTemplate.of(source, {}, "{{- messages[0].role -}}"))
     assert found.kind == "fallback"
     assert found.source == "{{- messages[0].role -}}"
     assert any(reason in text for text in found.reasons)
@@ -202,7 +203,7 @@ def test_a_template_that_cannot_be_adapted_falls_back_and_says_why(
 
 def test_text_that_looks_like_a_method_call_survives_the_runtimes_editing() -> None:
     source = "{{ 'call x.strip() and a.split(b) {% generation %}' }}{{ messages[0].content }}"
-    written = adapt(source, {}).source
+    written = adapt(SourceTemplate.of(source, {})).source
     assert ".strip(" not in written
     assert ".split(" not in written
     assert runtime(written)(Conversation([user("!")])).startswith("call x.strip() and a.split(b)")
@@ -213,7 +214,7 @@ def test_a_base_model_gets_its_texts_passed_on() -> None:
 
 
 def test_a_refused_conversation_says_why() -> None:
-    with pytest.raises(chat_template.TemplateError) as refusal:
+    with pytest.raises(TemplateError) as refusal:
         chat_template.render(template_text("gemma3"), [user("a"), user("b")], {"bos_token": ""})
     assert "must alternate" in refusal.value.why
 
@@ -221,7 +222,7 @@ def test_a_refused_conversation_says_why() -> None:
 def test_no_template_is_trusted_for_its_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong translation is noticed, because it is rendered and compared."""
     monkeypatch.setattr(template.Translator, "template", lambda self, tree: "{{- 'wrong' -}}")
-    found = adapt(template_text("smollm2"), {}, family_fallback="{{- 'plain' -}}")
+    found = adapt(SourceTemplate.of(template_text("smollm2"), {}, "{{- 'plain' -}}"))
     assert found.source == "{{- 'plain' -}}"
     assert any("'wrong'" in reason for reason in found.reasons)
 

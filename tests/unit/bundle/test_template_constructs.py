@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from litertlm.bundle.adapted_template import SourceTemplate
 from litertlm.bundle.template_adapter import adapt
 
 TOKENS = {"eos_token": "<|end|>"}
@@ -54,7 +55,7 @@ def chat(body: str = "{{ content }}", before: str = "") -> str:
     "source", [*map(chat, _BODIES), *(chat(before=text) for text in _STATEMENTS)]
 )
 def test_prompts_keep_their_bytes(source: str) -> None:
-    found = adapt(source, TOKENS)
+    found = adapt(SourceTemplate.of(source, TOKENS))
     assert found.kind == "adapted", found.reasons
 
 
@@ -76,7 +77,7 @@ def test_prompts_keep_their_bytes(source: str) -> None:
     ],
 )
 def test_what_cannot_be_written_is_named(source: str, named: str) -> None:
-    found = adapt(source, TOKENS)
+    found = adapt(SourceTemplate.of(source, TOKENS))
     assert found.kind == "fallback"
     assert any(named in reason for reason in found.reasons), found.reasons
 
@@ -85,5 +86,5 @@ def test_what_cannot_be_written_is_named(source: str, named: str) -> None:
 def test_the_end_of_an_answer_is_a_token_that_the_tokenizer_names(end: str) -> None:
     # The last answer alone shows its thoughts, so that the text must be cut at its end.
     body = "{{ content.split('</think>')[-1] if loop.index < messages|length else content }}"
-    found = adapt(chat(body).replace("<|end|>", f"{end}\n"), {"eos_token": end})
+    found = adapt(SourceTemplate.of(chat(body).replace("<|end|>", f"{end}\n"), {"eos_token": end}))
     assert (found.kind, found.end_of_turn) == ("adapted", end), found.reasons

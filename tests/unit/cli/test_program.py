@@ -11,6 +11,7 @@ import pytest
 
 from litertlm.bundle import container, metadata
 from litertlm.bundle.prompt_config import read_prompt_config, system_items
+from litertlm.bundle.template_adapter import adapt
 from litertlm.bundle_format.constants import LLM_METADATA, TFLITE_MODEL
 from litertlm.checkpoint import Checkpoint, Tokenizer
 from program import PROGRAM, isolated_environment, run_program
@@ -55,7 +56,7 @@ def write_bundle(path: Path, size: int) -> None:
     tokens = {"added_tokens": [{"id": 106, "content": "<end_of_turn>"}]}
     tokenizer = Tokenizer(json.dumps(tokens).encode(), None, {}, None, True, 2, 1)
     config = {"model_type": "gemma3_text", "eos_token_id": [1, 106]}
-    prompts = read_prompt_config(Checkpoint(path, "safetensors", config, {}, {}, tokenizer))
+    prompts = read_prompt_config(Checkpoint(path, "safetensors", config, {}, {}, tokenizer), adapt)
     data = metadata.llm_metadata(prompts, max_num_tokens=1280)
     system = system_items(prompts)
     sections = [

@@ -12,6 +12,7 @@ import pytest
 from litertlm.bundle import container, metadata
 from litertlm.bundle.prompt_config import PromptConfig, read_prompt_config
 from litertlm.bundle.rewrite import rewrite
+from litertlm.bundle.template_adapter import adapt
 from litertlm.bundle.tokenizer_section import read_tokenizer
 from litertlm.bundle_format.constants import (
     EXECUTOR_METADATA,
@@ -56,7 +57,7 @@ def test_a_fresh_bundle_is_whole_and_says_what_its_checkpoint_says(made: tuple[P
     assert structure.verdict is Verdict.PASSED, structure.problems
     assert structure.values["sha256_compared"] is True
     info = read_bundle_info(bundle)
-    assert check_stored_prompts(info, read_prompt_config(checkpoint)) == []
+    assert check_stored_prompts(info, read_prompt_config(checkpoint, adapt)) == []
 
 
 def test_a_conversion_that_went_wrong_is_kept_aside(
@@ -135,7 +136,7 @@ def test_other_prompts_are_named_one_by_one(made: tuple[Path, Path], tmp_path: P
     sampling = {"do_sample": True, "top_k": 33, "top_p": 0.95, "temperature": 0.6}
     (other / "generation_config.json").write_text(json.dumps({**wanted, **sampling}))
     problems = check_stored_prompts(
-        read_bundle_info(bundle), read_prompt_config(open_checkpoint(other))
+        read_bundle_info(bundle), read_prompt_config(open_checkpoint(other), adapt)
     )
     assert len(problems) == 2
     assert "stop tokens should be (2, 4, 7)" in problems[0]

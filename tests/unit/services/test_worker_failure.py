@@ -11,18 +11,20 @@ import pytest
 
 from litertlm.services.verify.runtime_comparison import RuntimeComparison
 from litertlm.services.verify.stub import plain_sections
-from litertlm.services.worker import Worker, WorkerFailed
+from litertlm.services.worker import TemplateProcess, Worker, WorkerFailed
 from tiny import MODELS, write_checkpoint
 
 
 def test_a_worker_that_has_removed_its_folder_is_reported_and_not_an_internal_error(tmp_path):
     from litertlm.bundle.prompt_config import read_prompt_config
+    from litertlm.bundle.template_adapter import adapt
     from litertlm.checkpoint import open_checkpoint
 
     checkpoint = open_checkpoint(write_checkpoint(MODELS["llama-gqa-tied"], tmp_path / "tiny"))
     with Worker("texts") as worker:
         shutil.rmtree(worker.folder)  # as it does when it ends
-        RuntimeComparison(worker).begin(plain_sections(), read_prompt_config(checkpoint))
+        wanted = read_prompt_config(checkpoint, adapt)
+        RuntimeComparison(worker, TemplateProcess()).begin(plain_sections(), wanted)
         with pytest.raises(WorkerFailed):
             worker.receive(60)
 

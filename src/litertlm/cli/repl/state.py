@@ -123,7 +123,7 @@ class Repl:
     def _reload(self, options: RunOptions, kinds: frozenset[str]) -> None:
         messages, system = self.chat.messages, self.chat.system
         self.chat.close()
-        self.model.engine.close()
+        self.model.close()
         try:
             self.model = self.load(options, kinds=kinds)
         except Exception:

@@ -100,6 +100,7 @@ class Chat:
         render: the model's chat template.
         options: how answers are made; may be replaced between answers.
         notice: receives messages for the user, such as that turns were left out.
+        cancel_render: lets a running `render` raise `KeyboardInterrupt`.
         clock: seconds, for the timings.
     """
 
@@ -110,6 +111,7 @@ class Chat:
         options: ChatOptions,
         *,
         notice: Callable[[str], None],
+        cancel_render: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.system: str | None = None
@@ -119,6 +121,7 @@ class Chat:
         self._engine = engine
         self._render = render
         self.notice = notice
+        self._cancel_render = cancel_render
         self._clock = clock
         self._first_sent = 0
         self._session: Session | None = None
@@ -147,6 +150,8 @@ class Chat:
         Raises:
             UsageError: the last message alone is longer than the context; it is not kept.
             EngineFailed: the runtime failed; the message is not kept.
+            TemplateError: the chat template refuses the messages, or exceeds a limit.
+            KeyboardInterrupt: `cancel` was called before there was a prompt.
         """
         count = len(self.messages)
         answered = False
@@ -160,6 +165,7 @@ class Chat:
     def cancel(self) -> None:
         """End a running answer soon, keeping its text; safe in a signal handler."""
         self._cancelled = True
+        self._cancel_render()
         if self._session is not None:
             self._session.cancel()
 

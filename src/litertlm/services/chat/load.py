@@ -13,9 +13,10 @@ from litertlm.errors import UsageError
 from litertlm.progress import Progress
 from litertlm.runtime.engine import Decoding, Engine, EngineOptions, Sampling
 from litertlm.services.chat.attachments import check_kinds
-from litertlm.services.chat.chat import Chat, ChatOptions, Render
+from litertlm.services.chat.chat import Chat, ChatOptions
 from litertlm.services.chat.options import RunOptions
 from litertlm.services.chat.render import (
+    TemplateRender,
     base_model_notice,
     is_base_model,
     plain_render,
@@ -46,7 +47,12 @@ class LoadedModel:
     bundle: Path
     info: BundleInfo
     engine: Engine
-    render: Render
+    render: TemplateRender
+
+    def close(self) -> None:
+        """Free the weights, and end the process that renders."""
+        self.engine.close()
+        self.render.close()
 
     @property
     def can_switch_thinking(self) -> bool:
@@ -72,7 +78,11 @@ class LoadedModel:
         if tools and "tools" not in template_source(self.info):
             notice(f"{self.name} does not support tools: its chat template has none.")
         chat = Chat(
-            self.engine, self.render, chat_options(self.info, options, tools=tools), notice=notice
+            self.engine,
+            self.render,
+            chat_options(self.info, options, tools=tools),
+            notice=notice,
+            cancel_render=self.render.cancel,
         )
         chat.system = options.system or None
         return chat
@@ -124,10 +134,10 @@ def load_model(
         from litertlm.services.chat.gpu import gpu_or_cpu
 
         engine_options = gpu_or_cpu(bundle, info, engine_options, progress)
-    made: list[Render] = []
+    made: list[TemplateRender] = []
 
     def prepare() -> None:
-        made.append(plain_render if raw else template_render(info))
+        made.append(TemplateRender(plain_render) if raw else template_render(info))
         while_loading()
 
     engine = load_engine(bundle, info, engine_options, while_loading=prepare)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import TracebackType
 from typing import Any
 
 from litertlm.bundle_format.info import BundleInfo, template_variables
 from litertlm.services.chat.chat import Message, Render
+from litertlm.services.worker import TemplateProcess
 
 TEMPLATE_KEY = "chat_template"
 KIND_KEY = "template_kind"
@@ -42,21 +44,67 @@ def base_model_notice(name: str, instruct: str | None) -> str:
     return notice
 
 
-def template_render(info: BundleInfo) -> Render:
-    """What renders a bundle's chat template.
+class TemplateRender:
+    """A `Render` of a bundle's chat template; see `template_render`.
+
+    Args:
+        render: renders the messages.
+        process: which it does in this process, or None.
+    """
+
+    def __init__(self, render: Render, process: TemplateProcess | None = None) -> None:
+        self._render = render
+        self._process = process
+
+    def __enter__(self) -> TemplateRender:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __call__(
+        self,
+        messages: Sequence[Message],
+        *,
+        think: bool | None = None,
+        tools: Sequence[Mapping[str, Any]] = (),
+    ) -> str:
+        return self._render(messages, think=think, tools=tools)
+
+    def cancel(self) -> None:
+        """Let a running call raise `KeyboardInterrupt`; safe in a signal handler."""
+        if self._process is not None:
+            self._process.cancel()
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.close()
+
+
+def template_render(info: BundleInfo) -> TemplateRender:
+    """What renders a bundle's chat template, in a process with limits on time and memory.
 
     The checkpoint's own template, where the bundle keeps it, gives the exact bytes of
     `apply_chat_template`; the runtime's may be an adaptation. A base model has none: it gets
     the texts as they are.
+
+    Raises:
+        DamagedBundle: the template's variables cannot be read.
     """
     if is_base_model(info):
-        return plain_render
+        return TemplateRender(plain_render)
     source = template_source(info)
     if not source:
-        return _affix_render(info.affixes)
-    from litertlm.bundle import hf_template as jinja
-
+        return TemplateRender(_affix_render(info.affixes))
     variables = template_variables(info)
+    process = TemplateProcess()
+    process.start()  # it is ready when the model is loaded
 
     def render(
         messages: Sequence[Message],
@@ -65,9 +113,11 @@ def template_render(info: BundleInfo) -> Render:
         tools: Sequence[Mapping[str, Any]] = (),
     ) -> str:
         chosen = {} if think is None else {"enable_thinking": think}
-        return jinja.render(source, messages, variables, tools=list(tools) or None, **chosen)
+        return process.render(
+            source, variables, messages=messages, tools=list(tools) or None, **chosen
+        )
 
-    return render
+    return TemplateRender(render, process)
 
 
 def _affix_render(affixes: Mapping[str, tuple[str, str]]) -> Render:

@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING
 
 from litertlm import __version__
 from litertlm.bundle import metadata
-from litertlm.bundle.prompt_config import PromptConfig, read_prompt_config, system_items
+from litertlm.bundle.prompt_config import (
+    PromptConfig,
+    read_prompt_config,
+    source_template,
+    system_items,
+)
 from litertlm.bundle.tokenizer import choose_tokenizer
 from litertlm.bundle.tokenizer_section import packed_tokenizer
 from litertlm.bundle_format.constants import EXECUTOR_METADATA, LLM_METADATA
@@ -40,6 +45,7 @@ from litertlm.services.bundle_file import BundleLayout, Section, tflite_section
 from litertlm.services.checkpoint_source import CheckpointSource
 from litertlm.services.convert.options import ConvertOptions
 from litertlm.services.verify import RuntimeComparison, Verdict, compare_in_runtime
+from litertlm.services.worker import TemplateProcess
 from litertlm.store import REJECTED_SUFFIX
 from litertlm.store.files import BackgroundHasher, atomic_write, hash_in_background
 from litertlm.tflite import Layout
@@ -144,9 +150,13 @@ def convert_source(
 ) -> Conversion:
     """`convert` of a checkpoint that may have been opened before."""
     started = time.perf_counter()
-    # Started before all else: a large tokenizer takes as long to load as the rest to plan.
-    with compare_in_runtime(source.checkpoint.tokenizer, _TEXTS) as runtime:
-        plan = plan_source(source, options)
+    # Started before all else: a large tokenizer takes as long to load as the rest to plan, and the
+    # template is adapted meanwhile.
+    with (
+        TemplateProcess() as templates,
+        compare_in_runtime(source.checkpoint.tokenizer, _TEXTS, templates) as runtime,
+    ):
+        plan = plan_source(source, options, templates)
         runtime.begin(plan.bundle.stored, plan.prompting)
         return _converted(plan, target, runtime, progress, started, before_rename)
 
@@ -162,7 +172,13 @@ def _converted(
     template, family = plan.prompting.template, plan.source.family
     if family.unknown_keys and plan.source.checkpoint.format != "gguf":
         progress.detail(f"config.json has keys that are not used: {', '.join(family.unknown_keys)}")
-    if template.kind == "fallback":
+    if template.kind == "fallback" and not template.original_is_usable:
+        progress.warn(
+            "The checkpoint's chat template is left out of the bundle; the plain one of its family "
+            f"is used. {template.reasons[0].rstrip('.')}. To use another template: put it into "
+            "chat_template.jinja in the folder of the checkpoint, and convert that folder again."
+        )
+    elif template.kind == "fallback":
         progress.warn(
             "The checkpoint's chat template cannot be kept; the family's plain one is used. "
             + " ".join(template.reasons)
@@ -209,12 +225,21 @@ def plan_conversion(
     source: Path, options: ConvertOptions, *, base: Path | None = None
 ) -> ConversionPlan:
     """Read headers, build and check the graph, and lay out the bundle. Reads no weight."""
-    return plan_source(CheckpointSource(source, base), options)
+    with TemplateProcess() as templates:
+        return plan_source(CheckpointSource(source, base), options, templates)
 
 
-def plan_source(source: CheckpointSource, options: ConvertOptions) -> ConversionPlan:
-    """`plan_conversion` of a checkpoint that may have been opened before."""
+def plan_source(
+    source: CheckpointSource, options: ConvertOptions, templates: TemplateProcess
+) -> ConversionPlan:
+    """`plan_conversion` of a checkpoint that may have been opened before.
+
+    Args:
+        templates: adapts the chat template, while the graph is built.
+    """
     family, checkpoint = source.family, source.checkpoint
+    if (template := source_template(checkpoint)) is not None:
+        templates.begin(template)
     options = clamp_context(options, family.max_context)
     recipe = check_options(options, family.max_context)
     tokenizer = choose_tokenizer(checkpoint.tokenizer)
@@ -224,7 +249,8 @@ def plan_source(source: CheckpointSource, options: ConvertOptions) -> Conversion
         models = {bundle_file.PREFILL_DECODE: family.build(checkpoint, signatures(options))}
         layouts = plan_models(models, recipe, cache_length=options.kv_cache_max_len)
         packed = packing.result()
-    return _plan_bundle(source, options, packed, layouts)
+    prompts = read_prompt_config(checkpoint, templates.adapt)
+    return _plan_bundle(source, options, prompts, packed, layouts)
 
 
 def plan_models(
@@ -317,11 +343,11 @@ def count_parameters(checkpoint: Checkpoint) -> int:
 def _plan_bundle(
     source: CheckpointSource,
     options: ConvertOptions,
+    prompts: PromptConfig,
     tokenizer: tuple[str, bytes],
     layouts: Mapping[str, Layout],
 ) -> ConversionPlan:
     family = source.family
-    prompts = read_prompt_config(source.checkpoint)
     static = options.shapes == "static"
     executor = metadata.executor_metadata(
         family.states,

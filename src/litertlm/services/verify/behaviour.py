@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from litertlm.bundle_format.info import read_bundle_info
-from litertlm.errors import EngineFailed
+from litertlm.errors import EngineFailed, TemplateError
 from litertlm.memory import free_memory, memory_to_run
-from litertlm.services.chat import is_base_model
+from litertlm.services.chat import is_base_model, template_render
 from litertlm.services.verify.report import Check, Verdict, judged, not_checked
 from litertlm.services.worker import Worker, WorkerFailed, absolute
 from litertlm.units import format_bytes
@@ -65,6 +65,7 @@ def check_behaviour(bundle: Path, cache: Path | None, *, threads: int) -> Check:
 
     Raises:
         DamagedBundle, EngineFailed: the runtime does not load the bundle, or ends.
+        TemplateError: its chat template refuses a question, or exceeds a limit.
     """
     base = is_base_model(read_bundle_info(bundle))
     questions = BEGINNINGS if base else QUESTIONS
@@ -107,6 +108,8 @@ def check_behaviour_briefly(bundle: Path, cache: Path | None) -> Check:
         )
     except WorkerFailed as failure:
         return not_checked("behaviour", f"The runtime could not answer: {failure}.")
+    except TemplateError as error:
+        return not_checked("behaviour", f"{error.what} {error.why}")
     return judge_answers(
         ProbeAnswer(question, tokens, None)
         for question, tokens in zip(questions, found, strict=False)
@@ -132,21 +135,22 @@ def _asked(
 
     Raises:
         WorkerFailed: there are none.
+        TemplateError: the bundle's chat template refuses a question, or exceeds a limit.
     """
-    with Worker("answers") as worker:
+    with Worker("answers") as worker, template_render(read_bundle_info(bundle)) as render:
         worker.send(
             {
                 "bundle": absolute(bundle),
                 "cache": cache and absolute(cache),
                 "threads": threads,
-                "questions": list(questions),
-                "max_tokens": max_tokens,
-                "seconds": answering,
             }
         )
+        prompts = [render([{"role": "user", "content": question}]) for question in questions]
+        worker.send({"prompts": prompts, "max_tokens": max_tokens, "seconds": answering})
         answer = worker.receive(seconds)
     if "failed" in answer:
-        raise WorkerFailed(" ".join(answer["failed"].split()), of_the_machine=False)
+        why = " ".join(answer["failed"].split())
+        raise WorkerFailed(why, of_the_machine=False, cause="exit")
     tokens: list[list[str]] = answer["answers"]
     return tokens
 

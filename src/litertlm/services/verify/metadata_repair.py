@@ -17,6 +17,7 @@ from litertlm.progress import Progress
 from litertlm.services.checkpoint_source import CheckpointSource
 from litertlm.services.verify.report import NO_CHECKPOINT
 from litertlm.services.verify.runtime_comparison import check_stored_prompts
+from litertlm.services.worker import TemplateProcess
 from litertlm.store import (
     REJECTED_SUFFIX,
     InstalledModel,
@@ -53,7 +54,8 @@ def repair(
             hint="litert-lm-cli verify MODEL --repair --checkpoint PATH",
         )
     info = read_bundle_info(model.bundle)
-    wanted = read_prompt_config(source.checkpoint)
+    with TemplateProcess() as templates:
+        wanted = read_prompt_config(source.checkpoint, templates.adapt)
     problems = check_stored_prompts(info, wanted)
     system = {**{k: str(v) for k, v in info.header.system.items()}, **system_items(wanted)}
     if not problems and system == dict(info.header.system):

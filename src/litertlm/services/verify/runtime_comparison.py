@@ -7,14 +7,13 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from typing import Any
 
-from litertlm.bundle.probe_conversations import Conversation, probe_conversations
 from litertlm.bundle.prompt_config import PromptConfig
 from litertlm.bundle_format.info import BundleInfo, SamplerDefaults
 from litertlm.checkpoint import Tokenizer
 from litertlm.constants import TOKENIZER_FILE
 from litertlm.services.verify.report import Check, Verdict, judged, not_checked
 from litertlm.services.verify.stub import plain_sections, write_stub
-from litertlm.services.worker import Worker, WorkerFailed, absolute
+from litertlm.services.worker import TemplateProcess, Worker, WorkerFailed, absolute
 
 _SHOWN = 3  # problems of one kind
 _SECONDS = 300.0  # more than the largest tokenizer takes on a slow machine
@@ -53,11 +52,14 @@ class RuntimeComparison:
             library does either; empty if it does.
     """
 
-    def __init__(self, worker: Worker, tokenizer_json: bytes | None = None) -> None:
+    def __init__(
+        self, worker: Worker, templates: TemplateProcess, tokenizer_json: bytes | None = None
+    ) -> None:
         self.unavailable_reason = ""
         self.damaged_tokenizer = ""
         self._tokenizer_json = tokenizer_json
         self._worker = worker
+        self._templates = templates
         self._started = datetime.now(timezone.utc)
 
     def begin(self, sections: Mapping[str, bytes], wanted: PromptConfig) -> None:
@@ -70,7 +72,7 @@ class RuntimeComparison:
         self._worker.send(
             {
                 "bundle": absolute(stub),
-                "template": wanted.original_template is not None,
+                "template": wanted.template.kind != "none",
                 "tools": wanted.supports_tools,
             }
         )
@@ -103,9 +105,54 @@ class RuntimeComparison:
             return [judged("prompts", problems, ""), not_checked("tokens", "It cannot be loaded.")]
         self.unavailable_reason = answer["unread"] or ""
         return [
-            _prompts(answer["prompts"], wanted, problems, self._started),
+            self._prompts(answer["prompts"], wanted, problems),
             _tokens(answer),
         ]
+
+    def _prompts(
+        self, rendered: Sequence[str | None], wanted: PromptConfig, problems: list[str]
+    ) -> Check:
+        if wanted.template.kind == "none":
+            return judged("prompts", problems, "a base model, no chat template")
+        stored = len(problems)
+        expected = self._expected(wanted, self._started)
+        if list(rendered) != expected:
+            # The runtime's clock is in UTC, and a day may have begun in between.
+            later = self._expected(wanted, datetime.now(timezone.utc))
+            expected = [
+                new if has == new else old
+                for has, old, new in zip(rendered, expected, later, strict=True)
+            ]
+        pairs = zip(expected, rendered, strict=True)
+        compared = [(should, has) for should, has in pairs if should is not None]
+        different = [(should, has) for should, has in compared if has != should]
+        problems += [
+            f"A prompt differs: {_difference(should, has)}." for should, has in different[:_SHOWN]
+        ]
+        plain = wanted.template.kind == "fallback"  # the conversion reports that, with the reasons
+        only_differs = plain and not stored and None not in rendered[:1]
+        what = "the bytes of apply_chat_template"
+        if wanted.original_template is None:
+            what = "those of the plain template"
+        return judged(
+            "prompts",
+            problems,
+            f"{len(compared) - len(different)} of {len(compared)} prompts are {what}, "
+            f"template {wanted.template.kind}",
+            {"conversations": len(compared), "equal": len(compared) - len(different)},
+            bad=Verdict.WARNED if only_differs else Verdict.FAILED,
+        )
+
+    def _expected(self, wanted: PromptConfig, now: datetime) -> list[str | None]:
+        """The prompts of the checkpoint's own template; None where it refuses a conversation."""
+        texts = self._templates.render_probes(
+            wanted.original_template or wanted.template.source,
+            wanted.template_variables,
+            tools=wanted.supports_tools,
+            now=now,
+        )
+        bos = wanted.template_variables["bos_token"] if wanted.template.renders_bos else ""
+        return [text if text is None else text.removeprefix(bos) for text in texts]
 
     def _unavailable(self, problems: Sequence[str], why: str) -> list[Check]:
         self.unavailable_reason = f"The runtime does not work on this machine: {why}."
@@ -116,13 +163,16 @@ class RuntimeComparison:
 
 
 @contextmanager
-def compare_in_runtime(tokenizer: Tokenizer, texts: int) -> Iterator[RuntimeComparison]:
+def compare_in_runtime(
+    tokenizer: Tokenizer, texts: int, templates: TemplateProcess
+) -> Iterator[RuntimeComparison]:
     """Start the process, which loads the checkpoint's own tokenizer at once.
 
     The process is killed at the end of the context.
 
     Args:
         texts: how many texts to compare.
+        templates: renders the prompts that the runtime's are compared with.
     """
     # The converting threads have priority: while the file is hashed, one processor is idle.
     with Worker("texts", low_priority=True) as worker:
@@ -131,7 +181,7 @@ def compare_in_runtime(tokenizer: Tokenizer, texts: int) -> Iterator[RuntimeComp
             own = worker.folder / TOKENIZER_FILE
             own.write_bytes(tokenizer.json)
         worker.send({"tokenizer": own and absolute(own), "texts": texts})
-        yield RuntimeComparison(worker, tokenizer.json)
+        yield RuntimeComparison(worker, templates, tokenizer.json)
 
 
 def _why_a_plain_bundle_fails(tokenizer_json: bytes | None = None) -> str:
@@ -154,58 +204,6 @@ def _why_a_plain_bundle_fails(tokenizer_json: bytes | None = None) -> str:
         except WorkerFailed as failure:
             return str(failure)
     return str(answer.get("refused") or answer["unread"] or "")
-
-
-def _prompts(
-    rendered: Sequence[str | None], wanted: PromptConfig, problems: list[str], started: datetime
-) -> Check:
-    if wanted.original_template is None:
-        return judged("prompts", problems, "a base model, no chat template")
-    # The runtime's clock is in UTC, and a day may have begun in between.
-    clocks = (started, datetime.now(timezone.utc))
-    compared = different = 0
-    stored = len(problems)
-    chats = probe_conversations(tools=wanted.supports_tools)
-    for chat, has in zip(chats, rendered, strict=True):
-        should = _should(chat, wanted, clocks[0])
-        if should is None:
-            continue
-        compared += 1
-        if has not in (should, _should(chat, wanted, clocks[1])):
-            different += 1
-            if different <= _SHOWN:
-                problems.append(f"A prompt differs: {_difference(should, has)}.")
-    plain = wanted.template.kind == "fallback"  # the conversion reports that, with the reasons
-    only_differs = plain and not stored and None not in rendered[:1]
-    return judged(
-        "prompts",
-        problems,
-        f"{compared - different} of {compared} prompts are the bytes of apply_chat_template, "
-        f"template {wanted.template.kind}",
-        {"conversations": compared, "equal": compared - different},
-        bad=Verdict.WARNED if only_differs else Verdict.FAILED,
-    )
-
-
-def _should(chat: Conversation, wanted: PromptConfig, now: datetime) -> str | None:
-    """The prompt of the checkpoint's own template; None where it refuses the conversation."""
-    from litertlm.bundle.hf_template import TemplateError, render  # Jinja
-
-    assert wanted.original_template is not None
-    try:
-        text = render(
-            wanted.original_template,
-            chat.messages,
-            wanted.template_variables,
-            tools=chat.tools,
-            strftime_now=now.strftime,
-            **chat.arguments,
-        )
-    except TemplateError:
-        return None
-    if wanted.template.renders_bos:
-        return text.removeprefix(wanted.template_variables["bos_token"])
-    return text
 
 
 def _tokens(answer: Mapping[str, Any]) -> Check:

@@ -21,6 +21,7 @@ from litertlm.services.verify.runtime_comparison import (
 )
 from litertlm.services.verify.structure import check_structure
 from litertlm.services.verify.stub import sections_of
+from litertlm.services.worker import TemplateProcess
 from litertlm.store import InstalledModel
 
 TEXTS = 2000
@@ -93,8 +94,11 @@ def _prompts(
     if source is None:
         return [not_checked("prompts", NO_CHECKPOINT)]
     progress.status("Comparing prompts and token ids...")
-    wanted = read_prompt_config(source.checkpoint)
-    with compare_in_runtime(source.checkpoint.tokenizer, TEXTS) as runtime:
+    with (
+        TemplateProcess() as templates,
+        compare_in_runtime(source.checkpoint.tokenizer, TEXTS, templates) as runtime,
+    ):
+        wanted = read_prompt_config(source.checkpoint, templates.adapt)
         runtime.begin(sections_of(model.bundle), wanted)
         return runtime.checks(wanted, check_stored_prompts(info, wanted))
 

@@ -2,9 +2,10 @@
 
     python -m litertlm.services.worker.answers FOLDER
 
-The request: `{"bundle": path, "cache": path or null for none, "threads": count, "questions":
-[text, ...], "max_tokens": count, "seconds": number or null}`. The answer: `{"answers": [[token's
-text, ...], ...]}`, of as many questions as there was time for, or `failed`: the runtime's reason.
+The first request: `{"bundle": path, "cache": path or null for none, "threads": count}`. The second:
+`{"prompts": [rendered text, ...], "max_tokens": count, "seconds": number or null}`. The answer:
+`{"answers": [[token's text, ...], ...]}`, for as many prompts as there was time for, or `failed`:
+the runtime's reason.
 """
 
 from __future__ import annotations
@@ -19,8 +20,7 @@ from litertlm.bundle_format.info import read_bundle_info
 from litertlm.errors import LiteRtLmError
 from litertlm.runtime.engine import Decoding, EngineOptions, Sampling
 from litertlm.runtime.litert import load_engine
-from litertlm.services.chat import template_render
-from litertlm.services.worker.serve import Requests, serve
+from litertlm.services.worker.serve import Requests, answer_once
 
 _GREEDY = Sampling(temperature=1.0, top_k=1, top_p=1.0, seed=0)
 
@@ -31,17 +31,16 @@ def work(requests: Requests) -> Mapping[str, Any]:
     bundle = Path(request["bundle"])
     cache = request["cache"]
     options = EngineOptions(threads=request["threads"], cache_dir=cache and Path(cache))
-    decoding = Decoding(sampling=_GREEDY, max_tokens=request["max_tokens"])
     answers = []
     try:
-        info = read_bundle_info(bundle)
-        engine = load_engine(bundle, info, options)
-        render = template_render(info)
+        engine = load_engine(bundle, read_bundle_info(bundle), options)
+        request = next(requests)
+        decoding = Decoding(sampling=_GREEDY, max_tokens=request["max_tokens"])
         ends = time.monotonic() + (request["seconds"] or math.inf)
-        for question in request["questions"]:
+        for prompt in request["prompts"]:
             session = engine.open_session(decoding)
             tokens = []
-            for token in session.generate(render([{"role": "user", "content": question}])):
+            for token in session.generate(prompt):
                 tokens.append(token)
                 if time.monotonic() > ends:
                     session.cancel()
@@ -55,4 +54,4 @@ def work(requests: Requests) -> Mapping[str, Any]:
 
 
 if __name__ == "__main__":
-    serve(work)
+    answer_once(work)

@@ -24,8 +24,9 @@ from typing import Any
 from litertlm.bundle.probe_conversations import probe_conversations
 from litertlm.bundle.probe_texts import texts
 from litertlm.errors import EngineFailed
-from litertlm.runtime.render_tokenize import open_prompt_renderer
-from litertlm.services.worker.serve import Requests, serve
+from litertlm.runtime.render_tokenize import PromptRenderer, open_prompt_renderer
+from litertlm.services.worker.limits import TemplateLimits, limited
+from litertlm.services.worker.serve import Requests, answer_once
 
 _SPECIAL = 50  # tokens that are mixed into the texts
 
@@ -62,16 +63,21 @@ def work(requests: Requests) -> Mapping[str, Any]:
                     if runtime.tokenize(text) != ids
                 ],
                 "unread": unread,
-                "prompts": [
-                    runtime.render(chat.messages, chat.tools or (), chat.arguments)
-                    for chat in (
-                        probe_conversations(tools=request["tools"]) if request["template"] else ()
-                    )
-                ],
+                "prompts": _prompts(runtime, request) if request["template"] else [],
             }
     except EngineFailed as error:
         return {"refused": error.why}
 
 
+def _prompts(runtime: PromptRenderer, request: Mapping[str, Any]) -> list[str | None]:
+    # The template may come from outside, with the bundle.
+    limits = TemplateLimits()
+    with limited(limits.seconds, limits.memory):
+        return [
+            runtime.render(chat.messages, chat.tools or (), chat.arguments)
+            for chat in probe_conversations(tools=request["tools"])
+        ]
+
+
 if __name__ == "__main__":
-    serve(work)
+    answer_once(work)
