@@ -23,9 +23,11 @@ from litertlm.bundle_format.constants import (
 from litertlm.bundle_format.header import PlacedSection, read_header, read_section
 from litertlm.bundle_format.info import read_bundle_info
 from litertlm.checkpoint import open_checkpoint
-from litertlm.errors import QualityCheckFailed
+from litertlm.errors import LiteRtLmError, NotEnoughResources, QualityCheckFailed, TemplateLimit
+from litertlm.services.chat.render import TemplateRender
 from litertlm.services.convert.conversion import convert
 from litertlm.services.convert.options import ConvertOptions
+from litertlm.services.verify import behaviour
 from litertlm.services.verify.behaviour import ProbeAnswer, fault_of, judge_answers
 from litertlm.services.verify.quality import distance, reference_logits
 from litertlm.services.verify.report import Verdict
@@ -204,3 +206,16 @@ def test_behaviour_only_warns() -> None:
     check = judge_answers([ProbeAnswer("a", [], True), ProbeAnswer("b", ["", " "], None)])
     assert check.verdict is Verdict.WARNED
     assert len(check.problems) == 2
+
+
+@pytest.mark.parametrize("error", [TemplateLimit, NotEnoughResources])
+def test_a_template_that_cannot_be_rendered_does_not_fail_a_finished_conversion(
+    error: type[LiteRtLmError], made: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def render(*arguments: object, **more: object) -> str:
+        raise error("It cannot be rendered.", why="For a reason.")
+
+    monkeypatch.setattr(behaviour, "template_render", lambda info: TemplateRender(render))
+    check = behaviour.check_behaviour_briefly(made[1], None)
+    assert check.verdict is Verdict.NOT_CHECKED
+    assert "For a reason." in check.summary

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from litertlm.bundle_format.info import read_bundle_info
-from litertlm.errors import EngineFailed, TemplateError
+from litertlm.errors import EngineFailed, NotEnoughResources, TemplateError
 from litertlm.memory import free_memory, memory_to_run
 from litertlm.services.chat import is_base_model, template_render
 from litertlm.services.verify.report import Check, Verdict, judged, not_checked
@@ -66,6 +66,7 @@ def check_behaviour(bundle: Path, cache: Path | None, *, threads: int) -> Check:
     Raises:
         DamagedBundle, EngineFailed: the runtime does not load the bundle, or ends.
         TemplateError: its chat template refuses a question, or exceeds a limit.
+        NotEnoughResources: there is no memory to render it.
     """
     base = is_base_model(read_bundle_info(bundle))
     questions = BEGINNINGS if base else QUESTIONS
@@ -108,7 +109,7 @@ def check_behaviour_briefly(bundle: Path, cache: Path | None) -> Check:
         )
     except WorkerFailed as failure:
         return not_checked("behaviour", f"The runtime could not answer: {failure}.")
-    except TemplateError as error:
+    except (TemplateError, NotEnoughResources) as error:
         return not_checked("behaviour", f"{error.what} {error.why}")
     return judge_answers(
         ProbeAnswer(question, tokens, None)
@@ -136,6 +137,7 @@ def _asked(
     Raises:
         WorkerFailed: there are none.
         TemplateError: the bundle's chat template refuses a question, or exceeds a limit.
+        NotEnoughResources: there is no memory to render it.
     """
     with Worker("answers") as worker, template_render(read_bundle_info(bundle)) as render:
         worker.send(
