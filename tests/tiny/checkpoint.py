@@ -74,6 +74,8 @@ def tensor_values(model: TinyModel, name: str, shape: tuple[int, ...]) -> NDArra
 def _plain_values(model: TinyModel, name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
     random = np.random.RandomState(zlib.crc32(f"{model.name}/{name}".encode()))
     values = np.asarray(2.0 * random.random_sample(shape) - 1.0)
+    if name.endswith("bias"):
+        return 0.2 * values
     final_norm = name.removeprefix(model.prefix) in family_of(model).final_norm
     if name.endswith("norm.weight") or "_layernorm" in name:
         center = 0.6 / model.embedding if final_norm else 1.0
@@ -81,12 +83,10 @@ def _plain_values(model: TinyModel, name: str, shape: tuple[int, ...]) -> NDArra
         return center + 0.5 * values
     if name.endswith(("layer_scalar", "correct_output_scale")):
         return 1.0 + 0.3 * values
-    if name.endswith("bias"):
-        return 0.2 * values
     if "embed_tokens" in name or name == "lm_head.weight":
         return model.embedding * values
     gain = 3.0 if "q_proj" in name or "k_proj" in name or "qkv_proj" in name else 2.0
-    return gain * float(np.sqrt(1.0 / max(shape[-1], 1))) * values
+    return gain * float(np.sqrt(1.0 / max(shape[-1] if shape else 1, 1))) * values
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, NDArray[np.floating]], dtype: str) -> None:

@@ -15,6 +15,17 @@ from tiny.tokenizer import BOS, EOS, IM_END, VOCAB_SIZE
 
 WINDOW = 12  # tokens; shorter than the longer prompts of the goldens
 
+# Vision tower of a tiny multimodal Mistral.
+PIXTRAL = {
+    "hidden_size": 16,
+    "image_size": 28,
+    "intermediate_size": 32,
+    "model_type": "pixtral",
+    "num_attention_heads": 2,
+    "num_hidden_layers": 1,
+    "patch_size": 14,
+}
+
 _TORCH_DTYPE = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 
 
@@ -92,6 +103,7 @@ class TinyFamily:
         norm_offset: what the family adds to the weights of its norms.
         tied: embeddings are tied where a config does not say.
         final_norm: tensors of the norm before the head, each of the hidden size.
+        head_bias: the head has a bias.
         gguf: None where llama.cpp does not convert the family.
     """
 
@@ -104,6 +116,7 @@ class TinyFamily:
     norm_offset: float = 0.0
     tied: bool = False
     final_norm: tuple[str, ...] = ("norm.weight",)
+    head_bias: bool = False
     gguf: TinyGguf | None = None
 
 

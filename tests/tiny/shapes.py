@@ -20,12 +20,14 @@ def tensor_shapes(model: TinyModel) -> Shapes:
     names |= {f"{model.prefix}{name}": (hidden,) for name in family.final_norm}
     if not config.get("tie_word_embeddings", family.tied):
         names["lm_head.weight"] = (vocab, hidden)
+    if family.head_bias:
+        names["lm_head.bias"] = (vocab,)
     if model.config.get("vision_config"):
-        names |= _vision(model)
+        names |= _pixtral(model) if model.config["model_type"] == "mistral3" else _siglip(model)
     return names
 
 
-def _vision(model: TinyModel) -> Shapes:
+def _siglip(model: TinyModel) -> Shapes:
     """A SigLIP tower of one layer and the projector, which a text conversion leaves out."""
     vision = model.config["vision_config"]
     width, mlp, patch = vision["hidden_size"], vision["intermediate_size"], vision["patch_size"]
@@ -56,3 +58,27 @@ def _vision(model: TinyModel) -> Shapes:
     )
     names[f"{root}multi_modal_projector.mm_soft_emb_norm.weight"] = (width,)
     return names
+
+
+def _pixtral(model: TinyModel) -> Shapes:
+    """A Pixtral tower of one layer and the projector, which a text conversion leaves out."""
+    vision, hidden = model.config["vision_config"], model.text_config["hidden_size"]
+    width, mlp, patch = vision["hidden_size"], vision["intermediate_size"], vision["patch_size"]
+    root = "model." if model.prefix.startswith("model.") else ""
+    tower, projector = f"{root}vision_tower.", f"{root}multi_modal_projector."
+    layer = f"{tower}transformer.layers.0."
+    merged = width * model.config["spatial_merge_size"] ** 2
+    return {
+        f"{tower}patch_conv.weight": (width, 3, patch, patch),
+        f"{tower}ln_pre.weight": (width,),
+        **{f"{layer}attention.{name}_proj.weight": (width, width) for name in "qkvo"},
+        f"{layer}feed_forward.gate_proj.weight": (mlp, width),
+        f"{layer}feed_forward.up_proj.weight": (mlp, width),
+        f"{layer}feed_forward.down_proj.weight": (width, mlp),
+        f"{layer}attention_norm.weight": (width,),
+        f"{layer}ffn_norm.weight": (width,),
+        f"{projector}norm.weight": (width,),
+        f"{projector}patch_merger.merging_layer.weight": (width, merged),
+        f"{projector}linear_1.weight": (hidden, width),
+        f"{projector}linear_2.weight": (hidden, hidden),
+    }

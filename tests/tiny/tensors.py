@@ -32,6 +32,7 @@ def layer_tensors(
     qk_norm: str | None = None,
     qk_norm_names: tuple[str, str] = ("q_norm", "k_norm"),
     norms: tuple[str, ...] = ("input", "post_attention"),
+    norm_bias: bool = False,
 ) -> Iterator[tuple[str, Shape]]:
     """A layer as Llama has it, with what other families change.
 
@@ -44,6 +45,7 @@ def layer_tensors(
         qk_norm: norms of queries and keys, over each `head` or over `all` heads.
         qk_norm_names: their modules.
         norms: before the suffix `_layernorm`.
+        norm_bias: whether they have biases.
     """
     hidden, mlp = config["hidden_size"], config["intermediate_size"]
     heads, kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
@@ -71,3 +73,5 @@ def layer_tensors(
     yield from linear(f"mlp.{down}", hidden, mlp, bias=mlp_bias)
     for norm in norms:
         yield f"{norm}_layernorm.weight", (hidden,)
+        if norm_bias:
+            yield f"{norm}_layernorm.bias", (hidden,)

@@ -43,8 +43,8 @@ class FileTensor:
     offset: int
 
     def check_rows(self, start: int, stop: int) -> None:
-        """Raises ValueError unless `[start, stop)` are rows of the first axis."""
-        if not self.shape or not 0 <= start <= stop <= self.shape[0]:
+        """Raises ValueError unless `[start, stop)` are rows of the first axis; a scalar is one."""
+        if not 0 <= start <= stop <= (self.shape[0] if self.shape else 1):
             raise ValueError(f"rows {start}:{stop} of {self.name}, shape {self.shape}")
 
 

@@ -32,6 +32,7 @@ __all__ = [
 
 # model_type of config.json -> module. One row per family.
 FAMILIES = {
+    "apertus": "apertus",
     "arcee": "arcee",
     "cohere2": "cohere2",
     "ernie4_5": "ernie4_5",
@@ -47,17 +48,24 @@ FAMILIES = {
     "granitemoehybrid": "granitemoehybrid",
     "helium": "helium",
     "hunyuan_v1_dense": "hunyuan_v1_dense",
+    "internlm3": "internlm3",
     "lfm2": "lfm2",
+    "lfm3": "lfm3",
     "llama": "llama",
     "ministral3": "ministral3",
     "mistral": "mistral",
+    "nemotron": "nemotron",
+    "olmo": "olmo",
     "olmo2": "olmo2",
     "olmo3": "olmo3",
+    "phi": "phi",
     "phi3": "phi3",
     "qwen2": "qwen2",
     "qwen3": "qwen3",
     "seed_oss": "seed_oss",
     "smollm3": "smollm3",
+    "stablelm": "stablelm",
+    "starcoder2": "starcoder2",
 }
 
 # Every model_type that can be converted, those of multimodal checkpoints included.

@@ -15,7 +15,7 @@ from litertlm.families.step import Step
 from litertlm.families.weights import Rows, Weights, pairs_to_halves
 from litertlm.graph import Tensor, ops
 
-EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
+EMBEDDING, HEAD, HEAD_BIAS = "model.embed_tokens.weight", "lm_head.weight", "lm_head.bias"
 
 
 def embed(step: Step, w: Weights, vocab: int, hidden: int, *, scale: float = 1.0) -> Tensor:
@@ -93,11 +93,22 @@ def unit_rms(x: Tensor, eps: float) -> Tensor:
     return ops.mul(x, ops.rsqrt(ops.add(variance, eps)))
 
 
-def layer_norm(x: Tensor, w: Weights, name: str, eps: float) -> Tensor:
-    """(x - mean) / deviation * weight over the last axis (Ba et al. 2016), without a bias."""
+def layer_norm(
+    x: Tensor,
+    w: Weights,
+    name: str,
+    eps: float,
+    *,
+    bias: bool = False,
+    weight_offset: float = 0.0,
+) -> Tensor:
+    """(x - mean) / deviation * (weight + weight_offset) over the last axis (Ba et al. 2016), plus
+    a bias if asked."""
     width = x.shape[-1]
     assert isinstance(width, int)
-    return ops.layer_norm(x, x.graph.constant(w.get(f"{name}.weight", width)), None, eps)
+    weight = w.get(f"{name}.weight", width, weight_offset=weight_offset)
+    added = x.graph.constant(w.get(f"{name}.bias", width)) if bias else None
+    return ops.layer_norm(x, x.graph.constant(weight), added, eps)
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
@@ -311,6 +322,7 @@ def head(
     vocab: int,
     *,
     tied: bool,
+    bias: bool = False,
     scale: float = 1.0,
     softcap: float | None = None,
 ) -> None:
@@ -320,6 +332,7 @@ def head(
         x: [1, S, H], normalised.
         tied: the head is the embedding table, unless the checkpoint has another head
             (`Weights.shares_head`).
+        bias: whether the head has one, `lm_head.bias`.
         scale: multiplies the logits.
         softcap: logits become softcap * tanh(logits / softcap).
     """
@@ -327,9 +340,11 @@ def head(
     assert isinstance(width, int)
     shared = tied and w.shares_head(EMBEDDING, HEAD)
     weight = w.get(EMBEDDING if shared else HEAD, vocab, width)
+    added = w.get(HEAD_BIAS, vocab) if bias else None
     if not step.signature.logits:
         return
-    logits = ops.fully_connected(x, step.graph.constant(weight), head=True)
+    constants = [step.graph.constant(c) for c in (weight, added) if c is not None]
+    logits = ops.fully_connected(x, *constants, head=True)
     if scale != 1.0:
         logits = ops.mul(logits, scale)
     if softcap is not None:

@@ -45,6 +45,7 @@ def read_config(c: ConfigReader) -> Config:
     c = c.with_defaults(
         num_key_value_heads=8, max_position_embeddings=128000, tie_word_embeddings=True
     )
+    c.size("num_key_value_heads")  # not null, unlike in other families
     if c.has("tie_embedding"):
         c = c.with_values(tie_word_embeddings=c.flag("tie_embedding"))
     c = c.with_values(

@@ -1,6 +1,7 @@
-"""Ministral 3 (text models): Mistral with YaRN and queries that grow with the log of the position.
+"""Ministral 3 (3B to 14B, text): Mistral with YaRN; queries grow with the log of the position.
 
-Side by side with transformers/models/ministral3/modeling_ministral3.py; same tensor names.
+Alone (`ministral3`) or inside a multimodal model (`mistral3`). Side by side with
+transformers/models/ministral3/modeling_ministral3.py; same tensor names.
 """
 
 from __future__ import annotations

@@ -9,7 +9,12 @@ from typing import Any
 from litertlm.checkpoint import Checkpoint
 
 # model_type -> the type of its `text_config`, where that does not say so itself.
-MULTIMODAL = {"gemma3": "gemma3_text", "gemma3n": "gemma3n_text", "gemma4": "gemma4_text"}
+MULTIMODAL = {
+    "gemma3": "gemma3_text",
+    "gemma3n": "gemma3n_text",
+    "gemma4": "gemma4_text",
+    "mistral3": "mistral",
+}
 
 # Gemma3ForConditionalGeneration, unlike Gemma3ForCausalLM, does not cap its logits.
 _UNCAPPED = frozenset({"gemma3"})
@@ -26,6 +31,7 @@ _OTHER = {
     "gemma3": ("vision_tower.", "multi_modal_projector."),
     "gemma3n": ("vision_tower.", "audio_tower.", "embed_vision.", "embed_audio."),
     "gemma4": ("vision_tower.", "audio_tower.", "embed_vision.", "embed_audio."),
+    "mistral3": ("vision_tower.", "multi_modal_projector."),
 }
 
 

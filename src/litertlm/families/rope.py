@@ -54,6 +54,7 @@ def read_rope(
     scaling: ConfigReader | None = None,
     theta: float = 10000.0,
     partial: bool = False,
+    proportional: bool = True,
 ) -> Rope:
     """The frequencies that a config asks for.
 
@@ -63,6 +64,7 @@ def read_rope(
         scaling: the rope parameters to use instead of the config's own (per layer type).
         theta: the family's default of `rope_theta`.
         partial: whether the family reads `partial_rotary_factor`.
+        proportional: whether the family accepts this type beside a partial rotation.
 
     Raises:
         UnsupportedModel: an unknown rope type or a missing parameter, named.
@@ -78,6 +80,10 @@ def read_rope(
     fraction = scaling.positive(
         "partial_rotary_factor", config.positive("partial_rotary_factor", 1.0)
     )
+    if kind == "proportional" and not proportional:
+        raise scaling.unsupported(
+            type_key, "is proportional, but this family rotates parts of heads"
+        )
     # The proportional type has an angle for every dimension; all but a fraction are 0.
     proportion, fraction = (fraction, 1.0) if kind == "proportional" else (1.0, fraction)
     if fraction != 1.0 and not partial:

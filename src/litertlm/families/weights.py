@@ -107,7 +107,7 @@ class Weights:
         The tensor is read completely for each block, so it must be small.
 
         Args:
-            stored_shape: of the tensor in the checkpoint.
+            stored_shape: of the tensor in the checkpoint; a scalar is given as one row.
             shape: of the constant.
             transform: the complete tensor to an array of `shape`.
 
@@ -123,7 +123,8 @@ class Weights:
             raise GraphError(f"{name} is requested twice, in different arrangements")
 
         def rows(start: int, stop: int) -> NDArray[np.float32]:
-            return transform(stored.rows(0, stored_shape[0])).reshape(shape)[start:stop]
+            complete = stored.rows(0, stored_shape[0] if stored_shape else 1)
+            return transform(complete).reshape(shape)[start:stop]
 
         constant = Constant(name, shape, DType.FLOAT32, rows)
         self._requests[name, transform] = _Request(constant, 0.0)

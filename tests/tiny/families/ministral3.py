@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tiny.model import WINDOW, TinyFamily, size, tiny
+from tiny.model import PIXTRAL, WINDOW, TinyFamily, size, tiny
+from tiny.tokenizer import VOCAB_SIZE
 
 FAMILY = TinyFamily(
     "ministral3",
@@ -62,6 +63,38 @@ FAMILY = TinyFamily(
             sliding_window=None,
             pad_token_id=0,
             tie_word_embeddings=True,
+        ),
+        tiny(
+            "mistral3",
+            "vision-yarn",
+            "Mistral3ForConditionalGeneration",
+            depends_on={"text_config/rope_parameters/llama_4_scaling_beta": 0.4},
+            unsupported=[("text_config.hidden_act", {"text_config/hidden_act": "silly"})],
+            embedding=0.06,
+            prefix="language_model.model.",
+            text_config={
+                "model_type": "ministral3",
+                **size(64, 2, 4, 2),
+                "head_dim": 24,
+                "hidden_act": "silu",
+                "vocab_size": VOCAB_SIZE,
+                "rms_norm_eps": 1e-5,
+                "max_position_embeddings": 2048,
+                "rope_parameters": {
+                    "type": "yarn",
+                    "rope_theta": 10000.0,
+                    "factor": 16.0,
+                    "original_max_position_embeddings": 16,
+                    "mscale_all_dim": 1.0,
+                    "mscale": 1.0,
+                    "llama_4_scaling_beta": 0.1,
+                },
+                "sliding_window": None,
+                "pad_token_id": 0,
+            },
+            vision_config=PIXTRAL,
+            spatial_merge_size=2,
+            image_token_index=VOCAB_SIZE - 1,
         ),
     ),
 )

@@ -26,7 +26,7 @@ READS_LAYERS = {"gemma4_text"}
 # Families whose activation is `hidden_activation`.
 GEMMA_ACTIVATION = {"gemma2", "gemma3_text", "gemma3n_text", "gemma4_text"}
 # Families with a rotation for each type of layer.
-ROPES_BY_TYPE = {"gemma3_text", "gemma3n_text", "gemma4_text", "olmo3"}
+ROPES_BY_TYPE = {"gemma3_text", "gemma3n_text", "gemma4_text", "lfm3", "olmo3"}
 TINY = {model.text_config["model_type"]: dict(model.text_config) for model in MODELS.values()}
 
 
