@@ -97,6 +97,17 @@ _ALL = (
         dtype="F16",
     ),
     TinyAdapter("fused", "phi3-window-untied", ("qkv_proj", "gate_up_proj", "down_proj")),
+    # Families whose query and key rows get another order in the graph.
+    TinyAdapter("pairs", "ernie4_5-linear-tied", ATTENTION),
+    TinyAdapter("pairs-bias", "helium-bias-untied", ("q_proj", "k_proj"), {"lora_bias": True}),
+    TinyAdapter("pairs-dora", "glm4-bias-untied", ("q_proj", "k_proj"), {"use_dora": True}),
+    TinyAdapter("pairs-partial", "glm-bias-untied", (*ATTENTION, "gate_up_proj")),
+    TinyAdapter("pairs-parallel", "cohere2-types-tied", (*ATTENTION, *MLP)),
+    TinyAdapter(
+        "convolution",
+        "lfm2-adjusted-idxs-tied",
+        ("q_proj", "k_proj", "in_proj", "out_proj", "w1", "w2"),
+    ),
 )
 
 ADAPTERS = {adapter.name: adapter for adapter in _ALL}

@@ -2,7 +2,8 @@
 
 The names, the writer and the quantization are those of the package `gguf`; the changes to
 tensors are those of https://github.com/ggml-org/llama.cpp/tree/master/conversion: interleaved
-query and key rows (llama.py), norm weights plus one (gemma.py), rotary factors as tensors.
+query and key rows (llama.py), norm weights plus one (gemma.py), taps of
+convolutions without their axis of one (lfm2.py), rotary factors as tensors.
 """
 
 from __future__ import annotations
@@ -74,6 +75,8 @@ def _converted(model: TinyModel, name: str, values: NDArray[np.float32]) -> NDAr
         key = "num_attention_heads" if projection == "q_proj" else "num_key_value_heads"
         heads = values.reshape(config[key], 2, -1, *values.shape[1:])
         return np.ascontiguousarray(heads.swapaxes(1, 2)).reshape(values.shape)
+    if name.endswith("conv.conv.weight"):
+        return values[:, 0]
     if family.norm_offset and name.endswith("norm.weight"):
         return values + np.float32(family.norm_offset)
     return values
@@ -94,7 +97,8 @@ def _write_parameters(writer: gguf.GGUFWriter, model: TinyModel) -> None:
     writer.add_feed_forward_length(config["intermediate_size"])
     writer.add_head_count(config["num_attention_heads"])
     writer.add_head_count_kv(config["num_key_value_heads"])
-    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    method, key = converter.norm_eps
+    getattr(writer, method)(config[key])
     writer.add_rope_freq_base(config["rope_theta"])
     if "head_dim" in config:
         writer.add_key_length(head_dim)

@@ -75,6 +75,7 @@ class TinyGguf:
         architecture: a name of `gguf.MODEL_ARCH`.
         interleaved: it interleaves query and key rows, and writes the rotary dimensions.
         window: it writes `sliding_window`.
+        norm_eps: the method that writes the epsilon of norms, and its config key.
         keys: config keys that are written, by the method of `gguf.GGUFWriter`.
         parameters: writes what is left, with the writer and the config.
     """
@@ -82,6 +83,7 @@ class TinyGguf:
     architecture: str
     interleaved: bool = False
     window: bool = True
+    norm_eps: tuple[str, str] = ("add_layer_norm_rms_eps", "rms_norm_eps")
     keys: Mapping[str, str] = field(default_factory=dict)
     parameters: Callable[[Any, Any], None] = lambda writer, config: None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from doc_tables import families_table, keys_table
+from litertlm.checkpoint.gguf_architectures import ARCHITECTURES
 from litertlm.families.rope import ROPE_TYPES
 from litertlm.services.acquire.catalog import CATALOG
 
@@ -15,6 +16,11 @@ def test_models_document_has_the_tables_of_families_and_keys() -> None:
     text = (DOCS / "models.md").read_text()
     assert families_table() in text, "run python -m doc_tables"
     assert keys_table() in text, "run python -m doc_tables"
+
+
+def test_models_document_names_every_gguf_architecture() -> None:
+    text = (DOCS / "models.md").read_text()
+    assert [name for name in ARCHITECTURES if f"`{name}`" not in text] == []
 
 
 def test_models_document_names_every_rotation_and_every_short_name() -> None:

@@ -67,15 +67,107 @@ def _smollm3(keys: ArchitectureKeys, config: Config) -> None:
     ]
 
 
+def _patterned_types(keys: ArchitectureKeys, config: Config, period: int) -> list[str]:
+    """Which layers have a window: as stored, else all except every `period`-th one."""
+    layers, key = config["num_hidden_layers"], "attention.sliding_window_pattern"
+    if not keys.has(key):
+        return _layer_types(layers, period)
+    sliding = keys.flags(key, layers)
+    return ["sliding_attention" if flag else "full_attention" for flag in sliding]
+
+
 def _olmo2(keys: ArchitectureKeys, config: Config) -> None:
+    # llama.cpp has one architecture for OLMo 2 and 3; only OLMo 3 has windows.
+    if keys.has("attention.sliding_window"):
+        config["model_type"] = "olmo3"
+        config["architectures"] = ["Olmo3ForCausalLM"]
+        config["sliding_window"] = keys.integer("attention.sliding_window")
+        config["layer_types"] = _patterned_types(keys, config, 4)
+
+
+def _exaone4(keys: ArchitectureKeys, config: Config) -> None:
+    config["sliding_window"] = keys.integer("attention.sliding_window", 0) or None
+    if config["sliding_window"] is not None:
+        config["layer_types"] = _patterned_types(keys, config, 4)
+
+
+def _cohere2(keys: ArchitectureKeys, config: Config) -> None:
+    config["layer_norm_eps"] = config.pop("rms_norm_eps")
+    config["logit_scale"] = keys.number("logit_scale")
+    config["sliding_window"] = keys.integer("attention.sliding_window")
+    config["layer_types"] = _patterned_types(keys, config, 4)
+
+
+def _gemma1(keys: ArchitectureKeys, config: Config) -> None:
+    config["hidden_act"] = "gelu_pytorch_tanh"
+    config["tie_word_embeddings"] = True
+
+
+def _seed_oss(keys: ArchitectureKeys, config: Config) -> None:
+    config["attention_out_bias"] = "blk.0.attn_output.bias" in keys.file.tensors
+
+
+def _ernie4_5(keys: ArchitectureKeys, config: Config) -> None:
+    config["use_bias"] = config.pop("attention_bias")
+
+
+def _glm4(keys: ArchitectureKeys, config: Config) -> None:
+    if keys.has("rope.dimension_sections"):
+        raise UnsupportedModel(
+            "The text model of a GLM-4 with vision is not supported as a GGUF file.",
+            why=f"{keys.file.path} has glm4.rope.dimension_sections.",
+        )
+    config.setdefault("partial_rotary_factor", 1.0)  # the family has another default
+
+
+def _arcee(keys: ArchitectureKeys, config: Config) -> None:
+    config["hidden_act"] = "relu2"
+
+
+def _mistral3(keys: ArchitectureKeys, config: Config) -> None:
+    # Ministral 3, and Mistral Small 3, whose queries do not grow with the position.
+    config["sliding_window"] = keys.integer("attention.sliding_window", 0) or None
+    if not keys.has("attention.temperature_scale"):
+        config["model_type"], config["architectures"] = "mistral", ["MistralForCausalLM"]
+        return
+    # llama.cpp stores one of two values that are alike in all published models.
+    scale = keys.number("rope.scaling.yarn_log_multiplier")
+    config["rope_scaling"] = {
+        **config.get("rope_scaling", {}),
+        "llama_4_scaling_beta": keys.number("attention.temperature_scale"),
+        "mscale": scale,
+        "mscale_all_dim": scale,
+    }
+
+
+def _lfm2(keys: ArchitectureKeys, config: Config) -> None:
+    counts = keys.counts("attention.head_count_kv", config["num_hidden_layers"])
+    heads = config["num_key_value_heads"]
+    if not set(counts) <= {0, heads}:
+        raise UnsupportedModel(
+            "lfm2.attention.head_count_kv differs between layers.",
+            why=f"{keys.file.path} has {counts}.",
+        )
     if keys.has("attention.sliding_window"):
         raise UnsupportedModel(
-            "OLMo 3 is not supported as a GGUF file.",
-            why=f"{keys.file.path} has olmo2.attention.sliding_window.",
+            "LFM2 with windows is not supported as a GGUF file.",
+            why=f"{keys.file.path} has lfm2.attention.sliding_window.",
         )
+    config.pop("hidden_act")  # the family has one only
+    config["norm_eps"] = config.pop("rms_norm_eps")
+    config["conv_L_cache"] = keys.integer("shortconv.l_cache")
+    config["conv_bias"] = any(n.endswith("shortconv.in_proj.bias") for n in keys.file.tensors)
+    config["layer_types"] = ["full_attention" if count else "conv" for count in counts]
+    # The width of the MLP is stored as it is.
+    config["block_auto_adjust_ff_dim"] = False
 
 
 def _granite(keys: ArchitectureKeys, config: Config) -> None:
+    if keys.file.values.get("granite.rope.scaling.finetuned") is False:  # how llama.cpp says so
+        raise UnsupportedModel(
+            "Granite without rotary positions is not supported as a GGUF file.",
+            why=f"{keys.file.path} has granite.rope.scaling.finetuned = false.",
+        )
     for key, name in (
         ("attention.scale", "attention_multiplier"),
         ("embedding_scale", "embedding_multiplier"),
@@ -144,6 +236,78 @@ ARCHITECTURES: dict[str, Architecture] = {
             "Phi3ForCausalLM",
             layer_names={"ffn_up": "mlp.gate_up_proj"},
             extend=_phi3,
+        ),
+        Architecture("gemma", "gemma", "GemmaForCausalLM", shifted_norms=True, extend=_gemma1),
+        Architecture("arcee", "arcee", "ArceeForCausalLM", interleaved_rope=True, extend=_arcee),
+        Architecture("ernie4_5", "ernie4_5", "Ernie4_5ForCausalLM", extend=_ernie4_5),
+        Architecture(
+            "mistral3",
+            "ministral3",
+            "Ministral3ForCausalLM",
+            interleaved_rope=True,
+            extend=_mistral3,
+        ),
+        Architecture(
+            "seed_oss",
+            "seed_oss",
+            "SeedOssForCausalLM",
+            layer_names={"post_attention_norm": "post_attention_layernorm"},
+            extend=_seed_oss,
+        ),
+        Architecture(
+            "exaone4",
+            "exaone4",
+            "Exaone4ForCausalLM",
+            layer_names=_SANDWICH_NORMS,
+            extend=_exaone4,
+        ),
+        Architecture(
+            "hunyuan-dense",
+            "hunyuan_v1_dense",
+            "HunYuanDenseV1ForCausalLM",
+            layer_names={
+                "attn_q_norm": "self_attn.query_layernorm",
+                "attn_k_norm": "self_attn.key_layernorm",
+            },
+        ),
+        Architecture(
+            "glm4",
+            "glm4",
+            "Glm4ForCausalLM",
+            layer_names={
+                "ffn_up": "mlp.gate_up_proj",
+                "post_attention_norm": "post_self_attn_layernorm",
+                "post_ffw_norm": "post_mlp_layernorm",
+            },
+            extend=_glm4,
+        ),
+        Architecture(
+            "cohere2",
+            "cohere2",
+            "Cohere2ForCausalLM",
+            norm_eps="attention.layer_norm_epsilon",
+            extend=_cohere2,
+        ),
+        Architecture(
+            "lfm2",
+            "lfm2",
+            "Lfm2ForCausalLM",
+            hybrid=True,
+            global_names={"token_embd_norm": "model.embedding_norm"},
+            layer_names={
+                "attn_norm": "operator_norm",
+                "attn_output": "self_attn.out_proj",
+                "attn_q_norm": "self_attn.q_layernorm",
+                "attn_k_norm": "self_attn.k_layernorm",
+                "ffn_norm": "ffn_norm",
+                "ffn_gate": "feed_forward.w1",
+                "ffn_up": "feed_forward.w3",
+                "ffn_down": "feed_forward.w2",
+                "shortconv.conv": "conv.conv",
+                "shortconv.in_proj": "conv.in_proj",
+                "shortconv.out_proj": "conv.out_proj",
+            },
+            extend=_lfm2,
         ),
     )
 }

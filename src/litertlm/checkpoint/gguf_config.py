@@ -47,6 +47,21 @@ class ArchitectureKeys:
             raise self._wrong(key, value)
         return int(value)
 
+    def counts(self, key: str, layers: int) -> list[int]:
+        """A non-negative integer for each layer, which may differ."""
+        value = self._value(key, None)
+        each = value if isinstance(value, list) else [value] * layers
+        if len(each) != layers or not all(map(is_count, each)):
+            raise self._wrong(key, value)
+        return [int(v) for v in each]
+
+    def flags(self, key: str, layers: int) -> list[bool]:
+        """A boolean for each layer."""
+        value = self._value(key, None)
+        if not isinstance(value, list) or [type(v) for v in value] != [bool] * layers:
+            raise self._wrong(key, value)
+        return value
+
     def number(self, key: str, default: float | None = None) -> float:
         """A float, see `as_decimal`."""
         value = self._value(key, default)
@@ -82,6 +97,9 @@ class Architecture:
         model_type, class_name: as config.json has them.
         interleaved_rope: the converter interleaved query and key rows.
         shifted_norms: the converter added one to the norm weights.
+        norm_eps: the key of the epsilon of its norms.
+        hybrid: layers without attention have 0 key and value heads.
+        global_names: GGUF tensor names outside of layers that differ from the common ones.
         layer_names: GGUF tensor names of a layer that differ from the common ones.
         extend: adds the config keys that only this architecture has.
     """
@@ -91,6 +109,9 @@ class Architecture:
     class_name: str
     interleaved_rope: bool = False
     shifted_norms: bool = False
+    norm_eps: str = "attention.layer_norm_rms_epsilon"
+    hybrid: bool = False
+    global_names: Mapping[str, str] = field(default_factory=dict)
     layer_names: Mapping[str, str] = field(default_factory=dict)
     extend: Callable[[ArchitectureKeys, Config], None] = lambda keys, config: None
 
@@ -154,17 +175,20 @@ def translate_config(file: GgufFile, architecture: Architecture) -> Config:
             f"{architecture.name}.attention.value_length differs from key_length.",
             why=f"{file.path} has heads of unequal size.",
         )
+    layers = _layers(keys)
     config: Config = {
         "architectures": [architecture.class_name],
         "model_type": architecture.model_type,
         "hidden_size": hidden,
         "intermediate_size": keys.integer("feed_forward_length"),
-        "num_hidden_layers": _layers(keys),
+        "num_hidden_layers": layers,
         "num_attention_heads": heads,
-        "num_key_value_heads": keys.integer("attention.head_count_kv", heads),
+        "num_key_value_heads": max(keys.counts("attention.head_count_kv", layers))
+        if architecture.hybrid
+        else keys.integer("attention.head_count_kv", heads),
         "head_dim": head_dim,
         "max_position_embeddings": keys.integer("context_length"),
-        "rms_norm_eps": keys.number("attention.layer_norm_rms_epsilon"),
+        "rms_norm_eps": keys.number(architecture.norm_eps),
         "rope_theta": keys.number("rope.freq_base", 10_000.0),
         "vocab_size": _vocab_size(file),
         "tie_word_embeddings": "output.weight" not in file.tensors,
@@ -216,8 +240,12 @@ def _rope_scaling(keys: ArchitectureKeys, config: Config) -> Config | None:
                 "rope.scaling.original_context_length"
             ),
         }
-        for key, name in (("attn_factor", "attention_factor"), ("yarn_beta_fast", "beta_fast"),
-                          ("yarn_beta_slow", "beta_slow")):  # fmt: skip
+        for key, name in (
+            ("attn_factor", "attention_factor"),
+            ("yarn_attn_factor", "attention_factor"),
+            ("yarn_beta_fast", "beta_fast"),
+            ("yarn_beta_slow", "beta_slow"),
+        ):
             if keys.has(f"rope.scaling.{key}"):
                 scaling[name] = keys.number(f"rope.scaling.{key}")
         return scaling

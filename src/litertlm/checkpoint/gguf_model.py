@@ -2,7 +2,7 @@
 
 Changes that llama.cpp's converter makes are reverted here, by rows: interleaved query and key rows
 of architectures with its "normal" rotary embedding, and Gemma's norm weights, which it stores as
-1 + w (https://github.com/ggml-org/llama.cpp/tree/master/conversion).
+1 + w; and the squeezed taps of convolutions (https://github.com/ggml-org/llama.cpp/tree/master/conversion).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _LAYER_NAMES = {
 }
 # Tensors that hold parameters of the rotary embedding; the config translation reads them.
 _ROPE_NAMES = {"rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"}
-_LAYER = re.compile(r"blk\.(\d+)\.(\w+)\.(weight|bias)")
+_LAYER = re.compile(r"blk\.(\d+)\.([\w.]+)\.(weight|bias)")
 
 
 def open_gguf(path: Path) -> Checkpoint:
@@ -135,6 +135,20 @@ class ShiftedNorm(_Translated):
         return rows
 
 
+@dataclass(frozen=True)
+class ConvolutionTaps(_Translated):
+    """The taps of a depthwise convolution, stored as [channels, taps]: [channels, 1, taps]."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        channels, taps = self.stored.shape
+        return channels, 1, taps
+
+    def rows(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Channels `[start, stop)` as float32."""
+        return self.stored.rows(start, stop)[:, None]
+
+
 def _translate_tensors(
     file: GgufFile, architecture: Architecture, config: Mapping[str, Any]
 ) -> dict[str, StoredTensor]:
@@ -153,6 +167,8 @@ def _translate_tensors(
             tensors[name] = RopeRows(stored, name, head_dim)
         elif architecture.shifted_norms and name.endswith("norm.weight"):
             tensors[name] = ShiftedNorm(stored, name)
+        elif name.endswith("conv.conv.weight") and len(stored.shape) == 2:
+            tensors[name] = ConvolutionTaps(stored, name)
         else:
             tensors[name] = replace(stored, name=name)
     return tensors
@@ -160,8 +176,9 @@ def _translate_tensors(
 
 def _translate_name(file: GgufFile, architecture: Architecture, name: str) -> str:
     base, _, kind = name.rpartition(".")
-    if base in _GLOBAL_NAMES and kind in ("weight", "bias"):
-        return f"{_GLOBAL_NAMES[base]}.{kind}"
+    global_names = {**_GLOBAL_NAMES, **architecture.global_names}
+    if base in global_names and kind in ("weight", "bias"):
+        return f"{global_names[base]}.{kind}"
     match = _LAYER.fullmatch(name)
     names = {**_LAYER_NAMES, **architecture.layer_names}
     if match is None or match[2] not in names:

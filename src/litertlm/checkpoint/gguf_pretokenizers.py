@@ -70,6 +70,14 @@ def _words(digits: str) -> Json:
     )
 
 
+def _words_apart_from_lines() -> Json:
+    """As `_words` with single digits, but a line break does not belong to the signs before it."""
+    return _split(
+        rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{{1}}"
+        rf"| ?[^\s\p{{L}}\p{{N}}\r\n]+|{_SPACES}"
+    )
+
+
 def _cased_words(suffix: str, digits: str) -> Json:
     """Words that end where the case changes: the pattern of o200k and similar ones."""
     upper, lower = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
@@ -98,18 +106,36 @@ PRE_TOKENIZERS: dict[str, PreTokenizer] = {
     ),
     "gpt-2": _GPT2,
     "phi-2": _GPT2,
+    "exaone4": _GPT2,
+    "granite-docling": _GPT2,
     "olmo": PreTokenizer(gpt2=True, normalizer=_NFC),
     "smollm": _GPT2_DIGITS,
     "starcoder": _GPT2_DIGITS,
     "refact": _GPT2_DIGITS,
     "codeshell": _GPT2_DIGITS,
+    "command-r": _GPT2_DIGITS,
     "qwen2": _QWEN2,
     "deepseek-r1-qwen": _QWEN2,
     "dbrx": _CL100K,
     "smaug-bpe": _CL100K,
+    "glm4": _CL100K,
+    "chatglm-bpe": _CL100K,
     "llama3": _LLAMA3,
     "llama-v3": _LLAMA3,
     "llama-bpe": _LLAMA3,
+    "lfm2": _LLAMA3,
+    "seed-coder": PreTokenizer([_words_apart_from_lines()]),
+    "hunyuan-dense": PreTokenizer(
+        [
+            _split(r"\p{N}{1,3}"),
+            _split("[一-龥぀-ゟ゠-ヿ]+"),
+            _split(
+                r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+"""
+                r"|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*"
+                rf"|{_SPACES}"
+            ),
+        ]
+    ),
     "tekken": PreTokenizer([_cased_words("", "")], ignore_merges=True, bos=True),
     "gpt-4o": PreTokenizer([_cased_words(_CONTRACTIONS + "?", "{1,3}")]),
 }

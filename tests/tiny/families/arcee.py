@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from functools import partial
 
-from tiny.model import TinyFamily, size, tiny
+from tiny.model import TinyFamily, TinyGguf, size, tiny
 from tiny.tensors import layer_tensors
 
 FAMILY = TinyFamily(
     "arcee",
     layer=partial(layer_tensors, mlp_modules=("up_proj", "down_proj")),
+    gguf=TinyGguf("ARCEE", interleaved=True),
     models=(
         tiny(
             "arcee",
             "bias-yarn-untied",
             "ArceeForCausalLM",
+            gguf={"attention_bias": False, "mlp_bias": False},
             depends_on={"rope_scaling/factor": 4.0, "hidden_act": "relu"},
             unsupported=[("hidden_act", {"hidden_act": "selu"})],
             dtype="F32",

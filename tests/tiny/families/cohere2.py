@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from functools import partial
 
-from tiny.model import WINDOW, TinyFamily, size, tiny
+from tiny.model import WINDOW, TinyFamily, TinyGguf, size, tiny
 from tiny.tensors import layer_tensors
 
 FAMILY = TinyFamily(
     "cohere2",
     layer=partial(layer_tensors, norms=("input",)),
     tied=True,
+    gguf=TinyGguf(
+        "COHERE2",
+        norm_eps=("add_layer_norm_eps", "layer_norm_eps"),
+        keys={"logit_scale": "add_logit_scale"},
+    ),
     models=(
         tiny(
             "cohere2",
@@ -42,6 +47,7 @@ FAMILY = TinyFamily(
             "cohere2",
             "types-tied",
             "Cohere2ForCausalLM",
+            gguf={"layer_types": None, "num_hidden_layers": 4, "rms_norm_eps": 1e-6},
             depends_on={"layer_types": ["sliding_attention"] * 3},
             embedding=0.06,
             **size(96, 3, 6, 6),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tiny.model import TinyFamily, size, tiny
+from tiny.model import TinyFamily, TinyGguf, size, tiny
 from tiny.tensors import Shape, layer_tensors
 
 
@@ -18,11 +18,13 @@ FAMILY = TinyFamily(
     "ernie4_5",
     layer=_layer,
     tied=True,
+    gguf=TinyGguf("ERNIE4_5"),
     models=(
         tiny(
             "ernie4_5",
             "bias-untied",
             "Ernie4_5ForCausalLM",
+            gguf={"use_bias": False},
             depends_on={"rope_theta": 9000.0},
             dtype="F32",
             **size(64, 2, 4, 2),

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
-from tiny.model import WINDOW, TinyFamily, size, tiny
+from tiny.model import WINDOW, TinyFamily, TinyGguf, size, tiny
 from tiny.tensors import layer_tensors
+
+
+def _parameters(writer: Any, config: Mapping[str, Any]) -> None:
+    writer.add_sliding_window_pattern([t == "sliding_attention" for t in config["layer_types"]])
+
 
 FAMILY = TinyFamily(
     "exaone4",
     layer=partial(layer_tensors, norms=("post_attention", "post_feedforward"), qk_norm="head"),
+    gguf=TinyGguf("EXAONE4", parameters=_parameters),
     models=(
         tiny(
             "exaone4",
@@ -57,6 +65,7 @@ FAMILY = TinyFamily(
             "exaone4",
             "types-head-dim",
             "Exaone4ForCausalLM",
+            gguf={},
             depends_on={"layer_types": ["sliding_attention"] * 3},
             unsupported=[("layer_types", {"sliding_window": None})],
             dtype="F16",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tiny.model import TinyFamily, size, tiny
+from tiny.model import TinyFamily, TinyGguf, size, tiny
 
 FAMILY = TinyFamily(
     "gemma",
     norm_offset=1.0,
     tied=True,
+    gguf=TinyGguf("GEMMA"),
     models=(
         tiny(
             "gemma",
@@ -29,6 +30,7 @@ FAMILY = TinyFamily(
             "gemma",
             "untied",
             "GemmaForCausalLM",
+            gguf={"tie_word_embeddings": True},
             depends_on={"rope_theta": 9000.0},
             embedding=0.06,
             **size(96, 3, 6, 6),

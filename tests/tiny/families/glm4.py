@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tiny.model import TinyFamily, size, tiny
+from tiny.model import TinyFamily, TinyGguf, size, tiny
 from tiny.tensors import Shape, layer_tensors
 
 
@@ -19,14 +19,20 @@ def _layer(config: Mapping[str, Any]) -> Iterator[tuple[str, Shape]]:
     )
 
 
+def _parameters(writer: Any, config: Mapping[str, Any]) -> None:
+    writer.add_rope_dimension_count(int(config["head_dim"] * config["partial_rotary_factor"]))
+
+
 FAMILY = TinyFamily(
     "glm4",
     layer=_layer,
+    gguf=TinyGguf("GLM4", parameters=_parameters),
     models=(
         tiny(
             "glm4",
             "bias-untied",
             "Glm4ForCausalLM",
+            gguf={"partial_rotary_factor": 0.5},
             depends_on={"rope_theta": 9000.0, "partial_rotary_factor": 0.25},
             unsupported=[("partial_rotary_factor", {"partial_rotary_factor": 1.5})],
             dtype="F32",

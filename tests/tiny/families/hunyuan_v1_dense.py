@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from tiny.model import TinyFamily, size, tiny
+from tiny.model import TinyFamily, TinyGguf, size, tiny
 from tiny.tensors import layer_tensors
 
 FAMILY = TinyFamily(
@@ -15,11 +15,13 @@ FAMILY = TinyFamily(
         qk_norm="head",
         qk_norm_names=("query_layernorm", "key_layernorm"),
     ),
+    gguf=TinyGguf("HUNYUAN_DENSE"),
     models=(
         tiny(
             "hunyuan_v1_dense",
             "alpha-tied",
             "HunYuanDenseV1ForCausalLM",
+            gguf={"rope_scaling": None, "rope_theta": 5000000.0},
             depends_on={"rope_scaling/alpha": 100.0, "rope_theta": 9000.0},
             unsupported=[("rope_scaling.alpha", {"rope_scaling/alpha": -1.0})],
             dtype="F32",

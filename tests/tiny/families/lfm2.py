@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tiny.model import TinyFamily, size, tiny
+from tiny.model import TinyFamily, TinyGguf, size, tiny
 from tiny.tensors import Shape, linear
 
 
@@ -48,16 +48,26 @@ def _layer(config: Mapping[str, Any], layer: int) -> Iterator[tuple[str, Shape]]
     yield "ffn_norm.weight", (hidden,)
 
 
+def _parameters(writer: Any, config: Mapping[str, Any]) -> None:
+    layers = range(config["num_hidden_layers"])
+    heads = config["num_key_value_heads"]
+    writer.add_head_count_kv([heads if _attends(config, layer) else 0 for layer in layers])
+    writer.add_feed_forward_length(_mlp_width(config))
+    writer.add_shortconv_l_cache(config["conv_L_cache"])
+
+
 FAMILY = TinyFamily(
     "lfm2",
     each_layer=_layer,
     tied=True,
     final_norm=("embedding_norm.weight",),
+    gguf=TinyGguf("LFM2", norm_eps=("add_layer_norm_rms_eps", "norm_eps"), parameters=_parameters),
     models=(
         tiny(
             "lfm2",
             "bias-four-taps-untied",
             "Lfm2ForCausalLM",
+            gguf={"conv_bias": False},
             depends_on={"norm_eps": 0.01, "rope_theta": 9000.0},
             unsupported=[
                 ("layer_types", {"layer_types": ["conv", "sliding_attention", "conv", "conv"]}),

@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
-from tiny.model import PIXTRAL, WINDOW, TinyFamily, size, tiny
+from collections.abc import Mapping
+from typing import Any
+
+from tiny.model import PIXTRAL, WINDOW, TinyFamily, TinyGguf, size, tiny
 from tiny.tokenizer import VOCAB_SIZE
+
+
+def _parameters(writer: Any, config: Mapping[str, Any]) -> None:
+    writer.add_attn_temperature_scale(config["rope_scaling"]["llama_4_scaling_beta"])
+    writer.add_rope_scaling_yarn_log_mul(config["rope_scaling"]["mscale_all_dim"])
+
 
 FAMILY = TinyFamily(
     "ministral3",
+    gguf=TinyGguf("MISTRAL3", interleaved=True, parameters=_parameters),
     models=(
         tiny(
             "ministral3",
             "yarn-window-untied",
             "Ministral3ForCausalLM",
+            gguf={
+                "rope_parameters": None,
+                "rope_theta": 10000.0,
+                "rope_scaling": {
+                    "rope_type": "yarn",
+                    "factor": 16.0,
+                    "original_max_position_embeddings": 16,
+                    "beta_fast": 32.0,
+                    "beta_slow": 1.0,
+                    "mscale_all_dim": 1.0,
+                    "mscale": 1.0,
+                    "llama_4_scaling_beta": 0.4,
+                },
+            },
             depends_on={
                 "sliding_window": 11,
                 "rope_parameters/llama_4_scaling_beta": 0.1,

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
-from tiny.model import WINDOW, TinyFamily, size, tiny
+from tiny.model import WINDOW, TinyFamily, TinyGguf, size, tiny
 from tiny.tensors import layer_tensors
+
+
+def _parameters(writer: Any, config: Mapping[str, Any]) -> None:
+    writer.add_sliding_window_pattern([t == "sliding_attention" for t in config["layer_types"]])
+
 
 FAMILY = TinyFamily(
     "olmo3",
     layer=partial(layer_tensors, norms=("post_attention", "post_feedforward"), qk_norm="all"),
+    gguf=TinyGguf("OLMO2", parameters=_parameters),
     models=(
         tiny(
             "olmo3",
             "yarn-pattern",
             "Olmo3ForCausalLM",
+            gguf={
+                "rope_theta": 500000.0,
+                "layer_types": ["full_attention", "sliding_attention"] * 2,
+            },
             depends_on={
                 "sliding_window": 11,
                 "rope_theta": 90000.0,

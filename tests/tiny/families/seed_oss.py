@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tiny.model import TinyFamily, size, tiny
+from tiny.model import TinyFamily, TinyGguf, size, tiny
 from tiny.tensors import Shape, layer_tensors
 
 
@@ -20,11 +20,13 @@ def _layer(config: Mapping[str, Any]) -> Iterator[tuple[str, Shape]]:
 FAMILY = TinyFamily(
     "seed_oss",
     layer=_layer,
+    gguf=TinyGguf("SEED_OSS"),
     models=(
         tiny(
             "seed_oss",
             "bias-untied",
             "SeedOssForCausalLM",
+            gguf={"mlp_bias": False},
             depends_on={"rope_theta": 9000.0, "rms_norm_eps": 0.1},
             dtype="F32",
             **size(64, 2, 4, 2),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tokenizers import Tokenizer
 
 from litertlm.checkpoint import open_checkpoint
 from litertlm.checkpoint.gguf_header import read_architecture
+from litertlm.checkpoint.gguf_pretokenizers import PRE_TOKENIZERS
 from litertlm.errors import DamagedCheckpoint, LiteRtLmError, ModelNotFound, UnsupportedModel
 from litertlm.families import identify
 from tiny import MODELS, TinyModel, write_checkpoint
@@ -108,6 +110,79 @@ def test_the_vocabulary_is_the_folders(tmp_path: Path) -> None:
         assert Tokenizer.from_buffer(ours.json).decode(encoding.ids[1:], False) == (
             Tokenizer.from_buffer(original.json).decode(expected.ids[1:], False)
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "pieces"),
+    [
+        ("lfm2", ["I", "'M", " fine", "!\n\n", "123", "45", "_a日本", "  ", " b"]),
+        ("glm4", ["I", "'M", " fine", "!\n\n", "123", "45", "_a日本", "  ", " b"]),
+        (
+            "seed-coder",
+            ["I", "'M", " fine", "!", "\n\n", *"12345", "_a日本", "  ", " b"],
+        ),
+        (
+            "hunyuan-dense",
+            ["I", "'M", " fine", "!\n\n", "123", "45", "_a", "日本", "  ", " b"],
+        ),
+        (
+            "exaone4",
+            ["I", "'", "M", " fine", "!", "\n", "\n", "12345", "_", "a日本", "  ", " b"],
+        ),
+        (
+            "command-r",
+            ["I", "'", "M", " fine", "!", "\n\n", *"12345", "_", "a日本", "  ", " b"],
+        ),
+    ],
+)
+def test_words_of_pre_tokenizers(name: str, pieces: list[str]) -> None:
+    steps = PRE_TOKENIZERS[name].steps()
+    empty = {"type": "BPE", "vocab": {}, "merges": []}
+    document = {
+        "version": "1.0",
+        "added_tokens": [],
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": steps},
+        "model": empty,
+    }
+    split = Tokenizer.from_str(json.dumps(document)).pre_tokenizer
+    text = "I'M fine!\n\n12345_a日本   b"
+    words = [text[start:end] for _, (start, end) in split.pre_tokenize_str(text)]
+    assert words == pieces
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("granite-multipliers-tied", {"granite__rope__scaling__finetuned": False}, "finetuned"),
+        ("glm4-bias-untied", {"glm4__rope__dimension_sections": [8, 12]}, "dimension_sections"),
+        ("lfm2-bias-four-taps-untied", {"lfm2__attention__sliding_window": 8}, "sliding_window"),
+        ("lfm2-bias-four-taps-untied", {"lfm2__attention__head_count_kv": [0, 1, 2]}, "head_count"),
+        (
+            "lfm2-bias-four-taps-untied",
+            {"lfm2__attention__head_count_kv": [0, 1, 0, 2]},
+            "head_count_kv differs",
+        ),
+        (
+            "exaone4-types-head-dim",
+            {"exaone4__attention__sliding_window_pattern": [1, 0, 1]},
+            "sliding_window_pattern",
+        ),
+    ],
+)
+def test_what_an_architecture_cannot_have(
+    tmp_path: Path, name: str, values: dict[str, Any], message: str
+) -> None:
+    path = write_gguf(REPRESENTABLE[name], tmp_path / "m.gguf")
+    with pytest.raises((DamagedCheckpoint, UnsupportedModel)) as caught:
+        open_checkpoint(edited(path, **values))
+    assert message in str(caught.value) + caught.value.why
+
+
+def test_mistral_3_without_growing_queries_is_a_mistral(tmp_path: Path) -> None:
+    path = write_gguf(REPRESENTABLE["ministral3-yarn-window-untied"], tmp_path / "m.gguf")
+    opened = open_checkpoint(edited(path, mistral3__attention__temperature_scale=None))
+    assert opened.config["model_type"] == "mistral"
+    assert identify(opened.config).states[0][0].window == 12
 
 
 def test_end_tokens_and_sampling_values(tmp_path: Path) -> None:
