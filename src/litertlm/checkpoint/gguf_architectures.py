@@ -124,6 +124,38 @@ def _arcee(keys: ArchitectureKeys, config: Config) -> None:
     config["hidden_act"] = "relu2"
 
 
+def _nemotron(keys: ArchitectureKeys, config: Config) -> None:
+    config["hidden_act"] = "relu2"
+    config["norm_eps"] = config["rms_norm_eps"]
+    config.setdefault("partial_rotary_factor", 1.0)  # the family has another default
+
+
+def _olmo(keys: ArchitectureKeys, config: Config) -> None:
+    if keys.has("attention.clamp_kqv"):
+        config["clip_qkv"] = keys.number("attention.clamp_kqv")
+
+
+def _stablelm(keys: ArchitectureKeys, config: Config) -> None:
+    config["layer_norm_eps"] = config["rms_norm_eps"]
+    config["use_qkv_bias"] = config["attention_bias"]
+    # As llama.cpp finds out; the key is true in models that have no such key.
+    config["use_parallel_residual"] = "blk.0.ffn_norm.weight" not in keys.file.tensors
+    config.setdefault("partial_rotary_factor", 1.0)
+
+
+def _starcoder2(keys: ArchitectureKeys, config: Config) -> None:
+    # llama.cpp stores no window and has none.
+    config["hidden_act"] = "gelu_pytorch_tanh"
+    config["norm_epsilon"] = config["rms_norm_eps"]
+    config["use_bias"] = config["attention_bias"]
+
+
+def _phi2(keys: ArchitectureKeys, config: Config) -> None:
+    config["hidden_act"] = "gelu_new"
+    config["layer_norm_eps"] = config["rms_norm_eps"]
+    config.setdefault("partial_rotary_factor", 1.0)
+
+
 def _mistral3(keys: ArchitectureKeys, config: Config) -> None:
     # Ministral 3, and Mistral Small 3, whose queries do not grow with the position.
     config["sliding_window"] = keys.integer("attention.sliding_window", 0) or None
@@ -198,6 +230,8 @@ _SANDWICH_NORMS = {
     "ffn_norm": "pre_feedforward_layernorm",
     "post_ffw_norm": "post_feedforward_layernorm",
 }
+
+_LAYER_NORM_EPS = "attention.layer_norm_epsilon"
 
 ARCHITECTURES: dict[str, Architecture] = {
     a.name: a
@@ -285,8 +319,52 @@ ARCHITECTURES: dict[str, Architecture] = {
             "cohere2",
             "cohere2",
             "Cohere2ForCausalLM",
-            norm_eps="attention.layer_norm_epsilon",
+            norm_eps=_LAYER_NORM_EPS,
             extend=_cohere2,
+        ),
+        Architecture(
+            "nemotron",
+            "nemotron",
+            "NemotronForCausalLM",
+            shifted_norms=True,
+            norm_eps=_LAYER_NORM_EPS,
+            extend=_nemotron,
+        ),
+        Architecture(
+            "olmo",
+            "olmo",
+            "OlmoForCausalLM",
+            interleaved_rope=True,
+            norm_eps=_LAYER_NORM_EPS,
+            extend=_olmo,
+        ),
+        Architecture(
+            "stablelm",
+            "stablelm",
+            "StableLmForCausalLM",
+            norm_eps=_LAYER_NORM_EPS,
+            extend=_stablelm,
+        ),
+        Architecture(
+            "starcoder2",
+            "starcoder2",
+            "Starcoder2ForCausalLM",
+            norm_eps=_LAYER_NORM_EPS,
+            layer_names={"ffn_up": "mlp.c_fc", "ffn_down": "mlp.c_proj"},
+            extend=_starcoder2,
+        ),
+        Architecture(
+            "phi2",
+            "phi",
+            "PhiForCausalLM",
+            norm_eps=_LAYER_NORM_EPS,
+            global_names={"output_norm": "model.final_layernorm"},
+            layer_names={
+                "attn_output": "self_attn.dense",
+                "ffn_up": "mlp.fc1",
+                "ffn_down": "mlp.fc2",
+            },
+            extend=_phi2,
         ),
         Architecture(
             "lfm2",

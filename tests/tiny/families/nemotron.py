@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
-from tiny.model import TinyFamily, size, tiny
+from tiny.model import TinyFamily, TinyGguf, size, tiny
 from tiny.tensors import layer_tensors
+
+
+def _parameters(writer: Any, config: Mapping[str, Any]) -> None:
+    head_dim = config.get("head_dim", config["hidden_size"] // config["num_attention_heads"])
+    writer.add_rope_dimension_count(int(head_dim * config["partial_rotary_factor"]))
+
 
 FAMILY = TinyFamily(
     "nemotron",
     layer=partial(layer_tensors, mlp_modules=("up_proj", "down_proj"), norm_bias=True),
     norm_offset=1.0,
     final_norm=("norm.weight", "norm.bias"),
+    gguf=TinyGguf("NEMOTRON", norm_eps=("add_layer_norm_eps", "norm_eps"), parameters=_parameters),
     models=(
         tiny(
             "nemotron",
             "bias-partial-untied",
             "NemotronForCausalLM",
+            gguf={},
             depends_on={"norm_eps": 0.1, "rope_theta": 9000.0, "partial_rotary_factor": 0.25},
             unsupported=[("num_key_value_heads", {"num_key_value_heads": None})],
             dtype="F32",

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from functools import partial
 
-from tiny.model import TinyFamily, size, tiny
+from tiny.model import TinyFamily, TinyGguf, size, tiny
 from tiny.tensors import layer_tensors
 
 FAMILY = TinyFamily(
     "olmo",
     layer=partial(layer_tensors, norms=()),
     final_norm=(),
+    gguf=TinyGguf(
+        "OLMO",
+        interleaved=True,
+        norm_eps=("add_layer_norm_eps", "rms_norm_eps"),
+        keys={"clip_qkv": "add_clamp_kqv"},
+    ),
     models=(
         tiny(
             "olmo",
             "clip-bias-untied",
             "OlmoForCausalLM",
+            gguf={"attention_bias": False},
             depends_on={"clip_qkv": 0.5, "rope_theta": 9000.0},
             unsupported=[("clip_qkv", {"clip_qkv": -1.0})],
             dtype="F32",

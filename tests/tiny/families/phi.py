@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tiny.model import TinyFamily, size, tiny
+from tiny.model import TinyFamily, TinyGguf, size, tiny
 from tiny.tensors import Shape, linear
 
 
@@ -27,16 +27,25 @@ def _layer(config: Mapping[str, Any]) -> Iterator[tuple[str, Shape]]:
         yield f"{norm}.bias", (width,)
 
 
+def _parameters(writer: Any, config: Mapping[str, Any]) -> None:
+    head_dim = config.get("head_dim", config["hidden_size"] // config["num_attention_heads"])
+    writer.add_rope_dimension_count(int(head_dim * config["partial_rotary_factor"]))
+
+
 FAMILY = TinyFamily(
     "phi",
     layer=_layer,
     final_norm=("final_layernorm.weight", "final_layernorm.bias"),
     head_bias=True,
+    gguf=TinyGguf(
+        "PHI2", norm_eps=("add_layer_norm_eps", "layer_norm_eps"), parameters=_parameters
+    ),
     models=(
         tiny(
             "phi",
             "head-norms-untied",
             "PhiForCausalLM",
+            gguf={"qk_layernorm": False},
             depends_on={"layer_norm_eps": 0.1, "partial_rotary_factor": 0.25},
             unsupported=[("qk_layernorm", {"head_dim": 24})],
             dtype="F32",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tiny.model import TinyFamily, size, tiny
+from tiny.model import TinyFamily, TinyGguf, size, tiny
 from tiny.tensors import Shape, layer_tensors
 
 
@@ -20,15 +20,24 @@ def _layer(config: Mapping[str, Any]) -> Iterator[tuple[str, Shape]]:
                 yield f"self_attn.{name}_layernorm.norms.{head}.weight", (head_dim,)
 
 
+def _parameters(writer: Any, config: Mapping[str, Any]) -> None:
+    head_dim = config.get("head_dim", config["hidden_size"] // config["num_attention_heads"])
+    writer.add_rope_dimension_count(int(head_dim * config["partial_rotary_factor"]))
+
+
 FAMILY = TinyFamily(
     "stablelm",
     layer=_layer,
     final_norm=("norm.weight", "norm.bias"),
+    gguf=TinyGguf(
+        "STABLELM", norm_eps=("add_layer_norm_eps", "layer_norm_eps"), parameters=_parameters
+    ),
     models=(
         tiny(
             "stablelm",
             "parallel-head-norms-untied",
             "StableLmForCausalLM",
+            gguf={"qk_layernorm": False},
             depends_on={"layer_norm_eps": 0.1, "partial_rotary_factor": 0.25},
             unsupported=[("head_dim", {"head_dim": 24})],
             dtype="F32",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tiny.model import WINDOW, TinyFamily, size, tiny
+from tiny.model import WINDOW, TinyFamily, TinyGguf, size, tiny
 from tiny.tensors import Shape, layer_tensors
 
 
@@ -26,11 +26,13 @@ FAMILY = TinyFamily(
     layer=_layer,
     tied=True,
     final_norm=("norm.weight", "norm.bias"),
+    gguf=TinyGguf("STARCODER2", norm_eps=("add_layer_norm_eps", "norm_epsilon")),
     models=(
         tiny(
             "starcoder2",
             "window-untied",
             "Starcoder2ForCausalLM",
+            gguf={"sliding_window": None},
             depends_on={"sliding_window": 11, "norm_epsilon": 0.1, "rope_theta": 9000.0},
             unsupported=[("layer_types", {"layer_types": ["full_attention"] * 2})],
             dtype="F32",
