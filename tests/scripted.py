@@ -8,6 +8,7 @@ from typing import Any
 from litertlm.runtime.engine import Attachment, Decoding, EngineInfo
 
 STOP = "<|end|>"
+RESTART = "<restart>"
 
 
 class ScriptedSession:
@@ -30,6 +31,12 @@ class ScriptedSession:
                 return
             yield token
 
+    def restart(self) -> bool:
+        if self.engine.restarts:
+            self.given.append(RESTART)
+            self.cancelled = False
+        return self.engine.restarts
+
     def cancel(self) -> None:
         self.cancelled = True
 
@@ -40,8 +47,11 @@ class ScriptedSession:
 class ScriptedEngine:
     """Gives out its answers in order."""
 
-    def __init__(self, answers: Sequence[str], context: int = 1000) -> None:
+    def __init__(
+        self, answers: Sequence[str], context: int = 1000, *, restarts: bool = False
+    ) -> None:
         self.answers = list(answers)
+        self.restarts = restarts
         self.info = EngineInfo(context=context, backend="cpu", stop_texts=(STOP,))
         self.sessions: list[ScriptedSession] = []
 

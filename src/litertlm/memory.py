@@ -66,6 +66,15 @@ def can_allocate(nbytes: int) -> bool:
     return True
 
 
+def resident_bytes() -> int | None:
+    """Bytes of memory that this process has of its own, without files that it has mapped; None
+    where the system does not tell."""
+    with suppress(OSError, ValueError, IndexError):
+        resident, shared = Path("/proc/self/statm").read_text().split()[1:3]
+        return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
 def _machine_memory() -> int | None:
     if sys.platform == "win32":
         return None

@@ -34,6 +34,8 @@ from litertlm.text import is_utf8
 _VARIABLES = "template_variables"
 _LARGEST_METADATA = 64 << 20
 _SAMPLER_TYPES = {0: "type_unspecified", 1: "top_k", 2: "top_p", 3: "greedy"}
+# StateBuffer.Type: the caches of all tokens.
+_GLOBAL_KEYS, _GLOBAL_VALUES = 1, 2
 _ROLES = {1: "user", 2: "assistant", 3: "system"}
 
 
@@ -73,6 +75,8 @@ class BundleInfo:
         channels: name to the (start, end) texts around a part of an answer that is not for the
             user.
         affixes: role to (before, after), in bundles without a template.
+        rewindable: whether the states of a session can go back to an earlier token. They can where
+            all are caches of keys and values of every token; a recurrent state cannot.
     """
 
     header: Header = field(default_factory=Header)
@@ -87,6 +91,7 @@ class BundleInfo:
     tools: bool = False
     channels: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     affixes: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    rewindable: bool = True
 
     @property
     def properties(self) -> dict[str, str]:
@@ -250,7 +255,15 @@ def _sampler(message: bytes) -> SamplerDefaults:
 def _executor_metadata(message: bytes) -> dict[str, Any]:
     for number, value in read_fields(message):
         if number == 1:  # LlmExecutorMetadata
-            sizes = (size for key, size in read_fields(as_bytes(value)) if key == 1)
-            size = next(sizes, None)  # max_history_size
-            return {} if size is None else {"longest_context": as_int32(size)}
+            executor = list(read_fields(as_bytes(value)))
+            sizes = [as_int32(size) for key, size in executor if key == 1]  # max_history_size
+            buffers = [as_bytes(buffer) for key, buffer in executor if key == 2]
+            found: dict[str, Any] = {"rewindable": all(map(_of_all_tokens, buffers))}
+            return {**found, "longest_context": sizes[0]} if sizes else found
     return {}
+
+
+def _of_all_tokens(buffer: bytes) -> bool:
+    """Whether a StateBuffer keeps the keys or values of all tokens."""
+    kinds = [as_int32(kind) for number, kind in read_fields(buffer) if number == 6]
+    return kinds in ([], [_GLOBAL_KEYS], [_GLOBAL_VALUES])

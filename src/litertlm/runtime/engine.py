@@ -57,13 +57,25 @@ class Decoding:
         sampling: None for the bundle's defaults.
         max_tokens: maximum tokens per answer; None for no limit but the context.
         repetition_penalty: divides the logits of tokens that occurred already; 1 has no effect.
+        presence_penalty: subtracted from the logits of tokens that occurred already.
+        frequency_penalty: subtracted from them once for each time.
+        suppressed: ids of tokens that are never chosen.
         json_schema: JSON Schema text that every answer must match, or None.
     """
 
     sampling: Sampling | None = None
     max_tokens: int | None = None
     repetition_penalty: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    suppressed: tuple[int, ...] = ()
     json_schema: str | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether only the sampler chooses tokens: no penalty, no constraint."""
+        penalties = (self.repetition_penalty, self.presence_penalty, self.frequency_penalty)
+        return penalties == (None,) * 3 and not self.suppressed and self.json_schema is None
 
 
 @dataclass(frozen=True)
@@ -122,6 +134,17 @@ class Session(Protocol):
             UsageError: an attachment cannot be decoded.
         """
 
+    def restart(self) -> bool:
+        """Begin again with an empty text, for another `generate`.
+
+        The engine then computes only what follows the longest common prefix of the new text and
+        the previous one. The new text must not begin with all of the previous text and its
+        answer: those continue without a restart.
+
+        Returns:
+            False if that is not possible: the caller opens a new session.
+        """
+
     def cancel(self) -> None:
         """Stop a running `generate` soon; can be called in a signal handler or another thread."""
 
@@ -140,7 +163,7 @@ class Engine(Protocol):
         """Token ids of `text`; special tokens are recognised, and none is added."""
 
     def open_session(self, decoding: Decoding, *, attachments: bool = False) -> Session:
-        """A new, empty session. Close the previous one first.
+        """A new, empty session. Several can be open, each with its own cache.
 
         Args:
             attachments: whether texts may have some.

@@ -14,6 +14,7 @@ from litertlm.errors import NotEnoughResources
 from litertlm.runtime.engine import NO_CACHE, Decoding, EngineInfo, EngineOptions, Session
 from litertlm.runtime.litert_session import ConversationSession, TextSession
 from litertlm.runtime.native_errors import native_error
+from litertlm.runtime.native_rewind import Rewind, find_rewind, runtime_library
 from litertlm.runtime.stderr_capture import captured_stderr
 
 # Bytes of address space that the runtime itself needs at least.
@@ -97,7 +98,9 @@ def load_engine(
     stop_texts = tuple(filter(None, map(native.detokenize, native.eos_token_ids)))
     start_ids = list(info.start_token_ids)
     start_text = native.detokenize(start_ids) if start_ids else ""
-    return LiteRtEngine(native, EngineInfo(context, options.backend, stop_texts, start_text))
+    rewind = find_rewind(runtime_library()) if info.rewindable else None
+    engine_info = EngineInfo(context, options.backend, stop_texts, start_text)
+    return LiteRtEngine(native, engine_info, rewind)
 
 
 def _native_engine(bundle: Path, options: EngineOptions) -> Any:
@@ -133,9 +136,10 @@ def _runtime() -> Any:
 class LiteRtEngine:
     """A loaded bundle; see `engine.Engine`."""
 
-    def __init__(self, native: Any, info: EngineInfo) -> None:
+    def __init__(self, native: Any, info: EngineInfo, rewind: Rewind | None) -> None:
         self._native = native
         self._info = info
+        self._rewind = rewind
 
     @property
     def info(self) -> EngineInfo:
@@ -146,8 +150,8 @@ class LiteRtEngine:
         return list(self._native.tokenize(text.replace("\0", "\ufffd"))) if text else []
 
     def open_session(self, decoding: Decoding, *, attachments: bool = False) -> Session:
-        if not attachments and decoding.json_schema is None and decoding.repetition_penalty is None:
-            return TextSession(self._native, decoding, self._info.start_text)
+        if not attachments and decoding.plain:
+            return TextSession(self._native, decoding, self._info.start_text, self._rewind)
         return ConversationSession(self._native, decoding, self._info.start_text)
 
     def close(self) -> None:

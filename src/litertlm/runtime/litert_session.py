@@ -10,6 +10,7 @@ from typing import Any
 
 from litertlm.runtime.engine import Attachment, Decoding, Sampling
 from litertlm.runtime.native_errors import native_error
+from litertlm.runtime.native_rewind import Rewind
 from litertlm.runtime.stderr_capture import captured_stderr
 
 _POLL_SECONDS = 0.05  # until a cancelled prefill is noticed; a finished one is noticed at once
@@ -32,15 +33,17 @@ class _NativeSession:
         self._abandoned: threading.Thread | None = None
         # The runtime adds it before the first text, even if that begins with it.
         self._start_text = start_text
+        self._chunks: Iterator[str] = iter(())
+        self._decoded = False
 
     @property
     def cached_tokens(self) -> int | None:
         return None
 
     def generate(self, text: str, attachments: Sequence[Attachment] = ()) -> Iterator[str]:
-        self._cancelled = self._decoding = False
+        self._cancelled = self._decoding = self._decoded = False
         text, self._start_text = text.removeprefix(self._start_text), ""
-        chunks = self._decode()
+        chunks = self._chunks = self._decode()
         first: list[str | None] = []
         failed: list[RuntimeError] = []
 
@@ -52,6 +55,7 @@ class _NativeSession:
                 self._prefill(text, attachments)
                 if not self._cancelled:
                     first.append(next(chunks, None))
+                    self._decoded = True
                     if self._cancelled:
                         self._cancel()
             except RuntimeError as error:
@@ -89,6 +93,9 @@ class _NativeSession:
         finally:
             self._decoding = False
 
+    def restart(self) -> bool:
+        return False
+
     def cancel(self) -> None:
         self._cancelled = True
         if self._decoding:
@@ -125,14 +132,31 @@ class _NativeSession:
 class TextSession(_NativeSession):
     """A raw session: the texts are prefilled unchanged."""
 
-    def __init__(self, engine: Any, decoding: Decoding, start_text: str) -> None:
+    def __init__(
+        self, engine: Any, decoding: Decoding, start_text: str, rewind: Rewind | None = None
+    ) -> None:
         super().__init__(start_text)
+        self._rewind = rewind
+        self._first_text = start_text
         self._open = partial(
             engine.create_session,
             apply_prompt_template=False,
             sampler_config=_sampler_config(decoding.sampling),
             max_output_tokens=decoding.max_tokens,
         )
+
+    def restart(self) -> bool:
+        if self._rewind is None or self._abandoned is not None or not self._decoded:
+            return False
+        try:
+            for _ in self._chunks:  # until a cancelled answer has ended
+                pass
+        except RuntimeError:
+            return False
+        if not self._rewind(self._native):
+            return False
+        self._start_text = self._first_text
+        return True
 
     def _prefill(self, text: str, attachments: Sequence[Attachment]) -> None:
         assert not attachments
@@ -171,9 +195,17 @@ class ConversationSession(_NativeSession):
                 provider=litert_lm.LiteRtLmConstraintProviderType.LL_GUIDANCE
             )
             self._arguments["response_format"] = litert_lm.ResponseFormat.json(decoding.json_schema)
-        if decoding.repetition_penalty is not None:
-            self._arguments["repetition_penalty_config"] = litert_lm.RepetitionPenaltyConfig(
-                repetition_penalty=decoding.repetition_penalty
+        penalties = {
+            "repetition_penalty": decoding.repetition_penalty,
+            "presence_penalty": decoding.presence_penalty,
+            "frequency_penalty": decoding.frequency_penalty,
+        }
+        if any(value is not None for value in penalties.values()):
+            config = litert_lm.RepetitionPenaltyConfig(**penalties)
+            self._arguments["repetition_penalty_config"] = config
+        if decoding.suppressed:
+            self._arguments["suppress_tokens_config"] = litert_lm.SuppressTokensConfig(
+                suppress_tokens=decoding.suppressed
             )
         self._open = partial(
             engine.create_conversation,

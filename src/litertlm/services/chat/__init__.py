@@ -27,13 +27,18 @@ if TYPE_CHECKING:
     from litertlm.services.chat.options import find_option as find_option
     from litertlm.services.chat.options import parse_value as parse_value
     from litertlm.services.chat.render import is_base_model as is_base_model
+    from litertlm.services.chat.render import plain_render as plain_render
     from litertlm.services.chat.render import template_render as template_render
+    from litertlm.services.chat.session_pool import SessionPool as SessionPool
     from litertlm.services.chat.stream import Piece as Piece
     from litertlm.services.chat.tool_calls import Call as Call
+    from litertlm.services.chat.tool_calls import read_calls as read_calls
     from litertlm.services.chat.tool_limits import ToolInterrupted as ToolInterrupted
     from litertlm.services.chat.tools import Toolbox as Toolbox
     from litertlm.services.chat.tools import answer_with_tools as answer_with_tools
     from litertlm.services.chat.tools import load_tools as load_tools
+    from litertlm.services.chat.tools import split_calls as split_calls
+    from litertlm.services.chat.tools import tool_parameters as tool_parameters
 
 EXPORTS = {
     "attachments": (
@@ -69,15 +74,22 @@ EXPORTS = {
     ),
     "render": (
         "is_base_model",
+        "plain_render",
         "template_render",
     ),
+    "session_pool": ("SessionPool",),
     "stream": ("Piece",),
-    "tool_calls": ("Call",),
+    "tool_calls": (
+        "Call",
+        "read_calls",
+    ),
     "tool_limits": ("ToolInterrupted",),
     "tools": (
         "Toolbox",
         "answer_with_tools",
         "load_tools",
+        "split_calls",
+        "tool_parameters",
     ),
 }
 if not TYPE_CHECKING:

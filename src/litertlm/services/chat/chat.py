@@ -1,9 +1,10 @@
 """A conversation: its messages, what of them the engine's cache holds, and the next answer.
 
 The complete history is rendered to text for every answer. Where that text begins with what is in
-the session's cache, only the rest is prefilled; where a template rewrites earlier turns (Qwen3
-drops their thinking) or the user edits them, a new session is prefilled with all of it. The model
-always sees the bytes of `apply_chat_template` for the complete history.
+a session's cache, only the rest is prefilled; where a template rewrites earlier turns (Qwen3
+drops their thinking) or the user edits them, the session is started again, and the engine computes
+what follows the first change (session_pool.py). The model always sees the bytes of
+`apply_chat_template` for the complete history.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Protocol
 
 from litertlm.errors import LiteRtLmError
 from litertlm.runtime.engine import Attachment, Decoding, Engine, Session, prompt_too_long
+from litertlm.services.chat.session_pool import SessionPool
 from litertlm.services.chat.stream import Piece, Splitter, StopFinder
 
 Message = dict[str, Any]
@@ -50,6 +52,9 @@ class ChatOptions:
         think: see `Render`.
         markers: texts around `thinking` and `tool` calls, where the model has them.
         tools: JSON schemas of functions that the model may call.
+        drop_oldest: whether the oldest turns are left out of a prompt that does not fit the
+            context; else that is an error.
+        new_session: begin with the seed's random numbers, and so with an empty cache.
     """
 
     decoding: Decoding = field(default_factory=Decoding)
@@ -57,6 +62,8 @@ class ChatOptions:
     think: bool | None = None
     markers: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     tools: tuple[Mapping[str, Any], ...] = ()
+    drop_oldest: bool = True
+    new_session: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,7 @@ class Chat:
         notice: receives messages for the user, such as that turns were left out.
         cancel_render: lets a running `render` raise `KeyboardInterrupt`.
         clock: seconds, for the timings.
+        pool: the sessions, which may be shared with other conversations; None for one session.
     """
 
     def __init__(
@@ -113,6 +121,7 @@ class Chat:
         notice: Callable[[str], None],
         cancel_render: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.perf_counter,
+        pool: SessionPool | None = None,
     ) -> None:
         self.system: str | None = None
         self.messages: list[Message] = []
@@ -124,11 +133,8 @@ class Chat:
         self._cancel_render = cancel_render
         self._clock = clock
         self._first_sent = 0
+        self._pool = pool or SessionPool(engine)
         self._session: Session | None = None
-        self._session_decoding: Decoding | None = None
-        self._cached: tuple[str, ...] = ()
-        self._cached_attachments: tuple[Attachment, ...] = ()
-        self._session_attaches = False
         # Tokens beyond its mark in the text; known after the first answer.
         self._attachment_tokens: dict[Attachment, int] = {}
         self._cancelled = False
@@ -217,8 +223,9 @@ class Chat:
         return tuple(file for message in self._sent() for file in message.get("attachments", ()))
 
     def close(self) -> None:
-        """Free the session."""
-        self._close_session()
+        """Free the sessions."""
+        self._session = None
+        self._pool.close()
 
     def _sent(self) -> list[Message]:
         system = [{"role": "system", "content": self.system}] if self.system else []
@@ -229,10 +236,16 @@ class Chat:
         self._cancelled = False
         text, prompt_tokens = self._fit()
         attachments = self.attachments()
-        session, rest, new = self._session_for(text, attachments)
-        new_tokens = prompt_tokens
+        taken = self._pool.take(
+            self.options.decoding, text, attachments, new=self.options.new_session
+        )
+        rest, new = taken.rest, taken.new_attachments
+        session = self._session = taken.held.session
         if rest != text:
             new_tokens = len(self._engine.tokenize(rest)) + self._tokens_of(new)
+        else:
+            # The engine computes the last token in any case.
+            new_tokens = max(1, prompt_tokens - taken.common_tokens)
         stop = StopFinder(self.options.stop)
         splitter = self._splitter(text)
         raw = ""
@@ -265,17 +278,14 @@ class Chat:
                 prompt_tokens += more
                 new_tokens += more
             reason = self._finish_reason(stop, completed, prompt_tokens, answer_tokens)
+            ends: tuple[str, ...] = ("",) if completed else ()
             if reason == "stop":
                 # The cache holds the stop token too; the runtime does not report which one.
-                self._cached = tuple(text + raw + end for end in self._engine.info.stop_texts)
-            elif completed:
-                self._cached = (text + raw,)
-            else:
-                attachments = ()
-                # What the cache holds beyond the text that was kept is not known.
-                session.cancel()
-                self._close_session()
-            self._cached_attachments = attachments
+                ends = self._engine.info.stop_texts
+            if not completed:
+                session.cancel()  # what its cache holds beyond the kept text is not known
+            self._session = None
+            self._pool.give_back(taken.held, text + raw, ends, attachments)
             if raw:
                 self.messages.append({"role": "assistant", "content": raw})
             self.last = Answer(
@@ -337,7 +347,7 @@ class Chat:
             tokens = self._count(text)
             if tokens <= limit:
                 break
-            later = self._next_user_message()
+            later = self._next_user_message() if self.options.drop_oldest else None
             if later is None:
                 if tokens < context:
                     break
@@ -367,31 +377,6 @@ class Chat:
             if self.messages[index]["role"] == "user":
                 return index
         return None
-
-    def _session_for(
-        self, text: str, attachments: tuple[Attachment, ...]
-    ) -> tuple[Session, str, tuple[Attachment, ...]]:
-        """A session, and the rest of `text` and `attachments` that is not in its cache yet."""
-        decoding = self.options.decoding
-        seen = len(self._cached_attachments)
-        if (
-            self._session is not None
-            and self._session_decoding == decoding
-            and self._session_attaches >= bool(attachments)
-            and self._cached_attachments == attachments[:seen]
-        ):
-            for cached in self._cached:
-                if len(text) > len(cached) and text.startswith(cached):
-                    return self._session, text[len(cached) :], attachments[seen:]
-        self._close_session()
-        self._session = self._engine.open_session(decoding, attachments=bool(attachments))
-        self._session_decoding, self._session_attaches = decoding, bool(attachments)
-        return self._session, text, attachments
-
-    def _close_session(self) -> None:
-        if self._session is not None:
-            self._session.close()
-        self._session, self._cached, self._cached_attachments = None, (), ()
 
     def _splitter(self, prompt: str) -> Callable[[str | None], list[Piece]]:
         """Cuts text into pieces; None ends it."""

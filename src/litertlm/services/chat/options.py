@@ -65,6 +65,7 @@ class RunOptions:
 
     Attributes:
         schema: the JSON Schema that answers must match, as text.
+        presence_penalty, frequency_penalty, suppressed: see `Decoding`.
     """
 
     temperature: float | None = _option(
@@ -126,6 +127,9 @@ class RunOptions:
         "choice", "cpu or gpu", "Compute backend.", choices=("cpu", "gpu"), needs_reload=True
     )
     schema: str | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    suppressed: tuple[int, ...] = ()
 
     def given(self) -> dict[str, Value]:
         """The chosen values of `OPTIONS`, by name."""

@@ -62,10 +62,7 @@ class Toolbox:
     @property
     def parameters(self) -> Mapping[str, Sequence[str]]:
         """The names of each function's parameters, in order."""
-        return {
-            schema["function"]["name"]: list(schema["function"]["parameters"]["properties"])
-            for schema in self.schemas
-        }
+        return tool_parameters(self.schemas)
 
     def call(self, call: Call) -> str:
         """The result as text: JSON, or an error for the model to read.
@@ -91,6 +88,15 @@ class Toolbox:
         if self.rejects(text):
             return _error("its result contains control tokens, which are rejected")
         return text
+
+
+def tool_parameters(schemas: Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[str]]:
+    """The names of the parameters in schemas of functions, in order, by function."""
+    functions = [schema["function"] for schema in schemas]
+    return {
+        function["name"]: list((function.get("parameters") or {}).get("properties") or ())
+        for function in functions
+    }
 
 
 def _error(message: str) -> str:
@@ -159,7 +165,7 @@ def answer_with_tools(
     asked, left = len(chat.messages) - 1, toolbox.max_calls
     for _ in range(_MOST_ROUNDS):
         try:
-            yield from _without_calls(chat.proceed(), toolbox)
+            yield from split_calls(chat.proceed(), toolbox.parameters)
         except LiteRtLmError:
             del chat.messages[asked:]
             raise
@@ -205,8 +211,14 @@ def _result(
         return _error("the user interrupted it")
 
 
-def _without_calls(pieces: Iterator[Piece], toolbox: Toolbox) -> Iterator[Piece]:
-    """The pieces, but not text that turns out to be nothing but calls."""
+def split_calls(
+    pieces: Iterator[Piece], parameters: Mapping[str, Sequence[str]]
+) -> Iterator[Piece]:
+    """The pieces, but not text that turns out to be nothing but calls.
+
+    Args:
+        parameters: see `tool_parameters`.
+    """
     held: list[Piece] = []
     shown = False
     for piece in pieces:
@@ -217,7 +229,7 @@ def _without_calls(pieces: Iterator[Piece], toolbox: Toolbox) -> Iterator[Piece]
         if not may_be_calls("".join(part.text for part in held)):
             shown = True
             yield from held
-    if not shown and not read_calls("".join(part.text for part in held), toolbox.parameters)[0]:
+    if not shown and not read_calls("".join(part.text for part in held), parameters)[0]:
         yield from held
 
 
