@@ -19,6 +19,7 @@ _COMPLETION_VARIABLE = "_LITERT_LM_CLI_COMPLETE"
 # Command -> its line in --help. Each is in commands/<name>.py, imported when it runs.
 COMMANDS = {
     "run": "Chat with a model; downloads and converts it first if needed.",
+    "serve": "Answer requests of OpenAI, Ollama and Anthropic clients over HTTP.",
     "convert": "Convert a checkpoint to a .litertlm bundle.",
     "pull": "Download a model, and convert it if needed, without running it.",
     "list": "List models on disk.",

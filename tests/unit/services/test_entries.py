@@ -8,7 +8,7 @@ from importlib import import_module
 
 import pytest
 
-PACKAGES = ("acquire", "chat", "convert", "verify", "worker")
+PACKAGES = ("acquire", "chat", "convert", "serve", "verify", "worker")
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from litertlm.services.chat.render import is_base_model as is_base_model
     from litertlm.services.chat.render import plain_render as plain_render
     from litertlm.services.chat.render import template_render as template_render
+    from litertlm.services.chat.render import template_source as template_source
     from litertlm.services.chat.session_pool import SessionPool as SessionPool
     from litertlm.services.chat.stream import Piece as Piece
     from litertlm.services.chat.tool_calls import Call as Call
@@ -76,6 +77,7 @@ EXPORTS = {
         "is_base_model",
         "plain_render",
         "template_render",
+        "template_source",
     ),
     "session_pool": ("SessionPool",),
     "stream": ("Piece",),

@@ -133,7 +133,7 @@ class Chat:
         self._cancel_render = cancel_render
         self._clock = clock
         self._first_sent = 0
-        self._pool = pool or SessionPool(engine)
+        self._pool = SessionPool(engine) if pool is None else pool
         self._session: Session | None = None
         # Tokens beyond its mark in the text; known after the first answer.
         self._attachment_tokens: dict[Attachment, int] = {}

@@ -1,0 +1,1 @@
+"""The HTTP server: OpenAI's, Ollama's and Anthropic's interfaces, and a page at `/`."""

@@ -1,0 +1,159 @@
+"""The application: routes, the guard before them, and errors in the form of each interface."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request as HttpRequest
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from litertlm.server import anthropic, ollama, ollama_models, openai, responses
+from litertlm.server.errors import RETRY_AFTER_S, ApiError
+from litertlm.server.state import State
+
+_PAGE = Path(__file__).parent / "page"
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; "
+    "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+}
+_KNOWN_PATHS = ("/v1/", "/api/", "/health", "/metrics")
+
+
+def create_app(state: State) -> Starlette:
+    """The application of a server."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        loading = asyncio.ensure_future(state.load_first())
+        yield
+        loading.cancel()
+        await state.manager.close()
+
+    routes = [
+        Route("/", root, methods=["GET", "HEAD"]),
+        Route("/health", health),
+        Route("/metrics", metrics),
+        *openai.ROUTES,
+        *responses.ROUTES,
+        *anthropic.ROUTES,
+        *ollama.ROUTES,
+        *ollama_models.ROUTES,
+        Mount("/page", StaticFiles(directory=_PAGE, check_dir=False)),
+    ]
+    app = Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        exception_handlers={
+            ApiError: _on_api_error,
+            HTTPException: _on_http_error,
+            Exception: _on_bug,
+        },
+    )
+    app.state.server = state
+    app.add_middleware(_Guarded, state=state)
+    return app
+
+
+async def root(http: HttpRequest) -> Response:
+    """The page for browsers; a line of text for Ollama's clients, which look for it."""
+    index = _PAGE / "index.html"
+    if "text/html" in http.headers.get("accept", "") and index.is_file():
+        return FileResponse(index, headers=_PAGE_HEADERS)
+    return PlainTextResponse("Ollama is running")
+
+
+async def health(http: HttpRequest) -> Response:
+    """`GET /health`."""
+    return JSONResponse({"status": "ok"})
+
+
+async def metrics(http: HttpRequest) -> Response:
+    """`GET /metrics`."""
+    state: State = http.app.state.server
+    return PlainTextResponse(state.metrics.text(state.manager), media_type="text/plain")
+
+
+def _error_response(path: str, error: ApiError) -> Response:
+    if path.startswith("/v1/messages"):
+        body = anthropic.error_body(error)
+    elif path.startswith("/api/"):
+        body = ollama.error_body(error)
+    else:
+        body = openai.error_body(error)
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if error.status in {429, 503} else {}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(body, status_code=error.status, headers=headers)
+
+
+async def _on_api_error(http: HttpRequest, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return _error_response(http.url.path, error)
+
+
+async def _on_http_error(http: HttpRequest, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    codes = {404: "not_found", 405: "method_not_allowed"}
+    code = codes.get(error.status_code, "invalid_request")
+    return _error_response(http.url.path, ApiError(error.status_code, f"{error.detail}.", code))
+
+
+async def _on_bug(http: HttpRequest, error: Exception) -> Response:
+    return _error_response(http.url.path, ApiError(500, "Internal error.", "internal_error"))
+
+
+class _Guarded:
+    """Checks host, origin and key before the application, and counts requests."""
+
+    def __init__(self, app: ASGIApp, state: State) -> None:
+        self._app = app
+        self._state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path: str = scope["path"]
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        origin = headers.get("origin")
+        guard = self._state.guard
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                known = path if path.startswith(_KNOWN_PATHS) or path == "/" else "other"
+                # Not the names in paths: a client chooses them.
+                known = "/v1/models/{id}" if known.startswith("/v1/models/") else known
+                if message["status"] == 404 and known != "/v1/models/{id}":
+                    known = "other"
+                self._state.metrics.requests[(known, message["status"])] += 1
+                if origin is not None and guard.allows_origin(origin, headers.get("host", "")):
+                    extra = guard.cors_headers(origin)
+                    message["headers"] = [
+                        *message.get("headers", ()),
+                        *((k.lower().encode(), v.encode()) for k, v in extra.items()),
+                    ]
+            await send(message)
+
+        response: Response | None = None
+        if scope["method"] == "OPTIONS" and origin is not None:
+            # A preflight has no key.
+            allowed = guard.allows_origin(origin, headers.get("host", ""))
+            response = Response(status_code=204 if allowed else 403)
+        else:
+            try:
+                guard.check(path, headers)
+            except ApiError as error:
+                response = _error_response(path, error)
+        await (response or self._app)(scope, receive, counted)
