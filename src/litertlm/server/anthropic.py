@@ -56,7 +56,7 @@ async def messages(http: HttpRequest) -> Response:
     if body.get("stream", bool, False):
         parts = _parts(state, found, request, head)
         return await stream(
-            parts, "text/event-stream", lambda error: sse(error_body(error), "error")
+            http, parts, "text/event-stream", lambda error: sse(error_body(error), "error")
         )
     answer = await state.answer(http, found, request)
     content: list[dict[str, Any]] = []

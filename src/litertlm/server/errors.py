@@ -18,7 +18,7 @@ from litertlm.services.serve import Failed
 RETRY_AFTER_S = 2
 
 
-@dataclass
+@dataclass(eq=False)
 class ApiError(Exception):
     """What a client gets instead of an answer.
 

@@ -76,7 +76,7 @@ async def _answer(http: HttpRequest, body: Body, request: Request, reply: Reply)
         return await _load_only(state, found, head, reply, keep_alive_s)
     if body.get("stream", bool, True):
         parts = _parts(state, found, request, head, reply, keep_alive_s)
-        return await stream(parts, NDJSON, lambda error: line(error_body(error)))
+        return await stream(http, parts, NDJSON, lambda error: line(error_body(error)))
     answer = await state.answer(http, found, request, keep_alive_s=keep_alive_s)
     whole = reply(answer.text, answer.thinking)
     _add_calls(whole, answer.end)

@@ -140,7 +140,7 @@ async def pull(http: HttpRequest) -> Response:
     name = body.get("model", str) or body.need("name", str)
     if body.get("stream", bool, True):
         parts = _pull_parts(state, name)
-        return await stream(parts, NDJSON, lambda error: line({"error": error.message}))
+        return await stream(http, parts, NDJSON, lambda error: line({"error": error.message}))
     try:
         await asyncio.to_thread(state.catalog.pull, name, SilentProgress())
     except LiteRtLmError as error:

@@ -107,7 +107,7 @@ async def _completion(http: HttpRequest, body: Body, request: Request, *, chat: 
         settings = body.inner("stream_options")
         usage = bool(settings and settings.get("include_usage", bool, False))
         parts = (_chat_parts if chat else _text_parts)(state, found, request, head, usage)
-        return await stream(parts, "text/event-stream", lambda error: sse(error_body(error)))
+        return await stream(http, parts, "text/event-stream", lambda error: sse(error_body(error)))
     answer = await state.answer(http, found, request)
     choice: dict[str, Any] = {"index": 0, "logprobs": None}
     if chat:

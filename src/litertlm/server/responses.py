@@ -58,7 +58,10 @@ async def responses(http: HttpRequest) -> Response:
     if body.get("stream", bool, False):
         parts = _parts(state, found, request, head)
         return await stream(
-            parts, "text/event-stream", lambda error: sse({"type": "error", **error_body(error)})
+            http,
+            parts,
+            "text/event-stream",
+            lambda error: sse({"type": "error", **error_body(error)}),
         )
     answer = await state.answer(http, found, request)
     return JSONResponse(_complete(head, answer.text, answer.thinking, answer.end))

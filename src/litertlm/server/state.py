@@ -31,7 +31,6 @@ class State:
         report: receives messages for the user who started the server.
         auto_pull: whether models that are not on disk are downloaded for a request.
         clock: seconds since the epoch.
-        pulls: downloads that run now, by model.
     """
 
     catalog: Catalog
@@ -42,7 +41,6 @@ class State:
     report: Callable[[str], None] = lambda text: None
     clock: Callable[[], float] = time.time
     metrics: Metrics = field(default_factory=Metrics)
-    pulls: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     async def model(self, name: str, http: HttpRequest) -> InstalledModel:
         """The model that a request names.
@@ -184,7 +182,10 @@ async def while_connected(http: HttpRequest, work: Coroutine[Any, Any, Result]) 
 
 
 async def stream(
-    parts: AsyncIterator[str], media_type: str, on_error: Callable[[ApiError], str]
+    http: HttpRequest,
+    parts: AsyncIterator[str],
+    media_type: str,
+    on_error: Callable[[ApiError], str],
 ) -> StreamingResponse:
     """A response that sends `parts` as they come.
 
@@ -196,7 +197,11 @@ async def stream(
     Raises:
         ApiError: before the first part.
     """
-    first = await anext(parts, "")
+
+    async def begin() -> str:
+        return await anext(parts, "")
+
+    first = await while_connected(http, begin())
 
     async def body() -> AsyncIterator[str]:
         try:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from litertlm.runtime.engine import Attachment, Decoding
+from litertlm.services.chat.chat import Chat, ChatOptions
 from litertlm.services.chat.session_pool import SessionPool, Taken
-from scripted import RESTART, STOP, ScriptedEngine, ScriptedSession
+from scripted import RESTART, STOP, ScriptedEngine, ScriptedSession, render
 
 GREEDY = Decoding(max_tokens=7)
 LONG = "word " * 20
@@ -101,6 +102,23 @@ def test_sessions_with_attachments_are_not_restarted(tmp_path: object) -> None:
     pool.give_back(taken.held, "look yes", (STOP,), (image,))
     other = pool.take(GREEDY, "look no", (image,))
     assert other.held is not taken.held
+
+
+def test_conversations_share_a_pool() -> None:
+    made = ScriptedEngine(["one", "two"], restarts=True)
+    pool = SessionPool(made)
+    for question in ("Hi", "Ho"):
+        chat = Chat(made, render, ChatOptions(), notice=print, pool=pool)
+        chat.say(question)
+        list(chat.proceed())
+    (session,) = made.sessions
+    assert session.given == [
+        f"user: Hi{STOP} assistant: ",
+        RESTART,
+        f"user: Ho{STOP} assistant: ",
+    ]
+    assert chat.last is not None
+    assert chat.last.reused_tokens == 1
 
 
 def test_memory_closes_sessions_down_to_one() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -63,19 +63,13 @@ class Catalog:
             raise ModelNotFound(f"Model not found: {name[:_LONGEST_NAME]!r}.")
         return installed
 
-    def pull(
-        self, name: str, progress: Progress, *, check: Callable[[], None] = lambda: None
-    ) -> InstalledModel:
+    def pull(self, name: str, progress: Progress) -> InstalledModel:
         """Download a model by its name on the Hub or its alias, and convert it if needed.
-
-        Args:
-            check: called before anything is done; may raise.
 
         Raises:
             UsageError: it is not such a name.
             LiteRtLmError: as `acquire`.
         """
-        check()
         wanted = _without_tag(name)
         entry = lookup(wanted)
         if entry is None and not _HUB_NAME.fullmatch(wanted):
