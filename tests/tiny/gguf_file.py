@@ -51,8 +51,10 @@ def write_gguf(
     names = gguf.get_tensor_name_map(architecture, model.config["num_hidden_layers"])
     if tensors is None:
         tensors = {n: tensor_values(model, n, s) for n, s in tensor_shapes(model).items()}
-    for name, original in tensors.items():
-        stored = names.get_name(name, (".weight", ".bias"))
+    for name, original in _stacked(model, tensors).items():
+        # The converter gives a parameter that is no module's weight the ending of one.
+        suffixed = name if name.endswith((".weight", ".bias")) else f"{name}.weight"
+        stored = names.get_name(suffixed, (".weight", ".bias"))
         assert stored is not None, name
         values = _converted(model, name, original.astype(np.float32))
         if values.ndim == 1:
@@ -82,6 +84,16 @@ def _converted(model: TinyModel, name: str, values: NDArray[np.float32]) -> NDAr
     return values
 
 
+def _stacked(
+    model: TinyModel, tensors: Mapping[str, NDArray[np.float64]]
+) -> dict[str, NDArray[np.float64]]:
+    result = dict(tensors)
+    for module in _converter(model).stacked:
+        parts = [result.pop(name) for name in tensors if name.startswith(f"{module}.")]
+        result[f"{module}.weight"] = np.stack(parts)
+    return result
+
+
 def _converter(model: TinyModel) -> TinyGguf:
     converter = family_of(model).gguf
     assert converter is not None, f"{model.name}: llama.cpp does not convert its family"
@@ -91,18 +103,22 @@ def _converter(model: TinyModel) -> TinyGguf:
 def _write_parameters(writer: gguf.GGUFWriter, model: TinyModel) -> None:
     config, converter = model.config, _converter(model)
     head_dim = _head_dim(model)
-    writer.add_context_length(config["max_position_embeddings"])
-    writer.add_embedding_length(config["hidden_size"])
-    writer.add_block_count(config["num_hidden_layers"])
-    writer.add_feed_forward_length(config["intermediate_size"])
-    writer.add_head_count(config["num_attention_heads"])
-    writer.add_head_count_kv(config["num_key_value_heads"])
-    method, key = converter.norm_eps
-    getattr(writer, method)(config[key])
-    writer.add_rope_freq_base(config["rope_theta"])
+    norm_method, norm_key = converter.norm_eps
+    values = {
+        "add_context_length": config["max_position_embeddings"],
+        "add_embedding_length": config["hidden_size"],
+        "add_block_count": config["num_hidden_layers"],
+        "add_feed_forward_length": config["intermediate_size"],
+        "add_head_count": config["num_attention_heads"],
+        "add_head_count_kv": config["num_key_value_heads"],
+        norm_method: config[norm_key],
+        "add_rope_freq_base": config.get("rope_theta"),
+    }
     if "head_dim" in config:
-        writer.add_key_length(head_dim)
-        writer.add_value_length(head_dim)
+        values |= {"add_key_length": head_dim, "add_value_length": head_dim}
+    for method, value in (values | dict(converter.replaced(config))).items():
+        if value is not None:
+            getattr(writer, method)(value)
     if converter.interleaved:
         writer.add_vocab_size(config["vocab_size"])
         writer.add_rope_dimension_count(head_dim)
@@ -137,6 +153,9 @@ def _write_rope_scaling(writer: gguf.GGUFWriter, scaling: dict[str, Any]) -> Non
 
 
 def _rope_factors(model: TinyModel) -> dict[str, NDArray[np.float32]]:
+    own = _converter(model).rope_factors
+    if own is not None:
+        return {"rope_freqs.weight": np.array(own(model.config), np.float32)}
     scaling = model.config.get("rope_scaling") or {}
     kind = scaling.get("rope_type", scaling.get("type"))
     if kind == "longrope":

@@ -77,7 +77,11 @@ class TinyGguf:
         window: it writes `sliding_window`.
         norm_eps: the method that writes the epsilon of norms, and its config key.
         keys: config keys that are written, by the method of `gguf.GGUFWriter`.
+        replaced: values of parameters that differ from the common ones, by the method of
+            `gguf.GGUFWriter`; None leaves one out.
         parameters: writes what is left, with the writer and the config.
+        stacked: modules of which the converter stacks the matrices `.0`, `.1` and so on.
+        rope_factors: the divisors of frequencies that it stores, if it does.
     """
 
     architecture: str
@@ -85,7 +89,10 @@ class TinyGguf:
     window: bool = True
     norm_eps: tuple[str, str] = ("add_layer_norm_rms_eps", "rms_norm_eps")
     keys: Mapping[str, str] = field(default_factory=dict)
+    replaced: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda config: {}
     parameters: Callable[[Any, Any], None] = lambda writer, config: None
+    stacked: Sequence[str] = ()
+    rope_factors: Callable[[Mapping[str, Any]], Sequence[float]] | None = None
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,7 @@ _CHATML = _turns(
     "<|im_start|>system\n",
 )
 _GEMMA = _turns("<start_of_turn>user\n", "<start_of_turn>model\n", "<end_of_turn>\n")
+_GEMMA4 = _turns("<|turn>user\n", "<|turn>model\n", "<turn|>\n", "<|turn>system\n")
 _LLAMA3 = _turns(
     "<|start_header_id|>user<|end_header_id|>\n\n",
     "<|start_header_id|>assistant<|end_header_id|>\n\n",
@@ -108,6 +109,10 @@ FAMILIES = {
     "qwen2": FamilyPrompts("qwen2p5", Sampler("top_p", 0.7, 20, 0.8, "family"), _CHATML),
     "gemma3": FamilyPrompts("gemma3", _GEMMA_SAMPLER, _GEMMA),
     "gemma3_text": FamilyPrompts("gemma3", _GEMMA_SAMPLER, _GEMMA),
+    "gemma3n": FamilyPrompts(sampler=_GEMMA_SAMPLER, fallback=_GEMMA),
+    "gemma3n_text": FamilyPrompts(sampler=_GEMMA_SAMPLER, fallback=_GEMMA),
+    "gemma4": FamilyPrompts("gemma4", _GEMMA_SAMPLER, _GEMMA4),
+    "gemma4_text": FamilyPrompts("gemma4", _GEMMA_SAMPLER, _GEMMA4),
     "smollm3": FamilyPrompts(sampler=Sampler("top_p", 0.6, 50, 0.95, "family"), fallback=_CHATML),
     "lfm2": FamilyPrompts("lfm2", fallback=_CHATML),
     "phi3": FamilyPrompts(fallback=_PHI3),

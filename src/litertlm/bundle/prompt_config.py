@@ -15,7 +15,7 @@ from typing import Any
 
 from litertlm.bundle.adapted_template import NO_TEMPLATE, AdaptedTemplate, SourceTemplate
 from litertlm.bundle.family_prompts import FamilyPrompts, Sampler, family_prompts
-from litertlm.bundle.special_tokens import template_variables
+from litertlm.bundle.special_tokens import template_variables, thinking_tags
 from litertlm.checkpoint import Checkpoint, Tokenizer
 from litertlm.checkpoint.token_ids import check_token_ids, read_token_ids, vocabulary_size
 from litertlm.errors import DamagedCheckpoint
@@ -25,8 +25,6 @@ TEMPLATE_VARIABLES_KEY = "template_variables"
 TEMPLATE_KIND_KEY = "template_kind"
 TEMPLATE_REASONS_KEY = "template_reasons"
 SAMPLER_SOURCE_KEY = "sampler_source"
-
-THINKING_TAGS = ("<think>", "</think>")
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def read_prompt_config(
     template = NO_TEMPLATE if source is None else adapt(source)
     original = tokenizer.chat_template if template.original_is_usable else None
     begins_with_bos = tokenizer.adds_bos if original is None else template.renders_bos
-    thinks = template.supports_thinking and THINKING_TAGS[1] in (original or "")
+    tags = thinking_tags(original or "") if template.supports_thinking else None
     return PromptConfig(
         template=template,
         original_template=original,
@@ -95,7 +93,7 @@ def read_prompt_config(
         stop_token_ids=stop_token_ids(checkpoint, template.end_of_turn),
         sampler=sampler(checkpoint.generation_config, family.sampler),
         model_type=family.model_type,
-        thinking_tags=THINKING_TAGS if thinks else None,
+        thinking_tags=tags,
         supports_tools=template.supports_tools,
     )
 

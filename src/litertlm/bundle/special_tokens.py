@@ -58,3 +58,12 @@ def known_tokens(tokenizer_config: Mapping[str, Any]) -> tuple[str, ...]:
         if isinstance(text, str) and text.strip():
             found.add(text)
     return tuple(sorted(found))
+
+
+# Of Qwen3 and most others, and of Gemma 4.
+_THINKING_TAGS = (("<think>", "</think>"), ("<|channel>thought\n", "<channel|>"))
+
+
+def thinking_tags(chat_template: str) -> tuple[str, str] | None:
+    """The texts around a thought that a template speaks of, or None."""
+    return next((tags for tags in _THINKING_TAGS if tags[1] in chat_template), None)

@@ -29,6 +29,7 @@ from litertlm.bundle.minijinja_macros import PYTHON_JSON, PYTHON_TEXT
 from litertlm.bundle.minijinja_translator import Translator, Untranslatable
 from litertlm.bundle.probe_conversations import Conversation
 from litertlm.bundle.runtime_jinja import RenderError, compile_for_runtime, runtime_variables
+from litertlm.bundle.special_tokens import thinking_tags
 from litertlm.errors import TemplateError
 
 _NORMALISE = """\
@@ -51,7 +52,7 @@ _NORMALISE = """\
 {%- set chat.messages = chat.messages + [dict(message, name=part.name, content=result)] -%}
 {%- endfor -%}
 {%- elif message.channels is mapping and message.channels.thought is string -%}
-{%- set content = "<think>" ~ message.channels.thought ~ "</think>" ~ chat.text -%}
+{%- set content = THINK ~ message.channels.thought ~ THOUGHT ~ chat.text -%}
 {%- set chat.messages = chat.messages + [dict(message, content=content)] -%}
 {%- elif message.content is sequence and message.content is not string -%}
 {%- set chat.messages = chat.messages + [dict(message, content=chat.text)] -%}
@@ -331,7 +332,9 @@ def _translate(
         if name in source:
             text_of_token = "" if name == "bos_token" and traits.renders_bos else value
             parts.append(f"{{%- set {name} = {text_literal(text_of_token)} -%}}\n")
-    parts.append(_NORMALISE)
+    tags = thinking_tags(source) or ("<think>", "</think>")
+    begin, done = map(text_literal, tags)
+    parts.append(_NORMALISE.replace("THINK", begin).replace("THOUGHT", done))
     if not stable:
         return "".join([*parts, body])
     if traits.end_of_turn is None:

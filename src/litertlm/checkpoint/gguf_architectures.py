@@ -6,6 +6,7 @@ scales of the largest models) are those of https://github.com/ggml-org/llama.cpp
 
 from __future__ import annotations
 
+from litertlm.checkpoint import gguf_gemma
 from litertlm.checkpoint.gguf_config import Architecture, ArchitectureKeys, Config, as_decimal
 from litertlm.errors import UnsupportedModel
 
@@ -254,6 +255,25 @@ ARCHITECTURES: dict[str, Architecture] = {
             shifted_norms=True,
             layer_names=_SANDWICH_NORMS,
             extend=_gemma3,
+        ),
+        Architecture(
+            "gemma3n",
+            "gemma3n_text",
+            "Gemma3nForCausalLM",
+            global_names=gguf_gemma.PER_LAYER_GLOBAL_NAMES,
+            layer_names=_SANDWICH_NORMS | gguf_gemma.GEMMA3N_NAMES,
+            stacked=gguf_gemma.GEMMA3N_STACKED,
+            extend=gguf_gemma.extend_gemma3n,
+        ),
+        Architecture(
+            "gemma4",
+            "gemma4_text",
+            "Gemma4ForCausalLM",
+            global_names=gguf_gemma.PER_LAYER_GLOBAL_NAMES,
+            layer_names=_SANDWICH_NORMS | gguf_gemma.GEMMA4_NAMES,
+            differing=frozenset({"feed_forward_length", "attention.head_count_kv"}),
+            own_ropes=True,
+            extend=gguf_gemma.extend_gemma4,
         ),
         Architecture(
             "smollm3", "smollm3", "SmolLM3ForCausalLM", interleaved_rope=True, extend=_smollm3

@@ -28,16 +28,20 @@ class ArchitectureKeys:
     Attributes:
         file: the GGUF file with its keys.
         prefix: the architecture's key prefix, `llama` in `llama.block_count`.
+        differing: keys whose values may differ between layers.
     """
 
     file: GgufFile
     prefix: str
+    differing: frozenset[str] = frozenset()
 
     def integer(self, key: str, default: int | None = None) -> int:
-        """A non-negative integer; an array is accepted if all its elements are equal."""
+        """A non-negative integer; of an array the first element, which all others must be equal
+        to unless the key is among `differing`."""
         value = self._value(key, default)
-        if isinstance(value, list) and value and all(v == value[0] for v in value):
-            value = value[0]
+        if isinstance(value, list) and value:
+            same = key in self.differing or all(v == value[0] for v in value)
+            value = value[0] if same else value
         if isinstance(value, list):
             raise UnsupportedModel(
                 f"{self.prefix}.{key} differs between layers.",
@@ -59,6 +63,13 @@ class ArchitectureKeys:
         """A boolean for each layer."""
         value = self._value(key, None)
         if not isinstance(value, list) or [type(v) for v in value] != [bool] * layers:
+            raise self._wrong(key, value)
+        return value
+
+    def numbers(self, key: str, layers: int) -> list[float]:
+        """A float of each layer."""
+        value = self._value(key, None)
+        if not isinstance(value, list) or [type(v) for v in value] != [float] * layers:
             raise self._wrong(key, value)
         return value
 
@@ -99,8 +110,13 @@ class Architecture:
         shifted_norms: the converter added one to the norm weights.
         norm_eps: the key of the epsilon of its norms.
         hybrid: layers without attention have 0 key and value heads.
-        global_names: GGUF tensor names outside of layers that differ from the common ones.
-        layer_names: GGUF tensor names of a layer that differ from the common ones.
+        global_names: GGUF tensor names outside of layers, beside the common ones.
+        layer_names: GGUF tensor names of a layer that differ from the common ones; with `.weight`
+            where Hugging Face's name has no such ending.
+        stacked: GGUF tensors that hold several matrices, by their names without `.weight`;
+            Hugging Face's name of matrix `i` is the value and `.i`.
+        differing: keys whose values may differ between layers; `extend` reads them.
+        own_ropes: `extend` reads the rotation, of which a model has several.
         extend: adds the config keys that only this architecture has.
     """
 
@@ -113,6 +129,9 @@ class Architecture:
     hybrid: bool = False
     global_names: Mapping[str, str] = field(default_factory=dict)
     layer_names: Mapping[str, str] = field(default_factory=dict)
+    stacked: Mapping[str, str] = field(default_factory=dict)
+    differing: frozenset[str] = frozenset()
+    own_ropes: bool = False
     extend: Callable[[ArchitectureKeys, Config], None] = lambda keys, config: None
 
 
@@ -152,7 +171,7 @@ def translate_config(file: GgufFile, architecture: Architecture) -> Config:
         UnsupportedModel: experts, unequal head sizes, unknown rotary factors.
         DamagedCheckpoint: a key that every model has is missing or has a wrong type.
     """
-    keys = ArchitectureKeys(file, architecture.name)
+    keys = ArchitectureKeys(file, architecture.name, architecture.differing)
     parts = file.values.get("split.count", 0)
     if isinstance(parts, int) and parts > 1:
         raise UnsupportedModel(
@@ -202,7 +221,7 @@ def translate_config(file: GgufFile, architecture: Architecture) -> Config:
             config[f"{name}_token_id"] = number
     if rope_dims not in (0, head_dim):
         config["partial_rotary_factor"] = rope_dims / head_dim
-    scaling = _rope_scaling(keys, config)
+    scaling = None if architecture.own_ropes else _rope_scaling(keys, config)
     if scaling is not None:
         config["rope_scaling"] = scaling
     architecture.extend(keys, config)

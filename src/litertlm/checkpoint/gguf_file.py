@@ -35,6 +35,21 @@ class GgufTensor(FileTensor):
         rows = math.prod(self.shape[:-1])
         return replace(self, shape=(rows, self.shape[-1]), row_bytes=self.nbytes // rows)
 
+    def entries(self) -> list[GgufTensor]:
+        """The tensors along the first axis: of [n, out, in] n tensors [out, in]."""
+        count, *shape = self.shape
+        size = self.nbytes // count
+        return [
+            replace(
+                self,
+                shape=tuple(shape),
+                offset=self.offset + i * size,
+                nbytes=size,
+                row_bytes=size // shape[0],
+            )
+            for i in range(count)
+        ]
+
     def rows(self, start: int, stop: int) -> NDArray[np.float32]:
         """Rows `[start, stop)` dequantized to float32, `[stop - start, *shape[1:]]`.
 

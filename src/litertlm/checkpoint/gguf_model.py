@@ -156,6 +156,9 @@ def _translate_tensors(
     for stored in file.tensors.values():
         if stored.name in _ROPE_NAMES:
             continue
+        if (stack := architecture.stacked.get(stored.name.removesuffix(".weight"))) is not None:
+            tensors |= _unstacked(file, stored, stack)
+            continue
         name = _translate_name(file, architecture, stored.name)
         if architecture.interleaved_rope and re.search(r"\.[qk]_proj\.\w+$", name):
             head_dim = config["head_dim"]
@@ -174,6 +177,18 @@ def _translate_tensors(
     return tensors
 
 
+def _unstacked(file: GgufFile, stored: GgufTensor, name: str) -> dict[str, StoredTensor]:
+    """The matrices of a tensor [n, out, in], under their own names."""
+    if len(stored.shape) != 3 or 0 in stored.shape:
+        raise DamagedCheckpoint(
+            f"Tensor {stored.name} of {file.path} has the shape {list(stored.shape)}.",
+            why="It must hold several matrices.",
+        )
+    names = [f"{name}.{i}.weight" for i in range(stored.shape[0])]
+    entries = zip(names, stored.entries(), strict=True)
+    return {name: replace(entry, name=name) for name, entry in entries}
+
+
 def _translate_name(file: GgufFile, architecture: Architecture, name: str) -> str:
     base, _, kind = name.rpartition(".")
     global_names = {**_GLOBAL_NAMES, **architecture.global_names}
@@ -181,6 +196,8 @@ def _translate_name(file: GgufFile, architecture: Architecture, name: str) -> st
         return f"{global_names[base]}.{kind}"
     match = _LAYER.fullmatch(name)
     names = {**_LAYER_NAMES, **architecture.layer_names}
+    if match is not None and (bare := names.get(f"{match[2]}.{match[3]}")) is not None:
+        return f"model.layers.{int(match[1])}.{bare}"
     if match is None or match[2] not in names:
         raise UnsupportedModel(
             f"Tensor {name} of {file.path} is unknown.",

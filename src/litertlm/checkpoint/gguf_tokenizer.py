@@ -31,11 +31,11 @@ def translate_tokenizer(file: GgufFile) -> Tokenizer:
         DamagedCheckpoint: the vocabulary contradicts itself.
     """
     kind = file.values.get("tokenizer.ggml.model")
-    if kind not in ("gpt2", "llama"):
+    if kind not in ("gpt2", "llama", "gemma4"):
         raise UnsupportedModel(
             f"Tokenizer {kind!r} is not supported.",
-            why=f"{file.path} says tokenizer.ggml.model = {kind!r}; byte-level BPE (gpt2) and "
-            "SentencePiece (llama) are.",
+            why=f"{file.path} says tokenizer.ggml.model = {kind!r}; byte-level BPE (gpt2), "
+            "SentencePiece (llama) and Gemma 4's (gemma4) are.",
         )
     vocabulary = Vocabulary(file)
     if kind == "gpt2":
@@ -44,7 +44,8 @@ def translate_tokenizer(file: GgufFile) -> Tokenizer:
         document = _byte_level_bpe(vocabulary, pre)
     else:
         adds_bos = vocabulary.flag("add_bos_token", True)
-        document = _sentencepiece_bpe(vocabulary, vocabulary.flag("add_space_prefix", True))
+        prefix = vocabulary.flag("add_space_prefix", kind == "llama")
+        document = _sentencepiece_bpe(vocabulary, prefix, has_merges=kind == "gemma4")
     bos = vocabulary.special("bos")
     if adds_bos and bos is not None:
         document["post_processor"] = _bos_first(vocabulary, bos)
@@ -82,11 +83,6 @@ def _byte_level_bpe(vocabulary: Vocabulary, pre: PreTokenizer) -> Json:
         )
         if kind != UNUSED
     }
-    merges: list[str] = vocabulary.array("merges", str)
-    for merge in merges:
-        left, space, right = merge.partition(" ")
-        if not space or not {left, right, left + right} <= vocab.keys():
-            raise vocabulary.damaged(f"Merge {merge!r} is not a pair of tokens of the vocabulary.")
     return {
         "version": "1.0",
         "truncation": None,
@@ -103,13 +99,31 @@ def _byte_level_bpe(vocabulary: Vocabulary, pre: PreTokenizer) -> Json:
             "byte_fallback": False,
             "ignore_merges": pre.ignore_merges,
             "vocab": vocab,
-            "merges": merges,
+            "merges": _stored_merges(vocabulary, vocab),
         },
     }
 
 
-def _sentencepiece_bpe(vocabulary: Vocabulary, add_prefix: bool) -> Json:
-    """As transformers converts a `tokenizer.model` of Llama 2 or Gemma."""
+def _stored_merges(vocabulary: Vocabulary, vocab: Mapping[str, int]) -> list[str]:
+    """The merges that the header lists, each a pair of tokens with a space between.
+
+    Raises:
+        DamagedCheckpoint: a merge is not one of tokens.
+    """
+    merges: list[str] = vocabulary.array("merges", str)
+    for merge in merges:
+        left, space, right = merge.partition(" ")
+        if not space or not {left, right, left + right} <= vocab.keys():
+            raise vocabulary.damaged(f"Merge {merge!r} is not a pair of tokens of the vocabulary.")
+    return merges
+
+
+def _sentencepiece_bpe(vocabulary: Vocabulary, add_prefix: bool, *, has_merges: bool) -> Json:
+    """As transformers converts a `tokenizer.model` of Llama 2 or Gemma.
+
+    Args:
+        has_merges: the header lists the merges; else they follow from scores.
+    """
     pieces = sentencepiece.pieces(vocabulary)
     replace: Json = {
         "type": "Replace", "pattern": {"String": " "}, "content": sentencepiece.SPACE,
@@ -125,6 +139,11 @@ def _sentencepiece_bpe(vocabulary: Vocabulary, add_prefix: bool) -> Json:
     unknown = vocabulary.special("unknown")
     if unknown is None and UNKNOWN in vocabulary.types:
         unknown = vocabulary.types.index(UNKNOWN)
+    vocab = {
+        piece: number
+        for number, (piece, kind) in enumerate(zip(pieces, vocabulary.types, strict=True))
+        if kind != UNUSED
+    }
     return {
         "version": "1.0",
         "truncation": None,
@@ -142,12 +161,12 @@ def _sentencepiece_bpe(vocabulary: Vocabulary, add_prefix: bool) -> Json:
             "fuse_unk": True,
             "byte_fallback": BYTE in vocabulary.types,
             "ignore_merges": False,
-            "vocab": {
-                piece: number
-                for number, (piece, kind) in enumerate(zip(pieces, vocabulary.types, strict=True))
-                if kind != UNUSED
-            },
-            "merges": sentencepiece.merges(vocabulary),
+            "vocab": vocab,
+            "merges": (
+                _stored_merges(vocabulary, vocab)
+                if has_merges
+                else sentencepiece.merges(vocabulary)
+            ),
         },
     }
 

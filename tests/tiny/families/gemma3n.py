@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
+from statistics import NormalDist
 from typing import Any
 
-from tiny.model import WINDOW, TinyFamily, size, tiny
+from tiny.model import WINDOW, TinyFamily, TinyGguf, size, tiny
 from tiny.tensors import SANDWICH_NORMS, Shape, Shapes, linear
 from tiny.tokenizer import VOCAB_SIZE
 
@@ -59,6 +61,21 @@ def _outside(config: Mapping[str, Any]) -> Shapes:
     return names
 
 
+def _gguf_values(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "add_rope_freq_base_swa": config["rope_local_base_freq"],
+        "add_altup_active_idx": config["altup_active_idx"],
+        "add_altup_num_inputs": config["altup_num_inputs"],
+        "add_embedding_length_per_layer_input": config["hidden_size_per_layer_input"],
+        "add_shared_kv_layers": config["num_kv_shared_layers"],
+        "add_activation_sparsity_scale": [
+            NormalDist().inv_cdf(share) if share else -math.inf
+            for share in config["activation_sparsity_pattern"]
+        ],
+        "add_sliding_window_pattern": [kind == _SLIDING for kind in config["layer_types"]],
+    }
+
+
 FAMILY = TinyFamily(
     "gemma3n_text",
     each_layer=_layer,
@@ -70,6 +87,11 @@ FAMILY = TinyFamily(
         "correction_coefs.weight": 0.3,
     },
     tied=True,
+    gguf=TinyGguf(
+        "GEMMA3N",
+        replaced=_gguf_values,
+        stacked=("model.altup_projections", "model.altup_unembed_projections"),
+    ),
     models=(
         tiny(
             "gemma3n_text",
@@ -92,6 +114,8 @@ FAMILY = TinyFamily(
                 ("num_kv_shared_layers", {"num_kv_shared_layers": 4}),
             ],
             embedding=0.06,
+            # The converter wants MLPs of one width, and pads the table of each layer with zeros.
+            gguf={"intermediate_size": 96, "vocab_size_per_layer_input": VOCAB_SIZE},
             **(size(64, 5, 4, 1) | {"intermediate_size": [160, 96, 96, 96, 64]}),
             adds_bos=True,
             head_dim=16,

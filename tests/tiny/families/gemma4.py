@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tiny.model import WINDOW, TinyFamily, size, tiny
+from tiny.model import WINDOW, TinyFamily, TinyGguf, size, tiny
 from tiny.tensors import SANDWICH_NORMS, Shape, Shapes, linear
 from tiny.tokenizer import VOCAB_SIZE
 
@@ -59,12 +59,45 @@ def _outside(config: Mapping[str, Any]) -> Shapes:
     }
 
 
+def _gguf_values(config: Mapping[str, Any]) -> dict[str, Any]:
+    sliding = [kind == _SLIDING for kind in config["layer_types"]]
+    ropes, mlp = config["rope_parameters"], config["intermediate_size"]
+    layers, shared = config["num_hidden_layers"], config.get("num_kv_shared_layers", 0)
+    values = {
+        "add_rope_freq_base": ropes[_FULL]["rope_theta"],
+        "add_rope_freq_base_swa": ropes[_SLIDING]["rope_theta"],
+        "add_rope_dimension_count": config["global_head_dim"],
+        "add_rope_dimension_count_swa": config["head_dim"],
+        "add_key_length": config["global_head_dim"],
+        "add_value_length": config["global_head_dim"],
+        "add_key_length_swa": config["head_dim"],
+        "add_value_length_swa": config["head_dim"],
+        "add_shared_kv_layers": shared,
+        "add_embedding_length_per_layer_input": config["hidden_size_per_layer_input"],
+        "add_sliding_window_pattern": sliding,
+    }
+    if config.get("use_double_wide_mlp"):
+        widths = [mlp] * (layers - shared) + [2 * mlp] * shared
+        values["add_feed_forward_length"] = widths
+    if global_heads := config.get("num_global_key_value_heads"):
+        heads = config["num_key_value_heads"]
+        values["add_head_count_kv"] = [heads if s else global_heads for s in sliding]
+    return values
+
+
+def _gguf_rope_factors(config: Mapping[str, Any]) -> list[float]:
+    half = config["global_head_dim"] // 2
+    rotated = int(half * config["rope_parameters"][_FULL]["partial_rotary_factor"])
+    return [1.0] * rotated + [1e30] * (half - rotated)
+
+
 FAMILY = TinyFamily(
     "gemma4_text",
     each_layer=_layer,
     outside=_outside,
     factors={"q_norm.weight": 0.3},  # instead of a scale of scores
     tied=True,
+    gguf=TinyGguf("GEMMA4", replaced=_gguf_values, rope_factors=_gguf_rope_factors),
     models=(
         tiny(
             "gemma4_text",
@@ -84,6 +117,7 @@ FAMILY = TinyFamily(
                 ("vocab_size_per_layer_input", {"vocab_size_per_layer_input": VOCAB_SIZE - 1}),
             ],
             embedding=0.06,
+            gguf={},
             **size(64, 5, 4, 1),
             adds_bos=True,
             head_dim=16,
@@ -152,6 +186,16 @@ FAMILY = TinyFamily(
             },
             embedding=0.06,
             dtype="F32",
+            gguf={
+                "rope_parameters": {
+                    _FULL: {
+                        "rope_type": "proportional",
+                        "partial_rotary_factor": 0.5,
+                        "rope_theta": 100000.0,
+                    },
+                    _SLIDING: {"rope_type": "default", "rope_theta": 1000.0},
+                },
+            },
             **size(64, 3, 4, 2),
             adds_bos=True,
             head_dim=16,

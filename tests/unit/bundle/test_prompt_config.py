@@ -111,6 +111,38 @@ def test_a_family_speaks_where_the_checkpoint_is_silent() -> None:
     assert (found.sampler.top_k, found.sampler.source) == (64, "family")
 
 
+# Thoughts as Gemma 4's template has them: of earlier answers none, and an empty one unless asked.
+CHANNELS = (
+    "{{ bos_token }}{% for m in messages %}"
+    "{{ '<|turn>' + ('model' if m.role == 'assistant' else m.role) }}\n"
+    "{{ m.content.split('<channel|>')[-1] | trim }}<turn|>\n{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|turn>model\n' }}"
+    "{% if not enable_thinking | default(false) %}{{ '<|channel>thought\n<channel|>' }}{% endif %}"
+    "{% endif %}"
+)
+
+
+def test_thoughts_in_a_channel() -> None:
+    tokens = {"<bos>": 2, "<|turn>": 105, "<turn|>": 106}
+    found = read_prompt_config(
+        checkpoint(CHANNELS, tokens=tokens, config={"model_type": "gemma4_text"}), adapt
+    )
+    assert found.thinking_tags == ("<|channel>thought\n", "<channel|>")
+    assert found.template.kind == "adapted"
+    assert "<think>" not in str(found.template.source)
+    assert found.stop_token_ids == (106,)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "runtime_type"),
+    [("gemma3n_text", "generic_model"), ("gemma4_text", "gemma4"), ("gemma4", "gemma4")],
+)
+def test_gemma_without_a_generation_config(model_type: str, runtime_type: str) -> None:
+    found = read_prompt_config(checkpoint(config={"model_type": model_type}), adapt)
+    assert found.model_type == runtime_type
+    assert (found.sampler.top_k, found.sampler.source) == (64, "family")
+
+
 def test_thinking_and_tools_are_those_of_the_template() -> None:
     qwen = read_prompt_config(
         checkpoint(template_text("qwen3"), config={"model_type": "qwen3"}), adapt

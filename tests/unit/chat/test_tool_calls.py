@@ -19,6 +19,9 @@ FORMS = {
     "granite 3.0": f"<|tool_call|>{ONE}",
     "phi-4": f"<|tool_call|>[{ONE}]<|/tool_call|>",
     "phi-4, older": '<|tool_call|>[{"type": "function", "function": ' + ONE + "}]<|/tool_call|>",
+    "gemma 4": "<|tool_call>call:f{a:1}<tool_call|>",
+    "gemma 4, cut off": "<|tool_call>call:f{a:1}",
+    "gemma 4, thinking": "<|channel>thought\nHm.<channel|><|tool_call>call:f{a:1}<tool_call|>",
     "mistral": f"[TOOL_CALLS] [{ONE}]",
     "mistral with ids": '[TOOL_CALLS] [{"name": "f", "arguments": {"a": 1}, "id": "call00001"}]',
     "mistral, newer": '[TOOL_CALLS]f[ARGS]{"a": 1}',
@@ -57,6 +60,7 @@ def test_one_call(form: str) -> None:
         "[f(a=1), g()]",
         "```tool_code\nf(a=1)\ng()\n```",
         f'<tool_call>[{ONE}, {{"name": "g"}}]',
+        "<|tool_call>call:f{a:1}<tool_call|><|tool_call>call:g{}<tool_call|>",
     ],
 )
 def test_several_calls(text: str) -> None:
@@ -72,9 +76,28 @@ def test_values_of_python_and_of_json() -> None:
     assert call.arguments == {"a": r"C:\d's"}
 
 
+def test_values_of_gemma4() -> None:
+    text = (
+        '<|tool_call>call:f{a:{<|"|>x y<|"|>:[1, -2.5,null],z:true,e:[]},'
+        'b:<|"|>{a}, "b":\n<|"|>,c:Rome}<tool_call|>'
+    )
+    (call,), _ = read_calls(text, PARAMETERS)
+    assert call.arguments == {
+        "a": {"x y": [1, -2.5, None], "z": True, "e": []},
+        "b": '{a}, "b":\n',
+        "c": "Rome",
+    }
+
+
 NO_CALLS: list[Any] = [
     "Just text.",
     '<tool_call>{"name": "f"</tool_call>',
+    "<|tool_call>call:f{a:1<tool_call|>",
+    "<|tool_call>call:f{a}<tool_call|>",
+    "<|tool_call>call:f{a:}<tool_call|>",
+    '<|tool_call>call:f{a:<|"|>x}<tool_call|>',
+    "<|tool_call>call:f{a:1} and more<tool_call|>",
+    "<|tool_call>call:f{a:" + "[" * 5000 + "<tool_call|>",
     '{"answer": 42}',
     '{"name": "Rome"}',
     "[1, 2]",

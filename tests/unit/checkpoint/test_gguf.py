@@ -296,6 +296,66 @@ def test_rotary_factors_of_no_known_parameters(tmp_path: Path) -> None:
     assert "rope_freqs.weight" in caught.value.why
 
 
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        ({"feed_forward_length": [96] * 4 + [192]}, UnsupportedModel, "[96, 96, 96, 96, 192]"),
+        ({"feed_forward_length": [96] * 4}, DamagedCheckpoint, "gemma4.feed_forward_length"),
+        ({"attention__sliding_window_pattern": 5}, DamagedCheckpoint, "window_pattern of"),
+        ({"attention__sliding_window_pattern": [1] * 5}, DamagedCheckpoint, "window_pattern of"),
+        ({"rope__dimension_count_swa": 8}, UnsupportedModel, "another rotation"),
+        ({"attention__value_length": 16}, UnsupportedModel, "heads of unequal size"),
+    ],
+)
+def test_gemma4_layers_that_differ_as_no_published_model(
+    tmp_path: Path, values: dict[str, Any], error: type[LiteRtLmError], message: str
+) -> None:
+    changes = {f"gemma4.{key}": value for key, value in values.items()}
+    path = edited(write_gguf(MODELS["gemma4_text-shared-wide"], tmp_path / "m.gguf"), **changes)
+    with pytest.raises(error) as caught:
+        open_checkpoint(path)
+    assert message in caught.value.what + caught.value.why
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"activation_sparsity_scale": [1.5] * 4},
+        {"activation_sparsity_scale": [1, 1, 0, 0, 0]},
+        {"altup__num_inputs": None},
+        {"attention__sliding_window_pattern": [True] * 4},
+    ],
+)
+def test_gemma3n_keys_of_a_wrong_type(tmp_path: Path, values: dict[str, Any]) -> None:
+    changes = {f"gemma3n.{key}": value for key, value in values.items()}
+    model = REPRESENTABLE["gemma3n_text-sparse-shared"]
+    path = edited(write_gguf(model, tmp_path / "m.gguf"), **changes)
+    with pytest.raises(DamagedCheckpoint, match=next(iter(values)).replace("__", ".")):
+        open_checkpoint(path)
+
+
+def test_gemma3n_layers_without_sparsity(tmp_path: Path) -> None:
+    path = write_gguf(REPRESENTABLE["gemma3n_text-sparse-shared"], tmp_path / "m.gguf")
+    config = open_checkpoint(path).config
+    assert config["activation_sparsity_pattern"] == [0.75, 0.5, 0.0, 0.0, 0.0]
+
+
+def test_gemma4_rotary_factors_of_another_kind(tmp_path: Path) -> None:
+    model = MODELS["gemma4_text-shared-wide"]
+    path = write_gguf(model, tmp_path / "m.gguf")
+    stored, other = (np.array([1.0, *[f] * 15], np.float32).tobytes() for f in (1e30, 3.0))
+    whole = np.array([1.0] * 4 + [1e30] * 12, np.float32).tobytes()
+    content = path.read_bytes()
+    assert content.count(whole) == 1
+    path.write_bytes(content.replace(whole, stored))
+    rope = open_checkpoint(path).config["rope_parameters"]["full_attention"]
+    assert rope["partial_rotary_factor"] == 1 / 16
+    path.write_bytes(content.replace(whole, other))
+    with pytest.raises(UnsupportedModel) as caught:
+        open_checkpoint(path)
+    assert "rope_freqs.weight" in caught.value.why
+
+
 def test_a_missing_file_and_a_file_that_is_no_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound, match="does not exist"):
         open_checkpoint(tmp_path / "no.gguf")

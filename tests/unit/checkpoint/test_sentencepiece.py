@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -72,11 +73,30 @@ def header(add_prefix: bool, **changes: Any) -> GgufFile:
     return GgufFile(Path("m.gguf"), {**values, **changes}, {})
 
 
+def gemma4_header(**changes: Any) -> GgufFile:
+    """What llama.cpp's converter writes of the tokenizer without a prefix, as Gemma 4's: the
+    merges are listed, and the scores say nothing."""
+    content = json.loads(original(False).to_str())
+    values = {
+        "tokenizer.ggml.model": "gemma4",
+        "tokenizer.ggml.scores": [-1000.0] * len(content["model"]["vocab"]),
+        "tokenizer.ggml.merges": [" ".join(pair) for pair in content["model"]["merges"]],
+    }
+    return header(False, **{**values, **changes})
+
+
 @lru_cache(maxsize=2)
 def translated(add_prefix: bool) -> tuple[CheckpointTokenizer, Tokenizer]:
     tokenizer = translate_tokenizer(header(add_prefix))
     assert tokenizer.json is not None
     return tokenizer, Tokenizer.from_buffer(tokenizer.json)
+
+
+@lru_cache(maxsize=1)
+def translated_gemma4() -> Tokenizer:
+    content = translate_tokenizer(gemma4_header()).json
+    assert content is not None
+    return Tokenizer.from_buffer(content)
 
 
 ANY_TEXT = st.lists(st.integers(1, 0xD7FF) | st.integers(0xE000, 0x10FFFF)).map(
@@ -92,6 +112,27 @@ def test_ids_of_any_text(add_prefix: bool, text: str) -> None:
     _, ours = translated(add_prefix)
     expected = original(add_prefix).encode(text, add_special_tokens=False).ids
     assert ours.encode(text, add_special_tokens=False).ids == expected
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(text=TEXTS)
+def test_ids_of_any_text_with_listed_merges(text: str) -> None:
+    tokenizer = translated_gemma4()
+    expected = original(False).encode(text, add_special_tokens=False).ids
+    assert tokenizer.encode(text, add_special_tokens=False).ids == expected
+
+
+def test_gemma4_adds_bos_and_decodes_spaces() -> None:
+    ours = translated_gemma4()
+    ids = ours.encode("it was  the best").ids
+    assert ids[0] == 1
+    assert ours.decode(ids) == "it was  the best"
+
+
+def test_a_listed_merge_must_be_of_tokens() -> None:
+    with pytest.raises(DamagedCheckpoint) as caught:
+        translate_tokenizer(gemma4_header(**{"tokenizer.ggml.merges": ["i nothing"]}))
+    assert "Merge 'i nothing'" in caught.value.why
 
 
 @pytest.mark.parametrize("add_prefix", [True, False])

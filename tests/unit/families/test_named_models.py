@@ -3,7 +3,9 @@
 named_models.json holds the configs, the numbers of parameters on the models' pages and the longest
 context (beyond that of Phi-4 mini its rotations change, which a cache cannot follow). The tensors
 are made up, of the shapes that transformers' modules have, and no weight is read. (Made up are the
-rotation factors of Phi-4 mini, too.)
+rotation factors of Phi-4 mini, too.) The configs are complete, but for what Gemma 4's say of
+images and audio. Parameters are those of the language model, without the keys and values that
+checkpoints of Gemma 4 store for layers that share a cache.
 """
 
 from __future__ import annotations

@@ -148,6 +148,14 @@ CATALOG: tuple[CatalogEntry, ...] = (
         "google/gemma-3-1b-it", "1b", 2_000_000_000, 1_010_000_000, 32768, _GEMMA,
         ready="litert-community/Gemma3-1B-IT",
     ),
+    _checkpoint(
+        "google/gemma-4-E2B-it", "e2b", 10_247_000_000, 4_640_000_000, 131072, _APACHE,
+        ready="litert-community/gemma-4-E2B-it-litert-lm",
+    ),
+    _checkpoint(
+        "google/gemma-4-E4B-it", "e4b", 15_993_000_000, 7_480_000_000, 131072, _APACHE,
+        ready="litert-community/gemma-4-E4B-it-litert-lm",
+    ),
     _bundle("litert-community/Qwen3-0.6B", "0.6b", 614_236_160, 4096, _APACHE),
     _bundle("litert-community/gemma-3-270m-it", "270m", 304_005_120, 1280, _GEMMA),
 )  # fmt: skip

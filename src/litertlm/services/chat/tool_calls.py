@@ -4,6 +4,7 @@
 |---|---|
 | `<tool_call>{"name": ..., "arguments": {...}}</tool_call>` | Qwen, SmolLM3, Hermes |
 | `<|tool_call|>[{...}, ...]`, with `<|/tool_call|>` or without | Phi-4-mini, Granite 3 |
+| `<|tool_call>call:name{key:<|"|>value<|"|>}<tool_call|>` | Gemma 4 |
 | `[TOOL_CALLS] [{...}, ...]`, `[TOOL_CALLS]name[ARGS]{...}` | Mistral, older and newer |
 | `<|python_tag|>` and JSON or `name.call(key="value")`; JSON alone with `parameters` | Llama 3 |
 | `[name(key="value"), ...]` | Llama 3.2, Gemma 3 |
@@ -24,10 +25,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from litertlm.services.chat.gemma_calls import read_gemma_call
+
 # Before and after a call. What ends one may never come, and then the end of the answer does.
 MARKERS = (
     ("<tool_call>", "</tool_call>"),
     ("<|tool_call|>", "<|/tool_call|>"),
+    ("<|tool_call>", "<tool_call|>"),
     ("[TOOL_CALLS]", "</s>"),
     ("<|python_tag|>", "<|eom_id|>"),
 )
@@ -36,6 +40,7 @@ _MARKED = re.compile(
     + r"|```tool_code\n(.*?)(?:```|\Z)|<code>(.*?)(?:</code>|\Z)",
     re.S,
 )
+_THOUGHT_ENDS = re.compile(r"</think>|<channel\|>")
 _FENCE = re.compile(r"```(?:python|json)?\n(.*?)(?:```|\Z)", re.S)
 _NEW_MISTRAL = re.compile(r"\s*(?P<name>[\w.-]+)(?:\[CALL_ID\]\w+)?\[ARGS\]\s*")
 # How an answer begins that may turn out to be nothing but calls.
@@ -79,7 +84,8 @@ def read_calls(
         What is not a call in proper form is left in the answer, and is none.
     """
     known = parameters or {}
-    thoughts, closing, text = answer.rpartition("</think>")
+    end = max((found.end() for found in _THOUGHT_ENDS.finditer(answer)), default=0)
+    thoughts, text = answer[:end], answer[end:]
     calls: list[Call] = []
 
     def take(found: re.Match[str]) -> str:
@@ -93,7 +99,7 @@ def read_calls(
         fence = _FENCE.fullmatch(text.strip())
         calls = list(_calls_in(fence[1] if fence else text, known, marked=False))
         rest = "" if calls else text
-    return calls, thoughts + closing + rest
+    return calls, thoughts + rest
 
 
 def may_be_calls(text: str) -> bool:
@@ -103,6 +109,9 @@ def may_be_calls(text: str) -> bool:
 
 def _calls_in(text: str, known: Mapping[str, Sequence[str]], *, marked: bool) -> Iterator[Call]:
     text = text.strip()
+    if marked and (call := read_gemma_call(text)) is not None:
+        yield Call(*call)
+        return
     if _NEW_MISTRAL.match(text):
         for part in text.split("[TOOL_CALLS]"):
             if (head := _NEW_MISTRAL.match(part)) and (values := _json_values(part[head.end() :])):
