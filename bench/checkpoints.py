@@ -48,7 +48,9 @@ SIZES: dict[str, dict[str, Any]] = {
 
 
 def shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Tensor names and shapes of a Llama, Qwen3 or Gemma 3 checkpoint."""
+    """Tensor names and shapes of a Llama, Qwen3, Gemma 3 or Gemma 4 checkpoint."""
+    if config["model_type"] == "gemma4_text":
+        return _gemma4_shapes(config)
     hidden, inner, hd = config["hidden_size"], config["intermediate_size"], config["head_dim"]
     q, kv = config["num_attention_heads"] * hd, config["num_key_value_heads"] * hd
     family = config["model_type"]
@@ -73,6 +75,52 @@ def shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
             found |= {p + f"self_attn.{x}_norm.weight": (hd,) for x in "qk"}
         if family == "gemma3_text":
             found |= {p + f"{x}_feedforward_layernorm.weight": (hidden,) for x in ("pre", "post")}
+    return found
+
+
+def _gemma4_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """The tensors of Gemma 4 with embeddings for each layer; keys are not values."""
+    hidden, size = config["hidden_size"], config["hidden_size_per_layer_input"]
+    layers, heads = config["num_hidden_layers"], config["num_attention_heads"]
+    found: dict[str, tuple[int, ...]] = {
+        "model.embed_tokens.weight": (config["vocab_size"], hidden),
+        "model.embed_tokens_per_layer.weight": (
+            config["vocab_size_per_layer_input"],
+            layers * size,
+        ),
+        "model.per_layer_model_projection.weight": (layers * size, hidden),
+        "model.per_layer_projection_norm.weight": (size,),
+        "model.norm.weight": (hidden,),
+    }
+    kinds = config.get("layer_types") or [
+        "full_attention" if i % 6 == 5 else "" for i in range(layers)
+    ]
+    for i, kind in enumerate(kinds):
+        p, full = f"model.layers.{i}.", kind == "full_attention" or i == layers - 1
+        hd = config["global_head_dim"] if full else config["head_dim"]
+        kv, shared = (
+            config["num_key_value_heads"] * hd,
+            i >= layers - config["num_kv_shared_layers"],
+        )
+        inner = config["intermediate_size"]
+        inner *= 2 if shared and config.get("use_double_wide_mlp") else 1
+        found |= {
+            p + "self_attn.q_proj.weight": (heads * hd, hidden),
+            p + "self_attn.o_proj.weight": (hidden, heads * hd),
+            p + "self_attn.q_norm.weight": (hd,),
+            p + "mlp.gate_proj.weight": (inner, hidden),
+            p + "mlp.up_proj.weight": (inner, hidden),
+            p + "mlp.down_proj.weight": (hidden, inner),
+            p + "per_layer_input_gate.weight": (size, hidden),
+            p + "per_layer_projection.weight": (hidden, size),
+            p + "layer_scalar": (1,),
+        }
+        norms = ("input", "post_attention", "pre_feedforward", "post_feedforward")
+        found |= {p + f"{x}_layernorm.weight": (hidden,) for x in norms}
+        found[p + "post_per_layer_input_norm.weight"] = (hidden,)
+        if not shared:
+            found |= {p + f"self_attn.{x}_proj.weight": (kv, hidden) for x in "kv"}
+            found[p + "self_attn.k_norm.weight"] = (hd,)
     return found
 
 

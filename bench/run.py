@@ -52,6 +52,11 @@ SECTIONS = {
     "oneshot": ("One answer, complete process", "oneshot.py", ""),
     "latency": ("Latency on a terminal", "latency.py", ""),
     "download": ("Download and conversion on a limited line", "download.py", ""),
+    "per-layer-memory": (
+        "Memory with a large table of embeddings for each layer",
+        "per_layer_memory.py",
+        "",
+    ),
     "startup": ("Startup time", "startup.py", ""),
     "install": ("Size of the base install", "install_size.py ../.venv", ""),
 }

@@ -22,10 +22,6 @@ _HARMLESS = re.compile(
 # Keys that transformers has in a config class and does not use in a model that is converted.
 _UNUSED: Mapping[str, frozenset[str]] = {
     "gemma3_text": frozenset({"attn_logit_softcapping", "_sliding_window_pattern"}),
-    # Only while training.
-    "gemma3n_text": frozenset({"altup_coef_clip"}),
-    # Only with `enable_moe_block`, which the family refuses.
-    "gemma4_text": frozenset({"num_experts", "top_k_experts", "moe_intermediate_size"}),
     # Only with Mamba layers or experts, which the family refuses.
     "granitemoehybrid": frozenset(
         {

@@ -90,6 +90,7 @@ def read_config(c: ConfigReader) -> Config:
     active = c.count("altup_active_idx", 0)
     if active >= streams:
         raise c.unsupported("altup_active_idx", f"is {active}, but there are {streams} streams")
+    c.number("altup_coef_clip", 120.0)  # for training, but transformers checks its type
     window = c.size("sliding_window")
     rope, local_rope = read_ropes(c, common["head_dim"])
     return Config(

@@ -86,6 +86,9 @@ def read_config(c: ConfigReader) -> Config:
     c = c.with_defaults(**DEFAULTS)
     if c.flag("enable_moe_block"):
         raise c.unsupported("enable_moe_block", "is true; mixtures of experts are not supported")
+    for key in ("num_experts", "top_k_experts", "moe_intermediate_size"):
+        if c.has(key):
+            c.count(key)  # not used, but transformers checks its type
     # Between the tokens of an image, which text does not have.
     if c.has("use_bidirectional_attention") and c.get("use_bidirectional_attention") != "vision":
         raise c.unsupported("use_bidirectional_attention", "is set; only causal models can be run")
@@ -101,6 +104,8 @@ def read_config(c: ConfigReader) -> Config:
     for kind in sorted(set(types)):
         if not ropes.mapping(kind):
             raise ropes.unsupported(kind, "is missing, and layers have this type")
+        if not ropes.section(kind).has("rope_theta"):
+            raise ropes.section(kind).unsupported("rope_theta", "is missing")
     window, per_layer = c.size("sliding_window"), c.count("hidden_size_per_layer_input", 256)
     vocab = c.size("vocab_size_per_layer_input", 262144)
     if per_layer and vocab < common["vocab_size"]:

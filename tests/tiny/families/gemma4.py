@@ -113,6 +113,11 @@ FAMILY = TinyFamily(
                 ("enable_moe_block", {"enable_moe_block": True}),
                 ("use_bidirectional_attention", {"use_bidirectional_attention": "all"}),
                 ("num_kv_shared_layers", {"num_kv_shared_layers": 5}),
+                ("top_k_experts", {"top_k_experts": True}),
+                (
+                    "rope_parameters.sliding_attention.rope_theta",
+                    {"rope_parameters/sliding_attention": {"rope_type": "default"}},
+                ),
                 ("rope_parameters.full_attention", {"rope_parameters": {"rope_type": "default"}}),
                 ("vocab_size_per_layer_input", {"vocab_size_per_layer_input": VOCAB_SIZE - 1}),
             ],
