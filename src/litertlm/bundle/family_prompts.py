@@ -113,6 +113,8 @@ FAMILIES = {
     "gemma3n_text": FamilyPrompts(sampler=_GEMMA_SAMPLER, fallback=_GEMMA),
     "gemma4": FamilyPrompts("gemma4", _GEMMA_SAMPLER, _GEMMA4),
     "gemma4_text": FamilyPrompts("gemma4", _GEMMA_SAMPLER, _GEMMA4),
+    "gemma4_unified": FamilyPrompts("gemma4", _GEMMA_SAMPLER, _GEMMA4),
+    "gemma4_unified_text": FamilyPrompts("gemma4", _GEMMA_SAMPLER, _GEMMA4),
     "smollm3": FamilyPrompts(sampler=Sampler("top_p", 0.6, 50, 0.95, "family"), fallback=_CHATML),
     "lfm2": FamilyPrompts("lfm2", fallback=_CHATML),
     "phi3": FamilyPrompts(fallback=_PHI3),

@@ -42,6 +42,7 @@ FAMILIES = {
     "gemma3_text": "gemma3",
     "gemma3n_text": "gemma3n",
     "gemma4_text": "gemma4",
+    "gemma4_unified_text": "gemma4",
     "glm": "glm",
     "glm4": "glm4",
     "granite": "granite",

@@ -1,7 +1,8 @@
-"""Gemma 4 (E2B, E4B, 31B): embeddings for each layer, shared KV caches, two sizes of heads.
+"""Gemma 4 (E2B, E4B, 12B, 31B): embeddings for each layer, shared KV caches, two sizes of heads.
 
 Alone (`gemma4_text`) or inside a multimodal model (`gemma4`). Side by side with
-transformers/models/gemma4/modeling_gemma4.py; same tensor names.
+transformers/models/gemma4/modeling_gemma4.py; same tensor names. The 12B model has a type of its
+own, `gemma4_unified`: the same layers without embeddings of their own, and other defaults.
 """
 
 from __future__ import annotations
@@ -30,6 +31,12 @@ DEFAULTS = {
     "max_position_embeddings": 131072,
     "tie_word_embeddings": True,
     "sliding_window": 512,
+    "hidden_size_per_layer_input": 256,
+}
+_UNIFIED = {
+    "max_position_embeddings": 262144,
+    "sliding_window": 1024,
+    "hidden_size_per_layer_input": 0,
 }
 _ROPES = {
     SLIDING: {"rope_type": "default", "rope_theta": 10000.0},
@@ -83,7 +90,10 @@ class Config(DecoderConfig):
 
 def read_config(c: ConfigReader) -> Config:
     """Raises UnsupportedModel with the key, for a value that is not supported."""
-    c = c.with_defaults(**DEFAULTS)
+    unified = c.get("model_type") == "gemma4_unified_text"
+    c = c.with_defaults(**(DEFAULTS | _UNIFIED if unified else DEFAULTS))
+    if unified and c.count("hidden_size_per_layer_input"):
+        raise c.unsupported("hidden_size_per_layer_input", "is not read for a model of this type")
     if c.flag("enable_moe_block"):
         raise c.unsupported("enable_moe_block", "is true; mixtures of experts are not supported")
     for key in ("num_experts", "top_k_experts", "moe_intermediate_size"):
@@ -92,6 +102,8 @@ def read_config(c: ConfigReader) -> Config:
     # Between the tokens of an image, which text does not have.
     if c.has("use_bidirectional_attention") and c.get("use_bidirectional_attention") != "vision":
         raise c.unsupported("use_bidirectional_attention", "is set; only causal models can be run")
+    if c.prefix and "pad_token_id" in c.values and not c.has("pad_token_id"):
+        raise c.unsupported("pad_token_id", "is null in a multimodal model")
     if c.has("rope_scaling"):
         raise c.unsupported("rope_scaling", "is set, but a Gemma 4 has rope_parameters")
     common = read_decoder(c, activation="hidden_activation")
@@ -106,7 +118,7 @@ def read_config(c: ConfigReader) -> Config:
             raise ropes.unsupported(kind, "is missing, and layers have this type")
         if not ropes.section(kind).has("rope_theta"):
             raise ropes.section(kind).unsupported("rope_theta", "is missing")
-    window, per_layer = c.size("sliding_window"), c.count("hidden_size_per_layer_input", 256)
+    window, per_layer = c.size("sliding_window"), c.count("hidden_size_per_layer_input")
     vocab = c.size("vocab_size_per_layer_input", 262144)
     if per_layer and vocab < common["vocab_size"]:
         raise c.unsupported("vocab_size_per_layer_input", f"is below {common['vocab_size']} tokens")

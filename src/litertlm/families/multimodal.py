@@ -13,6 +13,7 @@ MULTIMODAL = {
     "gemma3": "gemma3_text",
     "gemma3n": "gemma3n_text",
     "gemma4": "gemma4_text",
+    "gemma4_unified": "gemma4_unified_text",
     "mistral3": "mistral",
 }
 
@@ -31,6 +32,7 @@ _OTHER = {
     "gemma3": ("vision_tower.", "multi_modal_projector."),
     "gemma3n": ("vision_tower.", "audio_tower.", "embed_vision.", "embed_audio."),
     "gemma4": ("vision_tower.", "audio_tower.", "embed_vision.", "embed_audio."),
+    "gemma4_unified": ("embed_vision.", "embed_audio."),
     "mistral3": ("vision_tower.", "multi_modal_projector."),
 }
 

@@ -12,7 +12,7 @@ from tiny.tokenizer import VOCAB_SIZE
 _FULL, _SLIDING = "full_attention", "sliding_attention"
 
 
-def _layer(config: Mapping[str, Any], layer: int) -> Iterator[tuple[str, Shape]]:
+def gemma4_layer(config: Mapping[str, Any], layer: int) -> Iterator[tuple[str, Shape]]:
     hidden, mlp = config["hidden_size"], config["intermediate_size"]
     full = config["layer_types"][layer] == _FULL
     shared = layer >= config["num_hidden_layers"] - config.get("num_kv_shared_layers", 0)
@@ -41,7 +41,7 @@ def _layer(config: Mapping[str, Any], layer: int) -> Iterator[tuple[str, Shape]]
     for norm in SANDWICH_NORMS:
         yield f"{norm}_layernorm.weight", (hidden,)
     yield "layer_scalar", (1,)
-    if own_size := config["hidden_size_per_layer_input"]:
+    if own_size := config.get("hidden_size_per_layer_input", 0):
         yield from linear("per_layer_input_gate", own_size, hidden)
         yield from linear("per_layer_projection", hidden, own_size)
         yield "post_per_layer_input_norm.weight", (hidden,)
@@ -93,7 +93,7 @@ def _gguf_rope_factors(config: Mapping[str, Any]) -> list[float]:
 
 FAMILY = TinyFamily(
     "gemma4_text",
-    each_layer=_layer,
+    each_layer=gemma4_layer,
     outside=_outside,
     factors={"q_norm.weight": 0.3},  # instead of a scale of scores
     tied=True,
@@ -150,6 +150,7 @@ FAMILY = TinyFamily(
             "Gemma4ForConditionalGeneration",
             depends_on={"text_config/final_logit_softcapping": 6.0},
             unsupported=[
+                ("text_config.pad_token_id", {"text_config/pad_token_id": None}),
                 (
                     "text_config.per_layer_config.3",
                     {"text_config/per_layer_config/3": {"head_dim": 32}},

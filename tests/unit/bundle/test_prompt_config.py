@@ -135,7 +135,12 @@ def test_thoughts_in_a_channel() -> None:
 
 @pytest.mark.parametrize(
     ("model_type", "runtime_type"),
-    [("gemma3n_text", "generic_model"), ("gemma4_text", "gemma4"), ("gemma4", "gemma4")],
+    [
+        ("gemma3n_text", "generic_model"),
+        ("gemma4_text", "gemma4"),
+        ("gemma4", "gemma4"),
+        ("gemma4_unified", "gemma4"),
+    ],
 )
 def test_gemma_without_a_generation_config(model_type: str, runtime_type: str) -> None:
     found = read_prompt_config(checkpoint(config={"model_type": model_type}), adapt)

@@ -22,11 +22,11 @@ from tiny import MODELS, change_config, write_checkpoint
 # Of the keys that transformers' config classes have, these are in no family's graph.
 NOT_READ = {"is_encoder_decoder"}
 # Families that read `per_layer_config`.
-READS_LAYERS = {"gemma4_text"}
+READS_LAYERS = {"gemma4_text", "gemma4_unified_text"}
 # Families whose activation is `hidden_activation`.
-GEMMA_ACTIVATION = {"gemma2", "gemma3_text", "gemma3n_text", "gemma4_text"}
+GEMMA_ACTIVATION = {"gemma2", "gemma3_text", "gemma3n_text", *READS_LAYERS}
 # Families with a rotation for each type of layer.
-ROPES_BY_TYPE = {"gemma3_text", "gemma3n_text", "gemma4_text", "lfm3", "olmo3"}
+ROPES_BY_TYPE = {"gemma3_text", "gemma3n_text", "lfm3", "olmo3", *READS_LAYERS}
 TINY = {model.text_config["model_type"]: dict(model.text_config) for model in MODELS.values()}
 
 
