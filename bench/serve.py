@@ -33,7 +33,6 @@ QUESTIONS = (
     "What is the river there called?",
     "How long is it?",
 )
-CLIENTS = (1, 2, 8)
 LOAD_CLIENTS = 32
 TOKENS = 48
 
@@ -220,11 +219,11 @@ def own(parallel: int, models_dir: str | None) -> Iterator[Server]:
         process.wait()
 
 
-def measure(server: Server) -> str:
+def measure(server: Server, clients: Sequence[int]) -> str:
     """A row of the table."""
     ask(server, [{"role": "user", "content": "Hi"}], tokens=4)
     times, again, unseen = turns(server)
-    rates = [throughput(server, clients) for clients in CLIENTS]
+    rates = [throughput(server, count) for count in clients]
     first = [times[0], times[-1], again, unseen, times[-1] / unseen, again / unseen]
     cells = [f"{value:.3f}" for value in first] + [f"{rate:.0f}" for rate in rates]
     return f"| {server.name} | {' | '.join(cells)} |"
@@ -234,18 +233,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models-dir")
     parser.add_argument("--parallel", type=int, nargs="*", default=[1, 2])
+    parser.add_argument("--clients", type=int, nargs="*", default=[1, 2, 8])
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--other", nargs="*", default=[], metavar="NAME=URL=MODEL")
     chosen = parser.parse_args()
     heads = "first turn s | fifth turn s | again s | unseen s | fifth/unseen | again/unseen"
-    rates = " | ".join(f"tokens/s, {clients} clients" for clients in CLIENTS)
-    print(f"| server | {heads} | {rates} |\n|{'---|' * (7 + len(CLIENTS))}")
+    rates = " | ".join(f"tokens/s, {count} clients" for count in chosen.clients)
+    print(f"| server | {heads} | {rates} |\n|{'---|' * (7 + len(chosen.clients))}")
     for parallel in chosen.parallel:
         with own(parallel, chosen.models_dir) as server:
-            print(measure(server), flush=True)
+            print(measure(server, chosen.clients), flush=True)
     for text in chosen.other:
         name, url, model = text.split("=")
-        print(measure(Server(name, url, model)), flush=True)
+        print(measure(Server(name, url, model), chosen.clients), flush=True)
     if chosen.seconds:
         with own(chosen.parallel[0], chosen.models_dir) as server:
             ended, early, late = load(server, chosen.seconds)

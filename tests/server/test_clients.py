@@ -123,6 +123,30 @@ def test_openai_json_schema(client: openai.OpenAI) -> None:
     assert sorted(person) == ["age", "name"]
 
 
+def test_openai_forced_call(client: openai.OpenAI) -> None:
+    parameters = {
+        "type": "object",
+        "properties": {"city": {"type": "string"}},
+        "required": ["city"],
+        "additionalProperties": False,
+    }
+    answer = client.chat.completions.create(
+        model="demo",
+        messages=[{"role": "user", "content": "What is the weather in Rome?"}],
+        temperature=0,
+        max_tokens=60,
+        tools=[{"type": "function", "function": {"name": "weather", "parameters": parameters}}],
+        tool_choice="required",
+    )
+    (choice,) = answer.choices
+    assert choice.finish_reason == "tool_calls"
+    assert choice.message.tool_calls is not None
+    (call,) = choice.message.tool_calls
+    assert call.type == "function"
+    assert call.function.name == "weather"
+    assert list(json.loads(call.function.arguments)) == ["city"]
+
+
 def test_openai_completion(client: openai.OpenAI) -> None:
     answer = client.completions.create(
         model="demo", prompt="The capital of France is", max_tokens=5, temperature=0

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from litertlm.server.body import Body, image_data, read_body
-from litertlm.server.conversation import function_tool
+from litertlm.server.conversation import force_call, function_tool
 from litertlm.server.errors import ApiError
 from litertlm.server.state import State, sse, stream
 from litertlm.services.serve import Finished, Request, TextPiece
@@ -46,7 +46,8 @@ async def messages(http: HttpRequest) -> Response:
     if thinking is not None:
         options["think"] = thinking.need("type", str) != "disabled"
     chosen = {name: value for name, value in options.items() if value not in (None, ())}
-    request = Request(_messages(body), options=chosen, tools=_tools(body))
+    tools = _tools(body, chosen)
+    request = Request(_messages(body), options=chosen, tools=tools)
     head = {
         "id": f"msg_{secrets.token_hex(12)}",
         "type": "message",
@@ -81,7 +82,7 @@ async def count_tokens(http: HttpRequest) -> Response:
     state: State = http.app.state.server
     body = await read_body(http)
     found = await state.model(body.need("model", str), http)
-    request = Request(_messages(body), tools=_tools(body), count_only=True)
+    request = Request(_messages(body), tools=_tools(body, {}), count_only=True)
     answer = await state.answer(http, found, request)
     return JSONResponse({"input_tokens": answer.end.prompt_tokens})
 
@@ -156,7 +157,7 @@ def _result(block: Body) -> str:
     return "\n".join(part.get("text", str, "") for part in block.objects("content"))
 
 
-def _tools(body: Body) -> tuple[Mapping[str, Any], ...]:
+def _tools(body: Body, options: dict[str, Any]) -> tuple[Mapping[str, Any], ...]:
     tools = tuple(
         function_tool(
             tool.need("name", str),
@@ -167,9 +168,14 @@ def _tools(body: Body) -> tuple[Mapping[str, Any], ...]:
     )
     choice = body.inner("tool_choice")
     kind = choice.need("type", str) if choice else "auto"
-    if kind not in {"auto", "none"}:
-        raise body.error("tool_choice", "must be auto or none: a call cannot be forced")
-    return tools if kind == "auto" else ()
+    if kind == "none":
+        return ()
+    if choice is not None and kind != "auto":
+        if kind not in {"any", "tool"}:
+            raise choice.error("type", "must be auto, any, tool or none")
+        name = choice.need("name", str) if kind == "tool" else None
+        force_call(tools, name, options, body)
+    return tools
 
 
 def _tool_blocks(end: Finished) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,7 +26,7 @@ _PAGE_HEADERS = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
 }
-_KNOWN_PATHS = ("/v1/", "/api/", "/health", "/metrics")
+_MODEL_PATH = "/v1/models/"
 
 
 def create_app(state: State) -> Starlette:
@@ -39,7 +39,7 @@ def create_app(state: State) -> Starlette:
         loading.cancel()
         await state.manager.close()
 
-    routes = [
+    routes: list[BaseRoute] = [
         Route("/", root, methods=["GET", "HEAD"]),
         Route("/health", health),
         Route("/metrics", metrics),
@@ -60,7 +60,8 @@ def create_app(state: State) -> Starlette:
         },
     )
     app.state.server = state
-    app.add_middleware(_Guarded, state=state)
+    paths = {route.path for route in routes if isinstance(route, Route)}
+    app.add_middleware(_Guarded, state=state, paths=frozenset(paths))
     return app
 
 
@@ -115,9 +116,10 @@ async def _on_bug(http: HttpRequest, error: Exception) -> Response:
 class _Guarded:
     """Checks host, origin and key before the application, and counts requests."""
 
-    def __init__(self, app: ASGIApp, state: State) -> None:
+    def __init__(self, app: ASGIApp, state: State, paths: frozenset[str]) -> None:
         self._app = app
         self._state = state
+        self._paths = paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -132,12 +134,7 @@ class _Guarded:
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                known = path if path.startswith(_KNOWN_PATHS) or path == "/" else "other"
-                # Not the names in paths: a client chooses them.
-                known = "/v1/models/{id}" if known.startswith("/v1/models/") else known
-                if message["status"] == 404 and known != "/v1/models/{id}":
-                    known = "other"
-                self._state.metrics.requests[(known, message["status"])] += 1
+                self._state.metrics.requests[(self._label(path), message["status"])] += 1
                 if origin is not None and guard.allows_origin(origin, headers.get("host", "")):
                     extra = guard.cors_headers(origin)
                     message["headers"] = [
@@ -157,3 +154,9 @@ class _Guarded:
             except ApiError as error:
                 response = _error_response(path, error)
         await (response or self._app)(scope, receive, counted)
+
+    def _label(self, path: str) -> str:
+        """The path for metrics: one of few, because clients choose what they ask for."""
+        if path.startswith(_MODEL_PATH):
+            return f"{_MODEL_PATH}{{id}}"
+        return path if path in self._paths else "other"

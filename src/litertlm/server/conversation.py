@@ -6,7 +6,8 @@ The other interfaces are translated into this form first.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from litertlm.server.body import Body, image_data
@@ -15,6 +16,7 @@ from litertlm.server.errors import ApiError
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _ANY_OBJECT = '{"type": "object"}'
 _DATA_URL = "data:"
+_TOKEN_ID = re.compile("[0-9]{1,9}")
 
 
 def read_messages(body: Body, name: str = "messages") -> tuple[Mapping[str, Any], ...]:
@@ -94,10 +96,13 @@ def _call(body: Body) -> dict[str, Any]:
     return {"id": body.get("id", str, "call00000"), **call}
 
 
-def read_tools(body: Body, *, flat: bool = False) -> tuple[Mapping[str, Any], ...]:
+def read_tools(
+    body: Body, options: dict[str, Any], *, flat: bool = False
+) -> tuple[Mapping[str, Any], ...]:
     """The functions that the model may call.
 
     Args:
+        options: of the answer; a call that `tool_choice` forces is added as a schema.
         flat: the form of `/v1/responses`, without an inner object.
 
     Raises:
@@ -117,12 +122,47 @@ def read_tools(body: Body, *, flat: bool = False) -> tuple[Mapping[str, Any], ..
                 function.get("parameters", dict, {}),
             )
         )
-    choice = body.values.get("tool_choice", "auto")
-    if choice in (None, "auto"):
-        return tuple(tools)
+    choice = body.values.get("tool_choice")
     if choice == "none":
         return ()
-    raise body.error("tool_choice", "must be auto or none: a call cannot be forced")
+    if choice == "required":
+        force_call(tools, None, options, body)
+    elif isinstance(choice, dict):
+        chosen = Body(choice, "tool_choice.")
+        inner = chosen if flat else chosen.inner("function") or chosen
+        force_call(tools, inner.need("name", str), options, body)
+    elif choice not in (None, "auto"):
+        raise body.error("tool_choice", "must be auto, none, required or a function")
+    return tuple(tools)
+
+
+def force_call(
+    tools: Sequence[Mapping[str, Any]], name: str | None, options: dict[str, Any], body: Body
+) -> None:
+    """Make the answer a call, by a JSON Schema in `options`.
+
+    Args:
+        name: of the function; None for any.
+
+    Raises:
+        ApiError: there is no such function, or the answer has a schema already.
+    """
+    functions = [tool["function"] for tool in tools]
+    chosen = [f for f in functions if name in (None, f["name"])]
+    if not chosen:
+        raise body.error("tool_choice", "must name one of the tools")
+    if "schema" in options:
+        raise body.error("tool_choice", "and a JSON Schema for the answer are mutually exclusive")
+    forms = [
+        {
+            "type": "object",
+            "properties": {"name": {"const": f["name"]}, "arguments": f["parameters"]},
+            "required": ["name", "arguments"],
+            "additionalProperties": False,
+        }
+        for f in chosen
+    ]
+    options["schema"] = json.dumps(forms[0] if len(forms) == 1 else {"anyOf": forms})
 
 
 def function_tool(name: str, description: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -181,7 +221,7 @@ def sampling_options(body: Body) -> dict[str, Any]:
 def _suppressed(body: Body) -> tuple[int, ...]:
     tokens = []
     for token, bias in body.get("logit_bias", dict, {}).items():
-        if not (isinstance(token, str) and token.isdigit()):
+        if not _TOKEN_ID.fullmatch(token):
             raise body.error("logit_bias", "must have token ids as names")
         if bias == 0:
             continue

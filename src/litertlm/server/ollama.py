@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
@@ -21,6 +23,7 @@ from litertlm.store import InstalledModel
 
 NDJSON = "application/x-ndjson"
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_LONGEST_S = 1e9
 _DURATION = re.compile(r"(-?\d+(?:\.\d+)?)(ms|s|m|h)")
 _REASONS = {"max_tokens": "length", "context": "length"}
 _ANY_OBJECT = '{"type": "object"}'
@@ -32,7 +35,9 @@ async def chat(http: HttpRequest) -> Response:
     """`POST /api/chat`."""
     body = await read_body(http)
     messages = tuple(_message(message) for message in body.objects("messages"))
-    request = Request(messages, options=_options(body), tools=read_tools(body), drop_oldest=True)
+    options = _options(body)
+    tools = read_tools(body, options)
+    request = Request(messages, options=options, tools=tools, drop_oldest=True)
 
     def reply(text: str, thinking: str) -> dict[str, Any]:
         message = {"role": "assistant", "content": text}
@@ -200,7 +205,7 @@ def _think(body: Body) -> bool | None:
     think = body.values.get("think")
     if think is None or isinstance(think, bool):
         return think
-    if think in {"low", "medium", "high"}:
+    if think in ("low", "medium", "high"):
         return True
     raise body.error("think", "must be true or false")
 
@@ -225,24 +230,22 @@ def read_keep_alive(body: Body) -> float | None:
     given = body.values.get("keep_alive")
     if given is None:
         return None
-    if type(given) in (int, float):
-        return float(given)
-    seconds = duration_s(given) if isinstance(given, str) else None
+    seconds = duration_s(str(given)) if type(given) in (int, float, str) else None
     if seconds is None:
         raise body.error("keep_alive", "must be seconds or a duration such as 5m")
     return seconds
 
 
 def duration_s(text: str) -> float | None:
-    """Seconds of a duration such as `5m`, `1h30m`, `-1` or `90`; None for other text."""
-    try:
-        return float(text)
-    except ValueError:
-        pass
+    """Seconds of a duration such as `5m`, `1h30m`, `-1` or `90`, at most some years; None for
+    other text."""
+    with suppress(ValueError):
+        seconds = float(text)
+        return min(seconds, _LONGEST_S) if math.isfinite(seconds) else None
     parts = _DURATION.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         return None
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+    return min(_LONGEST_S, sum(float(number) * _UNITS[unit] for number, unit in parts))
 
 
 def now(state: State) -> str:

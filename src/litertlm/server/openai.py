@@ -72,8 +72,8 @@ async def chat_completions(http: HttpRequest) -> Response:
         options["schema"] = schema
     if (think := think_option(body)) is not None:
         options["think"] = think
-    tools = read_tools(body)
-    if tools and schema:
+    tools = read_tools(body, options)
+    if tools and schema is not None:
         raise body.error("response_format", "and tools are mutually exclusive")
     request = Request(read_messages(body), options=options, tools=tools)
     return await _completion(http, body, request, chat=True)

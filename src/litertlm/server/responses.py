@@ -39,7 +39,8 @@ async def responses(http: HttpRequest) -> Response:
         options["schema"] = schema
     if (think := think_option(body)) is not None:
         options["think"] = think
-    request = Request(_messages(body), options=options, tools=read_tools(body, flat=True))
+    tools = read_tools(body, options, flat=True)
+    request = Request(_messages(body), options=options, tools=tools)
     head = {
         "id": f"resp_{secrets.token_hex(12)}",
         "object": "response",

@@ -14,6 +14,7 @@ import pytest
 from fake_worker import HELLO, FakeWorkers, models_folder
 from litertlm.server.app import create_app
 from litertlm.server.guard import Guard
+from litertlm.server.metrics import Metrics
 from litertlm.server.state import State
 from litertlm.services.serve import Catalog, Failed, Finished, Manager, ServeOptions, TextPiece
 
@@ -34,12 +35,21 @@ class Served:
         self.guard = guard or Guard("127.0.0.1")
         self.catalog = Catalog(store, settings)
 
-    def send(self, method: str, path: str, body: Any = None, **headers: str) -> httpx2.Response:
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        metrics: Metrics | None = None,
+        **headers: str,
+    ) -> httpx2.Response:
         """One request in an event loop of its own."""
 
         async def work() -> httpx2.Response:
             manager = Manager(ServeOptions(), start=self.workers)
             state = State(self.catalog, manager, self.guard, clock=lambda: 1e9)
+            state.metrics = metrics or state.metrics
             transport = httpx2.ASGITransport(create_app(state), client=("127.0.0.1", 1))
             async with httpx2.AsyncClient(
                 transport=transport, base_url="http://127.0.0.1"
@@ -136,7 +146,8 @@ def test_options_reach_the_worker(served: Served) -> None:
         ({"messages": ASK, "n": 2}, "n"),
         ({"messages": ASK, "logprobs": True}, "logprobs"),
         ({"messages": ASK, "logit_bias": {"1": 5}}, "logit_bias"),
-        ({"messages": ASK, "tools": TOOLS, "tool_choice": "required"}, "tool_choice"),
+        ({"messages": ASK, "tools": TOOLS, "tool_choice": "sometimes"}, "tool_choice"),
+        ({"messages": ASK, "tool_choice": "required"}, "tool_choice"),
         ({"messages": ASK, "response_format": {"type": "xml"}}, "response_format.type"),
         (
             {
@@ -185,6 +196,24 @@ def test_calls_in_openais_form(served: Served) -> None:
     asked = served.workers.requests[1].messages
     assert asked[1]["tool_calls"][0]["function"] == CALL
     assert served.workers.requests[1].tools[0]["function"]["name"] == "weather"
+
+
+@pytest.mark.parametrize(
+    "choice", ["required", {"type": "function", "function": {"name": "weather"}}]
+)
+def test_a_forced_call_is_a_schema(served: Served, choice: Any) -> None:
+    served.post("/v1/chat/completions", messages=ASK, tools=TOOLS, tool_choice=choice)
+    schema = json.loads(served.workers.requests[0].options["schema"])
+    assert schema["properties"]["name"] == {"const": "weather"}
+    assert schema["required"] == ["name", "arguments"]
+
+
+def test_anthropics_forced_call_is_a_schema(served: Served) -> None:
+    tools = [{"name": name, "input_schema": {"type": "object"}} for name in ("a", "b")]
+    choice = {"type": "any"}
+    served.post("/v1/messages", messages=ASK, max_tokens=9, tools=tools, tool_choice=choice)
+    schema = json.loads(served.workers.requests[0].options["schema"])
+    assert len(schema["anyOf"]) == 2
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/messages"])
@@ -361,6 +390,24 @@ def test_cors(tmp_path: Path) -> None:
     assert listed.headers["access-control-allow-origin"] == "https://app.example"
     other = served.send("OPTIONS", "/v1/models", origin="https://evil.com")
     assert (other.status_code, "access-control-allow-origin" in other.headers) == (403, False)
+
+
+@pytest.mark.parametrize("given", ["soon", "nan", "1e999", [], {}, True, "5x"])
+def test_keep_alives_that_are_none(served: Served, given: Any) -> None:
+    assert served.post("/api/chat", messages=ASK, keep_alive=given).status_code == 400
+
+
+@pytest.mark.parametrize("given", ["5m", 60, 1.5, -1, "-1", "1h30m", 10**400 // 10**390, 1e300])
+def test_keep_alives(served: Served, given: Any) -> None:
+    assert served.post("/api/chat", messages=ASK, keep_alive=given).status_code == 200
+
+
+def test_metrics_have_few_paths(served: Served) -> None:
+    served.guard = Guard("127.0.0.1", "k")
+    metrics = Metrics()
+    for path in ("/api/x", "/v1/y", "/z", "/v1/models/a", "/v1/models/b"):
+        served.send("GET", path, metrics=metrics)
+    assert set(metrics.requests) == {("other", 401), ("/v1/models/{id}", 401)}
 
 
 def test_metrics_and_health(served: Served) -> None:
