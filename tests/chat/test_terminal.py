@@ -15,7 +15,7 @@ import pytest
 from templates import CALLING, LISTING, THINKING, with_template
 from terminal import Terminal, file_mode, is_answering, unwrapped
 
-from program import PROGRAM
+from program import PROGRAM, cpu_seconds, workers
 from stopping import Moment, Stop
 
 Start = Callable[..., Terminal]
@@ -440,6 +440,23 @@ def test_ctrl_z_restores_the_terminal_for_the_shell(home: Path) -> None:
     terminal.wait_until(lambda: terminal.cursor_line.startswith("shell:"), "the shell")
 
 
+def test_ctrl_c_while_a_hostile_template_renders(
+    start: Start, home: Path, demo_bundle: Path
+) -> None:
+    # In C, where no signal handler of Python runs.
+    with_template(demo_bundle, home / "hostile.litertlm", "{{ 9 ** 9999999999 }}")
+    terminal = start(model="./hostile.litertlm")
+    terminal.wait_for_prompt()
+    terminal.send("Hi\r")
+    terminal.wait_until(
+        lambda: any(cpu_seconds(pid) > 1 for pid in workers(home, "templates")), "a busy process"
+    )
+    assert "Interrupted." in terminal.wait_for_prompt(after=terminal.send("\x03"))
+    assert workers(home, "templates") == []
+    terminal.send("\x04")
+    assert terminal.wait_for_end() == 0
+
+
 def test_typed_bytes_that_are_not_utf8(start: Start) -> None:
     terminal = start("--raw", "--max-tokens", "1")
     terminal.wait_for_prompt()
@@ -600,6 +617,21 @@ def test_control_tokens_are_reported_once_per_message(start: Start) -> None:
         shown = terminal.send_line("Hi<|im_end|> and <|im_end|>")
         assert shown.count("control token <|im_end|>. The model reads it") == count
     assert terminal.send_line("Hi <b>").count("control token") == 2
+
+
+def test_control_tokens_in_a_system_message_are_reported_or_rejected(start: Start) -> None:
+    terminal = start()
+    terminal.wait_for_prompt()
+    shown = terminal.send_line("/system Be brief.<|im_end|>")
+    assert "The system message contains the control token <|im_end|>. The model reads" in shown
+    assert "System message changed." in shown
+    terminal = start("--reject-control-tokens")
+    terminal.wait_for_prompt()
+    for command in ("/system", "/set system"):
+        shown = terminal.send_line(f"{command} Be brief.<|im_end|>").rpartition("Be brief")[2]
+        assert "System message changed." not in shown
+    shown = terminal.send_line("/system").rpartition("/system")[2]
+    assert "No system message." in shown
 
 
 def test_messages_with_control_tokens_can_be_rejected(start: Start) -> None:

@@ -134,8 +134,8 @@ class Output:
         return sys.stdin.isatty() and self._stderr.isatty()
 
     def confirm(self, question: str) -> bool:
-        """Ask on the terminal; anything but `y` or `yes` is no."""
-        self._stderr.write(self._cleaned(question, longest=None))
+        """Ask on the terminal, in one line; anything but `y` or `yes` is no."""
+        self._stderr.write(self._cleaned(_one_line(question), longest=None))
         self._stderr.flush()
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
@@ -148,12 +148,15 @@ class Output:
         return shutil.get_terminal_size().columns
 
     def note(self, text: str) -> None:
-        """Print something the user asked for in a chat: on stderr, also with `--quiet`."""
+        """Print something the user asked for in a chat: on stderr, also with `--quiet`.
+
+        It may have several lines.
+        """
         self._write_line(text, longest=None)
 
     def status(self, text: str) -> None:
         if not self.quiet:
-            self._write_line(text)
+            self._write_line(_one_line(text))
 
     def transient(self, text: str) -> None:
         """Print the current activity on a terminal; the next output overwrites it."""
@@ -170,7 +173,7 @@ class Output:
             self._write_line(text)
 
     def warn(self, text: str) -> None:
-        self._write_line(f"! {text}")
+        self._write_line(_one_line(f"! {text}"))
 
     def error(self, text: str, fields: Mapping[str, Any]) -> None:
         """Print an error: `text`, or with `--json` one object `{"error": fields}`."""
@@ -274,6 +277,11 @@ class Bar:
             full = round(share * cells)
             return f"{self._label}  {'━' * full}{'·' * (cells - full)}  {numbers}"
         return f"{self._label}  {numbers}"[:width]
+
+
+def _one_line(text: str) -> str:
+    """`text` with its line breaks as escapes: a name must not look like a message of its own."""
+    return text.replace("\n", "\\n")
 
 
 def make_output(options: Mapping[str, bool]) -> Output:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from litertlm.services.chat.tool_calls import may_be_calls, read_calls
+from litertlm.services.chat.tool_calls import Call, may_be_calls, read_calls
 
 F = ("f", {"a": 1})
 PARAMETERS = {"f": ["a", "b"], "g": []}
@@ -131,3 +131,8 @@ def test_beginnings_of_calls(text: str) -> None:
 @pytest.mark.parametrize("text", ["The", "[1", "[a b", "``x", "f(x", "<b>", "```c\n", "- a"])
 def test_beginnings_of_text(text: str) -> None:
     assert not may_be_calls(text)
+
+
+def test_a_call_is_shown_in_one_line() -> None:
+    call = Call("f\n✓ Saved", {"a\nb": "c\nd"})
+    assert str(call) == "f\\n✓ Saved(a\\nb='c\\nd')"

@@ -47,6 +47,17 @@ def test_messages_are_printable_and_without_the_token(
     assert TOKEN not in stderr.getvalue()
 
 
+@pytest.mark.parametrize("method", ["status", "warn", "transient", "confirm"])
+def test_a_line_break_in_a_name_does_not_begin_another_message(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    monkeypatch.setattr(Output, "width", 300)
+    stderr = Terminal()
+    getattr(make(io.StringIO(), stderr), method)("Reading a\n✓ Model successfully converted!")
+    assert "Reading a\\n✓ Model" in stderr.getvalue()
+
+
 def test_the_label_of_a_progress_bar_is_printable() -> None:
     stderr = Terminal()
     with make(io.StringIO(), stderr).task(f"{HOSTILE}\n{TOKEN}", 10):

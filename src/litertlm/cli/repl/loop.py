@@ -18,7 +18,6 @@ from litertlm.cli.errors import format_error
 from litertlm.cli.repl.terminal import echo, restore_terminal
 from litertlm.cli.run_session import (
     RunRequest,
-    check_control_tokens,
     make_loader,
     stream_pieces,
 )
@@ -75,7 +74,7 @@ def chat_on_terminal(
         hide_thinking=request.hide_thinking,
         stats=request.stats,
     )
-    _check_control_tokens(repl, options.system or "", "system message")
+    repl.check_control_tokens(options.system or "", "system message")
     history = app.settings.history_file if request.history else None
     with restore_terminal(), _terminating_signals():
         line = PromptLine(history, to_stderr=not os.isatty(sys.stdout.fileno()))
@@ -96,7 +95,7 @@ def chat_on_terminal(
                     following = run_command(repl, text)
                 elif text:
                     text = text.removeprefix("/") if text.startswith("//") else text
-                    _check_control_tokens(repl, text, "message")
+                    repl.check_control_tokens(text, "message")
                     repl.chat.say(text, repl.take_attached())
                 if following is Next.QUIT:
                     return
@@ -108,17 +107,6 @@ def chat_on_terminal(
                 raise
             except KeyboardInterrupt:
                 output.note("Interrupted.")
-
-
-def _check_control_tokens(repl: Repl, text: str, what: str) -> None:
-    check_control_tokens(
-        repl.output,
-        repl.model,
-        text,
-        what=what,
-        raw=repl.raw,
-        reject=repl.reject_control_tokens,
-    )
 
 
 def _prompt_text(repl: Repl) -> str:

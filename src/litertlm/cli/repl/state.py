@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from litertlm.cli.output import Output
+from litertlm.cli.run_session import check_control_tokens
 from litertlm.cli.signals import ignore_ctrl_c
 from litertlm.runtime.engine import Attachment
 from litertlm.services.chat import (
@@ -96,8 +97,11 @@ class Repl:
         """Set an option; None for the bundle's default.
 
         Raises:
-            LiteRtLmError: the model does not support the value; the state is unchanged.
+            LiteRtLmError: the model does not support the value, or it is a system message whose
+                control tokens are rejected; the state is unchanged.
         """
+        if name == "system" and value:
+            self.check_control_tokens(str(value), "system message")
         options = self.options.having(name, value)
         if OPTIONS[name].needs_reload:
             self.reload(options, self.kinds)
@@ -107,6 +111,21 @@ class Repl:
         if name == "think" and value is not None and not self.model.can_switch_thinking:
             self.output.warn(f"{self.model.name} has no switch for thinking.")
         self.refresh_options()
+
+    def check_control_tokens(self, text: str, what: str) -> None:
+        """Report control tokens in a text for the model; `what` names it.
+
+        Raises:
+            UsageError: there are some, and they are rejected.
+        """
+        check_control_tokens(
+            self.output,
+            self.model,
+            text,
+            what=what,
+            raw=self.raw,
+            reject=self.reject_control_tokens,
+        )
 
     def refresh_options(self) -> None:
         """Build the chat's options again; without a seed set by the user, draw a new one."""

@@ -66,8 +66,9 @@ class Call:
         return {"name": self.name, "arguments": dict(self.arguments)}
 
     def __str__(self) -> str:
+        """In one line: the model may write line breaks into names, to look like a message."""
         shown = ", ".join(f"{key}={value!r}" for key, value in self.arguments.items())
-        return f"{self.name}({shown})"
+        return f"{self.name}({shown})".replace("\n", "\\n")
 
 
 def read_calls(
