@@ -88,11 +88,11 @@ def test_quantized_base_is_refused_with_what_to_do(world):
     published(world)
     folder = world.hub.folder / BASE
     config = json.loads((folder / "config.json").read_text())
-    config["quantization_config"] = {"quant_method": "bitsandbytes"}
+    config["quantization_config"] = {"quant_method": "hqq"}
     (folder / "config.json").write_text(json.dumps(config))
     done = world.run("pull", ADAPTER)
     assert done.code == 7
-    assert "already quantized (bitsandbytes)" in done.err
+    assert "already quantized (hqq)" in done.err
     assert "--base MODEL names the model that the adapter was trained on" in done.err
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from litertlm.checkpoint.files import optional_json_object, read_json_object
+from litertlm.checkpoint.quantized import check_quantization, dequantized
 from litertlm.checkpoint.safetensors import read_folder
 from litertlm.checkpoint.tokenizer_files import read_tokenizer
 from litertlm.checkpoint.types import Checkpoint
 from litertlm.constants import CONFIG_FILE, GENERATION_CONFIG_FILE
 from litertlm.errors import ModelNotFound, UnsupportedModel
 
-# Keys that transformers, compressed-tensors and MLX write.
-_QUANTIZED = ("quantization_config", "compression_config", "quantization")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -23,7 +20,7 @@ def open_folder(folder: Path) -> Checkpoint:
 
     Raises:
         ModelNotFound: no config.json, no weights or no tokenizer.
-        UnsupportedModel: pickled or pre-quantized weights.
+        UnsupportedModel: pickled weights, or quantized ones in a form that is not read.
         DamagedCheckpoint: a file is damaged or contradicts another one.
     """
     path = folder / CONFIG_FILE
@@ -34,32 +31,15 @@ def open_folder(folder: Path) -> Checkpoint:
             hint="Pass the folder with config.json, the safetensors files and the tokenizer.",
         )
     config = read_json_object(path)
-    check_not_quantized(str(path), config)
+    check_quantization(str(path), config)
     _check_not_pickled(folder)
     return Checkpoint(
         path=folder,
         format="safetensors",
         config=config,
         generation_config=optional_json_object(folder / GENERATION_CONFIG_FILE),
-        tensors=read_folder(folder),
+        tensors=dequantized(str(path), config, read_folder(folder)),
         tokenizer=read_tokenizer(folder, config),
-    )
-
-
-def check_not_quantized(source: str, config: Mapping[str, Any]) -> None:
-    """Check that the weights are not quantized already.
-
-    Raises:
-        UnsupportedModel: config.json has a key for it; `source` names the file.
-    """
-    key = next((key for key in _QUANTIZED if config.get(key)), None)
-    if key is None:
-        return
-    method = config[key].get("quant_method") if isinstance(config[key], dict) else None
-    raise UnsupportedModel(
-        f"The weights are already quantized ({method or 'by an unnamed method'}).",
-        why=f"{source} has the key {key}; only BF16, F16 and F32 weights are converted.",
-        hint="Use the original checkpoint and --quantize.",
     )
 
 

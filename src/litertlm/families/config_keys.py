@@ -18,6 +18,7 @@ _HARMLESS = re.compile(
     r"_?name_or_path|_attn_implementation|architectures|auto_map|chunk_size_feed_forward|dtype"
     r"|id2label|initializer_range|label2id|model_type|num_labels|output_\w+|pretraining_tp"
     r"|problem_type|return_dict|torch_dtype|transformers_version|use_cache|\w+_dropout|\w+_pdrop|\w+_token_id"
+    r"|quantization_config|compression_config"  # read by checkpoint/quantized
 )
 # Keys that transformers has in a config class and does not use in a model that is converted.
 _UNUSED: Mapping[str, frozenset[str]] = {

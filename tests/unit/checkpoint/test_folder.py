@@ -96,7 +96,7 @@ def only_pickles(folder: Path) -> None:
 
 
 def quantized(folder: Path) -> None:
-    update(folder / "config.json", quantization_config={"quant_method": "gptq", "bits": 4})
+    update(folder / "config.json", quantization_config={"quant_method": "hqq"})
 
 
 def no_tokenizer(folder: Path) -> None:

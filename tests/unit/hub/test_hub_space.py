@@ -51,6 +51,13 @@ def test_float32_checkpoint_has_half_as_many_weights():
     assert qwen(dtype="float32").new_bundle == round(QWEN_BYTES / 4)
 
 
+def test_quantized_checkpoint_has_more_weights_than_its_bytes():
+    embeddings = 151_936 * 1024
+    section = {"quant_method": "gptq", "bits": 4}
+    parameters = embeddings + (QWEN_BYTES - 2 * embeddings) * 8 / 4.5
+    assert qwen(quantization_config=section).new_bundle == round(parameters)
+
+
 def test_memory_grows_with_the_context():
     per_token = 28 * 8 * 128 * 2 * 4  # layers, heads, width, keys and values, float32
     assert qwen(length=4096).memory - qwen(length=1280).memory == (4096 - 1280) * per_token

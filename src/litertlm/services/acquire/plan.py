@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from litertlm.checkpoint.files import parse_json_object
-from litertlm.checkpoint.folder import check_not_quantized
 from litertlm.checkpoint.lora_config import LoraConfig, read_lora_config
+from litertlm.checkpoint.quantized import check_quantization
 from litertlm.constants import (
     ADAPTER_CONFIG_FILE,
     CONFIG_FILE,
@@ -170,8 +170,8 @@ def _identified(info: RepoInfo, config: dict[str, Any]) -> Family:
     """The family that the config names.
 
     Raises:
-        UnsupportedModel: the config asks for code of the repository, has quantized weights, an
-            unknown `model_type`, or a key that is not supported.
+        UnsupportedModel: the config asks for code of the repository, or names a form of quantized
+            weights that is not read, an unknown `model_type`, or a key that is not supported.
     """
     from litertlm.families import MODEL_TYPES, identify
 
@@ -186,7 +186,7 @@ def _identified(info: RepoInfo, config: dict[str, Any]) -> Family:
             + ". Code of a model is never run.",
             hint="`litert-lm-cli models` lists what can be run.",
         )
-    check_not_quantized(f"config.json of {info.repo}", config)
+    check_quantization(f"config.json of {info.repo}", config)
     try:
         return identify(config)
     except UnsupportedModel as error:

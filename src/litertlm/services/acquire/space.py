@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from litertlm.checkpoint.quantized import stored_bits
 from litertlm.constants import SAFETENSORS_SUFFIX
 from litertlm.errors import NotEnoughResources
 from litertlm.memory import memory_limit, memory_to_run
@@ -55,9 +56,21 @@ def checkpoint_sizes(
     text = config.get("text_config")
     text = text if isinstance(text, dict) else config
     dtype = str(text.get("dtype") or text.get("torch_dtype") or config.get("torch_dtype"))
-    parameters = stored / (4 if dtype == "float32" else 2)
+    width = 4 if dtype == "float32" else 2
+    parameters = stored / width
+    bits = stored_bits(config)
+    if bits is not None:
+        # Of quantized checkpoints, the embeddings and the head are floats.
+        tables = 1 if text.get("tie_word_embeddings") else 2
+        floats = min(parameters, tables * family.config.vocab_size * _size(text, "hidden_size"))
+        parameters = floats + (stored - floats * width) * 8 / bits
     context = min(options.kv_cache_max_len, family.max_context)
     return _converted(parameters, family.state_bytes(context), options)
+
+
+def _size(config: Mapping[str, Any], key: str) -> int:
+    value = config.get(key)
+    return value if type(value) is int else 0
 
 
 def gguf_sizes(name: str, nbytes: int, options: ConvertOptions) -> SizeEstimate:
