@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from litertlm.graph import Constant, Model
 from litertlm.graph.encoding import Encoding
-from litertlm.quantize.encodings import FLOAT16, FLOAT32, INT4, INT8, INT8_WEIGHTS
+from litertlm.quantize.encodings import FLOAT16, FLOAT32, INT4, INT4_GRID, INT8, INT8_WEIGHTS
+from litertlm.quantize.int4_grid import on_grid
 from litertlm.quantize.rotate import rotate
 
 
@@ -43,17 +44,22 @@ RECIPES = {
 def apply(model: Model, recipe: Recipe) -> Callable[[Constant], Encoding]:
     """Prepare the graph for a recipe, in place; returns the encoding of each of its constants.
 
-    The encoding follows from the use of a constant, never from its name.
+    The encoding follows from the use of a constant, never from its name. With int4, a few rows of
+    each weight of a linear layer are read, to find weights that are on a grid already.
     """
-    if recipe.linear.dynamic:
-        rotate(model, _weights(model)[0])
     linear, embedding = _weights(model)
+    kept = {weight for weight in linear if recipe.linear is INT4 and on_grid(weight)}
+    if recipe.linear.dynamic:
+        rotate(model, linear - kept)
+        linear, embedding = _weights(model)
 
     def encoding(constant: Constant) -> Encoding:
         if constant in embedding:
             return recipe.embedding
         if constant not in linear:
             return FLOAT32
+        if constant in kept:
+            return INT4_GRID
         # Rows that are not a multiple of a block are stored as int8.
         block = recipe.linear.block
         return INT8 if block and constant.shape[1] % block else recipe.linear

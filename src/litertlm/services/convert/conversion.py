@@ -224,7 +224,8 @@ def _converted(
 def plan_conversion(
     source: Path, options: ConvertOptions, *, base: Path | None = None
 ) -> ConversionPlan:
-    """Read headers, build and check the graph, and lay out the bundle. Reads no weight."""
+    """Read headers, build and check the graph, and lay out the bundle. Reads at most a few rows
+    of each weight (`quantize.apply`)."""
     with TemplateProcess() as templates:
         return plan_source(CheckpointSource(source, base), options, templates)
 
