@@ -6,7 +6,7 @@ A family module has `read_config(ConfigReader) -> Config` and `decoder(Step, Wei
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -132,18 +132,28 @@ class Family:
         return Model(tuple(graphs))
 
 
-def check_model_type(config: Mapping[str, Any]) -> str:
+def check_model_type(
+    config: Mapping[str, Any], tensor_names: Callable[[], Iterable[str] | None] = lambda: None
+) -> str:
     """The `model_type` of the language model.
+
+    Args:
+        tensor_names: names of the checkpoint's tensors, where they are known; they are asked for
+            only to tell which known family is nearest to an unknown one.
 
     Raises:
         UnsupportedModel: no family has it.
     """
     model_type = text_config(config).get("model_type")
     if not isinstance(model_type, str) or model_type not in FAMILIES:
+        from litertlm.families.nearest import nearest  # few checkpoints need it
+
+        found = nearest(config, tensor_names())
         raise UnsupportedModel(
             f"Models of type {model_type!r} cannot be converted.",
             why=f"config.json: model_type is not one of {', '.join(MODEL_TYPES)}.",
-            hint="`litert-lm-cli models` lists what can be run.",
+            hint="`litert-lm-cli models` lists what can be run."
+            + (f"\n{found} docs/adding-a-family.md tells how to add one." if found else ""),
         )
     return model_type
 

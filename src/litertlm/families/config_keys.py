@@ -47,6 +47,11 @@ _EVERY_MODEL: Mapping[str, Any] = {
 }
 
 
+def is_harmless(key: str) -> bool:
+    """Whether a key of config.json does not change what a model computes."""
+    return _HARMLESS.fullmatch(key) is not None
+
+
 def unknown_keys(config: ConfigReader, model_type: str) -> tuple[str, ...]:
     """The keys that neither the family nor transformers reads.
 
@@ -59,7 +64,7 @@ def unknown_keys(config: ConfigReader, model_type: str) -> tuple[str, ...]:
     unread = [
         key
         for key in config.unread()
-        if not _HARMLESS.fullmatch(key)
+        if not is_harmless(key)
         and key not in _UNUSED.get(model_type, ())
         and not _sees_everything(key, config)
     ]

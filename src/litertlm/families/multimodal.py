@@ -69,14 +69,15 @@ def text_part(checkpoint: Checkpoint) -> Checkpoint:
         return checkpoint
     other = _OTHER[checkpoint.config["model_type"]]
     tensors = {
-        _text_name(name): tensor
+        text_name(name): tensor
         for name, tensor in checkpoint.tensors.items()
         if not name.removeprefix("model.").startswith(other)
     }
     return replace(checkpoint, config=text_config(checkpoint.config), tensors=tensors)
 
 
-def _text_name(name: str) -> str:
+def text_name(name: str) -> str:
+    """The name of a tensor in a text-only checkpoint."""
     for prefix, plain in _TEXT:
         if name.startswith(prefix):
             return plain + name[len(prefix) :]

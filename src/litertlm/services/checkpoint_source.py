@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from litertlm.constants import CONFIG_FILE
+from litertlm.errors import LiteRtLmError
 
 if TYPE_CHECKING:  # most commands open none
     from litertlm.checkpoint import Checkpoint
@@ -61,4 +62,12 @@ class CheckpointSource:
         path = self.path / CONFIG_FILE
         with suppress(OSError):  # which opening the checkpoint explains
             if path.is_file():
-                check_model_type(read_json_object(path))
+                check_model_type(read_json_object(path), self._tensor_names)
+
+    def _tensor_names(self) -> list[str] | None:
+        """Names of the tensors in the folder, if they can be read."""
+        from litertlm.checkpoint.safetensors import read_folder
+
+        with suppress(OSError, LiteRtLmError):
+            return list(read_folder(self.path))
+        return None
