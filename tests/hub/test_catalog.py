@@ -85,6 +85,13 @@ def test_table_of_models(world):
         "google/gemma-3-270m-it",
         "google/gemma-3-1b-pt",
         "google/gemma-3-1b-it",
+        "google/functiongemma-270m-it",
+        "LiquidAI/LFM2.5-350M",
+        "LiquidAI/LFM2.5-1.2B-Instruct",
+        "ibm-granite/granite-4.0-1b",
+        "ibm-granite/granite-4.0-micro",
+        "HuggingFaceTB/SmolLM3-3B",
+        "mistralai/Ministral-3-3B-Instruct-2512-BF16",
     ]
     for model in named:
         entry = by_model[model]

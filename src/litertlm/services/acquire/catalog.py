@@ -70,6 +70,7 @@ _SMOLLM2_PACKAGE = Package(
 
 _GEMMA = "Gemma"  # to be accepted on the Hub
 _APACHE = "Apache-2.0"
+_LFM = "LFM1.0"
 
 
 def _checkpoint(
@@ -102,8 +103,8 @@ def _bundle(model: str, parameters: str, nbytes: int, context: int, licence: str
     return _checkpoint(model, parameters, nbytes, nbytes, context, licence, alias=alias)
 
 
-# Download sizes: of the safetensors files, or of the ready bundle, on the Hub. Bundle sizes of
-# checkpoints: measured, or a byte per weight.
+# Download sizes: of the safetensors files, or of the ready bundle, on the Hub; or two bytes per
+# weight. Bundle sizes of checkpoints: measured, or a byte per weight.
 CATALOG: tuple[CatalogEntry, ...] = (
     CatalogEntry(
         alias="demo",
@@ -155,6 +156,22 @@ CATALOG: tuple[CatalogEntry, ...] = (
     _checkpoint(
         "google/gemma-4-E4B-it", "e4b", 15_993_000_000, 7_480_000_000, 131072, _APACHE,
         ready="litert-community/gemma-4-E4B-it-litert-lm",
+    ),
+    _checkpoint(
+        "google/functiongemma-270m-it", "270m", 536_000_000, 280_000_000, 32768, _GEMMA,
+    ),
+    _checkpoint("LiquidAI/LFM2.5-350M", "350m", 709_000_000, 356_000_000, 128000, _LFM),
+    _checkpoint(
+        "LiquidAI/LFM2.5-1.2B-Instruct", "1.2b", 2_341_000_000, 1_175_000_000, 128000, _LFM,
+    ),
+    _checkpoint("ibm-granite/granite-4.0-1b", "1b", 3_264_000_000, 1_637_000_000, 131072, _APACHE),
+    _checkpoint(
+        "ibm-granite/granite-4.0-micro", "3b", 6_806_000_000, 3_412_000_000, 131072, _APACHE,
+    ),
+    _checkpoint("HuggingFaceTB/SmolLM3-3B", "3b", 6_150_000_000, 3_085_000_000, 65536, _APACHE),
+    _checkpoint(
+        "mistralai/Ministral-3-3B-Instruct-2512-BF16", "3b", 7_700_000_000, 3_440_000_000, 262144,
+        _APACHE, alias="ministral-3-3b",
     ),
     _bundle("litert-community/Qwen3-0.6B", "0.6b", 614_236_160, 4096, _APACHE),
     _bundle("litert-community/gemma-3-270m-it", "270m", 304_005_120, 1280, _GEMMA),
