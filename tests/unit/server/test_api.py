@@ -323,6 +323,27 @@ def test_errors_of_workers(served: Served, kind: str, status: int, code: str) ->
     assert anthropic["type"] == "error"
 
 
+def test_a_full_queue_is_429(served: Served) -> None:
+    async def work() -> None:
+        served.workers.gate = asyncio.Event()
+        manager = Manager(ServeOptions(max_queue=0), start=served.workers)
+        transport = httpx2.ASGITransport(create_app(State(served.catalog, manager, served.guard)))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            body = {"model": "org/one", "messages": ASK}
+            path = "/v1/chat/completions"
+            first = asyncio.ensure_future(client.post(path, json=body))
+            while not served.workers.requests:
+                await asyncio.sleep(0)
+            refused = await client.post(path, json=body)
+            assert refused.status_code == 429
+            assert int(refused.headers["retry-after"]) > 0
+            assert refused.json()["error"]["code"] == "rate_limit_exceeded"
+            served.workers.gate.set()
+            assert (await first).status_code == 200
+
+    asyncio.run(work())
+
+
 def test_an_error_in_the_middle_of_a_stream_is_its_last_event(served: Served) -> None:
     served.workers.events = [TextPiece("text", "a"), Failed("WorkerCrashed", "It failed.")]
     streamed = events(served.post("/v1/chat/completions", messages=ASK, stream=True))

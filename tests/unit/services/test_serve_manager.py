@@ -167,6 +167,18 @@ def test_after_a_crash_the_next_request_gets_a_new_worker(one: InstalledModel) -
     run(work)
 
 
+def test_a_worker_that_ended_while_it_was_idle_is_replaced(one: InstalledModel) -> None:
+    async def work() -> None:
+        workers = FakeWorkers(HELLO)
+        manager = Manager(ServeOptions(), start=workers)
+        await everything(manager.generate(one, ASK))
+        manager._loaded["org/one"].idle[0].alive = False  # type: ignore[misc]
+        await everything(manager.generate(one, ASK))
+        assert (len(workers.orders), manager.crashes) == (2, 1)
+
+    run(work)
+
+
 def test_an_error_of_a_request_keeps_the_worker(one: InstalledModel) -> None:
     async def work() -> None:
         workers = FakeWorkers([Failed("UsageError", "No.")])

@@ -240,6 +240,11 @@ class Manager:
             entry.timer.cancel()
             entry.timer = None
         entry.expires_at = None
+        for worker in [each for each in entry.idle if not each.alive]:
+            self.crashes += 1
+            entry.idle.remove(worker)
+            entry.workers.remove(worker)
+            self._in_background(worker.close())
         if entry.idle:
             messages = waiting.request.messages
             worker = max(entry.idle, key=lambda each: _common(each.last_messages, messages))
