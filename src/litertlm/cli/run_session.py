@@ -27,6 +27,7 @@ from litertlm.store import InstalledModel
 if TYPE_CHECKING:
     from litertlm.runtime.engine import Attachment
     from litertlm.services.chat import Call, RunOptions, Toolbox
+    from litertlm.services.worker import TemplateProcess
 
 _SHOWN_TOKENS = 5
 
@@ -44,6 +45,7 @@ class RunRequest:
         attached: images and audio for the prompt, or for the first message of a chat.
         hide_thinking, raw, plain, stats, jsonl, reject_control_tokens: the flags.
         history: whether messages are saved in the history file.
+        templates: the process that renders the chat template.
     """
 
     options: RunOptions
@@ -58,6 +60,7 @@ class RunRequest:
     stats: bool
     jsonl: bool
     history: bool
+    templates: TemplateProcess
     reject_control_tokens: bool = False
 
     def check(self, json_wanted: bool) -> None:
@@ -117,6 +120,7 @@ def make_loader(
             kinds=kinds,
             instruct=entry.instruct if entry else None,
             while_loading=while_loading,
+            templates=request.templates,
         )
 
     return load

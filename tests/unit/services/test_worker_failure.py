@@ -44,3 +44,9 @@ def test_a_worker_does_not_get_the_token(monkeypatch: pytest.MonkeyPatch) -> Non
     assert given
     assert "HF_TOKEN" not in given[0]
     assert given[0]["PATH"] == os.environ["PATH"]
+
+
+def test_a_worker_in_the_background_does_not_get_ctrl_c_of_the_terminal() -> None:
+    with Worker("templates", shares_files=False, background=True) as worker:
+        assert worker._process is not None
+        assert os.getpgid(worker._process.pid) != os.getpgid(0)

@@ -140,6 +140,11 @@ def command(
     from litertlm.runtime.litert import preload
 
     preload()
+    from litertlm.services.worker import TemplateProcess
+
+    templates = TemplateProcess()
+    if not values["raw"]:
+        templates.start()  # beside the imports, which occupy one processor
     from litertlm.cli.run_session import RunRequest, answer_once, chat
     from litertlm.services.acquire import AcquireRequest, acquire
     from litertlm.services.chat import read_config
@@ -165,6 +170,7 @@ def command(
         stats=values.pop("stats"),
         jsonl=values.pop("jsonl"),
         history=not values.pop("no_history"),
+        templates=templates,
         reject_control_tokens=values.pop("reject_control_tokens"),
     )
     request.check(app.output.json_wanted)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litertlm.bundle_format.info import BundleInfo, read_bundle_info
 from litertlm.errors import UsageError
@@ -24,6 +24,9 @@ from litertlm.services.chat.render import (
     template_source,
 )
 from litertlm.services.chat.stream import THINKING_MARKERS
+
+if TYPE_CHECKING:
+    from litertlm.services.worker import TemplateProcess
 
 LoadEngine = Callable[..., Engine]
 
@@ -100,6 +103,7 @@ def load_model(
     instruct: str | None = None,
     while_loading: Callable[[], None] = lambda: None,
     load_engine: LoadEngine | None = None,
+    templates: TemplateProcess | None = None,
 ) -> LoadedModel:
     """Load a bundle.
 
@@ -111,6 +115,7 @@ def load_model(
         instruct: the model to chat with instead, in case that this is a base model.
         while_loading: other work to do while the engine loads; it must not write to stderr.
         load_engine: `runtime.litert.load_engine`, or a test's.
+        templates: see `template_render`.
 
     Raises:
         DamagedBundle, EngineFailed, UsageError (context too large), UnsupportedModel (`kinds`).
@@ -137,7 +142,7 @@ def load_model(
     made: list[TemplateRender] = []
 
     def prepare() -> None:
-        made.append(TemplateRender(plain_render) if raw else template_render(info))
+        made.append(TemplateRender(plain_render) if raw else template_render(info, templates))
         while_loading()
 
     engine = load_engine(bundle, info, engine_options, while_loading=prepare)

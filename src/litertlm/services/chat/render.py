@@ -87,12 +87,15 @@ class TemplateRender:
             self._process.close()
 
 
-def template_render(info: BundleInfo) -> TemplateRender:
+def template_render(info: BundleInfo, process: TemplateProcess | None = None) -> TemplateRender:
     """What renders a bundle's chat template, in a process with limits on time and memory.
 
     The checkpoint's own template, where the bundle keeps it, gives the exact bytes of
     `apply_chat_template`; the runtime's may be an adaptation. A base model has none: it gets
     the texts as they are.
+
+    Args:
+        process: which renders; it may have been started before. None for another one.
 
     Raises:
         DamagedBundle: the template's variables cannot be read.
@@ -103,7 +106,7 @@ def template_render(info: BundleInfo) -> TemplateRender:
     if not source:
         return TemplateRender(_affix_render(info.affixes))
     variables = template_variables(info)
-    process = TemplateProcess()
+    process = process or TemplateProcess()
     process.start()  # it is ready when the model is loaded
 
     def render(

@@ -45,7 +45,7 @@ class TemplateProcess:
     def start(self) -> None:
         """Start the process, so that the first request finds it ready."""
         if self._worker is None:
-            self._worker = Worker("templates", shares_files=False)
+            self._worker = Worker("templates", shares_files=False, background=True)
 
     def begin(self, source: SourceTemplate) -> None:
         """Start to adapt a template; `adapt` of the same one then waits for the result."""

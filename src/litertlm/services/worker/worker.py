@@ -62,10 +62,16 @@ class Worker:
     Args:
         low_priority: it gets the processor when nothing else of the session needs it.
         shares_files: whether it has a folder.
+        background: Ctrl-C in the terminal does not reach it, not even while it starts.
     """
 
     def __init__(
-        self, module: str, *, low_priority: bool = False, shares_files: bool = True
+        self,
+        module: str,
+        *,
+        low_priority: bool = False,
+        shares_files: bool = True,
+        background: bool = False,
     ) -> None:
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         arguments = []
@@ -88,6 +94,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
                 env=child_environment(os.environ),
+                start_new_session=background,
             )
         except OSError as error:  # no memory, or too many processes
             self._failed_to_start = str(error)
