@@ -132,7 +132,8 @@ def _table_and_cap(keys: ArchitectureKeys, config: Config) -> None:
     if table is not None:
         config["vocab_size_per_layer_input"] = table.shape[0]
     cap = "final_logit_softcapping"
-    config[cap] = keys.number(cap) if keys.has(cap) else None
+    if keys.has(cap):  # without it the family's default, which is llama.cpp's for Gemma 3n
+        config[cap] = keys.number(cap)
 
 
 def _first(heads: list[int], sliding: list[bool], wanted: bool) -> int:

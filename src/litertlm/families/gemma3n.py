@@ -66,7 +66,7 @@ class Config(DecoderConfig):
     laurel_rank: int
     vocab_size_per_layer_input: int
     hidden_size_per_layer_input: int
-    final_logit_softcapping: float | None
+    final_logit_softcapping: float
 
     @property
     def states(self) -> LayerStates:
@@ -90,6 +90,8 @@ def read_config(c: ConfigReader) -> Config:
     active = c.count("altup_active_idx", 0)
     if active >= streams:
         raise c.unsupported("altup_active_idx", f"is {active}, but there are {streams} streams")
+    if not c.has("final_logit_softcapping"):
+        raise c.unsupported("final_logit_softcapping", "is null")
     c.number("altup_coef_clip", 120.0)  # for training, but transformers checks its type
     window = c.size("sliding_window")
     rope, local_rope = read_ropes(c, common["head_dim"])
@@ -108,7 +110,7 @@ def read_config(c: ConfigReader) -> Config:
         laurel_rank=c.size("laurel_rank", 64),
         vocab_size_per_layer_input=c.size("vocab_size_per_layer_input", 262144),
         hidden_size_per_layer_input=c.size("hidden_size_per_layer_input", 256),
-        final_logit_softcapping=c.optional_positive("final_logit_softcapping"),
+        final_logit_softcapping=c.positive("final_logit_softcapping", 30.0),
     )
 
 

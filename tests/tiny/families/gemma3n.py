@@ -112,6 +112,7 @@ FAMILY = TinyFamily(
                 ("activation_sparsity_pattern", {"activation_sparsity_pattern": [1.0] * 5}),
                 ("intermediate_size", {"intermediate_size": [96, 64]}),
                 ("num_kv_shared_layers", {"num_kv_shared_layers": 4}),
+                ("final_logit_softcapping", {"final_logit_softcapping": None}),
             ],
             embedding=0.06,
             # The converter wants MLPs of one width, and pads the table of each layer with zeros.
