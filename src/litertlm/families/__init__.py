@@ -53,6 +53,7 @@ FAMILIES = {
     "lfm2": "lfm2",
     "lfm3": "lfm3",
     "llama": "llama",
+    "minicpm3": "minicpm3",
     "ministral3": "ministral3",
     "mistral": "mistral",
     "nemotron": "nemotron",
