@@ -6,7 +6,7 @@ instruction-tuned checkpoints on Hugging Face (docs/models.md lists them).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from litertlm.bundle.jinja_literals import text_literal
 
@@ -123,13 +123,20 @@ FAMILIES = {
 }
 """By `model_type` of config.json."""
 
+_FUNCTION_GEMMA = "function_gemma"
+_CALL_START = "<start_function_call>"
+
 
 def family_prompts(model_type: str, chat_template: str | None) -> FamilyPrompts:
-    """The defaults of a family; `llama` has several chat formats, recognised by their tokens."""
+    """The defaults of a family.
+
+    `llama` has several chat formats, recognised by their tokens; so is FunctionGemma, a fine-tune
+    of Gemma 3 with function calls of its own.
+    """
     known = FAMILIES.get(model_type)
-    if known is not None:
-        return known
     source = chat_template or ""
+    if known is not None:
+        return replace(known, model_type=_FUNCTION_GEMMA) if _CALL_START in source else known
     if "<|start_header_id|>" in source:
         return FamilyPrompts(fallback=_LLAMA3)
     return FamilyPrompts(fallback=_CHATML if "<|im_start|>" in source else None)

@@ -37,6 +37,10 @@ def llm_metadata(prompting: PromptConfig, *, max_num_tokens: int) -> bytes:
     message.sampler_params.p = sampler.top_p
     message.sampler_params.temperature = sampler.temperature
     getattr(message.llm_model_type, prompting.model_type).SetInParent()
+    if prompting.model_type == "function_gemma":
+        # Else the runtime passes tools to the template as texts, which Google's own template for
+        # this runtime expects and the checkpoint's does not.
+        message.llm_model_type.function_gemma.use_template_for_fc_format = True
     if prompting.template.source is not None:
         message.jinja_prompt_template = prompting.template.source
     if prompting.thinking_tags is not None:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from litert_lm_builder.runtime.proto import llm_metadata_pb2
 
 from fidelity.cases import template_text
 from litertlm.bundle.adapted_template import SourceTemplate
 from litertlm.bundle.family_prompts import FAMILIES
+from litertlm.bundle.metadata import llm_metadata
 from litertlm.bundle.prompt_config import read_prompt_config, sampler
 from litertlm.bundle.template_adapter import adapt
 from litertlm.checkpoint import Checkpoint, Tokenizer, open_checkpoint
@@ -146,6 +148,15 @@ def test_gemma_without_a_generation_config(model_type: str, runtime_type: str) -
     found = read_prompt_config(checkpoint(config={"model_type": model_type}), adapt)
     assert found.model_type == runtime_type
     assert (found.sampler.top_k, found.sampler.source) == (64, "family")
+
+
+@pytest.mark.parametrize("model_type", ["gemma3_text", "gemma3"])
+def test_function_gemma_is_recognised_by_its_template(model_type: str) -> None:
+    template = "{% for m in messages %}<start_function_call>{{ m.content }}{% endfor %}"
+    found = read_prompt_config(checkpoint(template, config={"model_type": model_type}), adapt)
+    assert found.model_type == "function_gemma"
+    message = llm_metadata_pb2.LlmMetadata.FromString(llm_metadata(found, max_num_tokens=8))
+    assert message.llm_model_type.function_gemma.use_template_for_fc_format
 
 
 def test_thinking_and_tools_are_those_of_the_template() -> None:

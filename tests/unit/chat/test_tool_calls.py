@@ -22,6 +22,7 @@ FORMS = {
     "gemma 4": "<|tool_call>call:f{a:1}<tool_call|>",
     "gemma 4, cut off": "<|tool_call>call:f{a:1}",
     "gemma 4, thinking": "<|channel>thought\nHm.<channel|><|tool_call>call:f{a:1}<tool_call|>",
+    "function gemma": "<start_function_call>call:f{a:1}<end_function_call>",
     "mistral": f"[TOOL_CALLS] [{ONE}]",
     "mistral with ids": '[TOOL_CALLS] [{"name": "f", "arguments": {"a": 1}, "id": "call00001"}]',
     "mistral, newer": '[TOOL_CALLS]f[ARGS]{"a": 1}',
@@ -87,6 +88,16 @@ def test_values_of_gemma4() -> None:
         "b": '{a}, "b":\n',
         "c": "Rome",
     }
+
+
+def test_values_of_function_gemma() -> None:
+    text = (
+        "<start_function_call>call:f{a:<escape>x, {y}<escape>,b:{c:[<escape>z<escape>,true]}}"
+        "<end_function_call>"
+    )
+    (call,), rest = read_calls(text, PARAMETERS)
+    assert call.arguments == {"a": "x, {y}", "b": {"c": ["z", True]}}
+    assert rest == ""
 
 
 NO_CALLS: list[Any] = [

@@ -1,4 +1,7 @@
-"""Function calls as Gemma 4 writes them: `call:name{key:<|"|>text<|"|>,other:[1,2]}`."""
+"""Function calls as Gemma 4 writes them: `call:name{key:<|"|>text<|"|>,other:[1,2]}`.
+
+FunctionGemma has `<escape>` in place of `<|"|>`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 
 _CALL = re.compile(r"call:\s*(?P<name>[\w.-]+)\s*(?=\{)")
 _QUOTE = '<|"|>'
+_OLDER_QUOTE = "<escape>"
 _KEY = re.compile(r'\s*(?:<\|"\|>(?P<quoted>.*?)<\|"\|>|(?P<bare>[^\s:{}\[\],]+))\s*:\s*', re.S)
 _WORD = re.compile(r"[^,{}\[\]]*")
 _SPACE = re.compile(r"\s*")
@@ -16,6 +20,8 @@ _DEEPEST = 64
 
 def read_gemma_call(text: str) -> tuple[str, dict[str, Any]] | None:
     """The name and the arguments of a call, or None for any other text."""
+    if _QUOTE not in text:
+        text = text.replace(_OLDER_QUOTE, _QUOTE)
     found = _CALL.match(text)
     if found is None:
         return None

@@ -5,6 +5,7 @@
 | `<tool_call>{"name": ..., "arguments": {...}}</tool_call>` | Qwen, SmolLM3, Hermes |
 | `<|tool_call|>[{...}, ...]`, with `<|/tool_call|>` or without | Phi-4-mini, Granite 3 |
 | `<|tool_call>call:name{key:<|"|>value<|"|>}<tool_call|>` | Gemma 4 |
+| `<start_function_call>call:name{key:<escape>value<escape>}<end_function_call>` | FunctionGemma |
 | `[TOOL_CALLS] [{...}, ...]`, `[TOOL_CALLS]name[ARGS]{...}` | Mistral, older and newer |
 | `<|python_tag|>` and JSON or `name.call(key="value")`; JSON alone with `parameters` | Llama 3 |
 | `[name(key="value"), ...]` | Llama 3.2, Gemma 3 |
@@ -32,6 +33,7 @@ MARKERS = (
     ("<tool_call>", "</tool_call>"),
     ("<|tool_call|>", "<|/tool_call|>"),
     ("<|tool_call>", "<tool_call|>"),
+    ("<start_function_call>", "<end_function_call>"),
     ("[TOOL_CALLS]", "</s>"),
     ("<|python_tag|>", "<|eom_id|>"),
 )
