@@ -15,7 +15,7 @@ import pyte
 from program import PROGRAM, isolated_environment
 
 COLUMNS, ROWS = 90, 40
-_PATIENCE = 60
+_PATIENCE = 180  # seconds; a shared machine may be slow
 # A prompt turns bracketed paste on, and its end turns it off.
 _PROMPT, _PROMPT_ENDS = "\x1b[?2004h", "\x1b[?2004l"
 

@@ -181,9 +181,9 @@ def test_ctrl_c_stops_an_answer_and_keeps_it(start: Start) -> None:
 
 
 def test_ctrl_c_during_the_prefill_of_a_long_prompt(start: Start) -> None:
-    terminal = start("--context", "4096", "--max-tokens", "5")
+    terminal = start("--context", "3072", "--max-tokens", "5")
     terminal.wait_for_prompt()
-    terminal.send("\x1b[200~" + "word " * 3500 + "\x1b[201~\r")
+    terminal.send("\x1b[200~" + "word " * 2500 + "\x1b[201~\r")
     terminal.wait_until(lambda: "\x1b[?2004l" in terminal.received, "a question sent")
     terminal.settled()
     terminal.send("\x03")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
 _TERMINATING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_REPEAT_S = 0.01
 
 
 class Interrupted(KeyboardInterrupt):
@@ -18,9 +22,14 @@ class Interrupted(KeyboardInterrupt):
     dataclass definition is one) makes CPython exit by SIGINT even if it was caught.
     """
 
+    def __init__(self, number: int = signal.SIGINT) -> None:
+        super().__init__()
+        self.number = number
+
 
 def install() -> None:
     """Make the signals raise `Interrupted`, except those that are ignored (nohup)."""
+    sys.unraisablehook = _repeat_lost
     for number in _TERMINATING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _raise)
@@ -81,4 +90,16 @@ def ctrl_c_ends_program() -> AbstractContextManager[None]:
 
 
 def _raise(number: int, frame: FrameType | None) -> NoReturn:
-    raise Interrupted
+    raise Interrupted(number)
+
+
+def _repeat_lost(lost: sys.UnraisableHookArgs) -> None:
+    """Repeat a signal whose exception Python dropped, since it was raised in a `__del__`, a weakref
+    callback or a generator that was being freed."""
+    if isinstance(lost.exc_value, Interrupted):
+        # Later, because Python drops the exceptions of this function as well.
+        repeat = threading.Timer(_REPEAT_S, os.kill, (os.getpid(), lost.exc_value.number))
+        repeat.daemon = True
+        repeat.start()
+    else:
+        sys.__unraisablehook__(lost)

@@ -170,7 +170,7 @@ def _ctrl_c_raises() -> AbstractContextManager[None]:
 @contextmanager
 def _terminating_signals() -> Iterator[None]:
     def close(number: int, frame: FrameType | None) -> NoReturn:
-        raise _Terminated
+        raise _Terminated(number)
 
     before = {number: signal.signal(number, close) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
