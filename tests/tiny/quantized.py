@@ -83,6 +83,7 @@ def write_parts(path: Path, tensors: Parts) -> None:
 _TYPES = {
     "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16, "I64": np.int64,
     "I32": np.int32, "I8": np.int8, "U8": np.uint8, "F8_E4M3": ml_dtypes.float8_e4m3fn,
+    "F8_E8M0": np.uint8,
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -235,3 +236,37 @@ def test_bits_for_estimates(form: str, bits: float) -> None:
 
 def test_floats_have_no_bits_of_their_own() -> None:
     assert stored_bits(json.loads("{}")) is None
+
+
+ODD = [None, [], {}, [1], {"a": 1}, "x", -1, 0, 1.5, 10**30, True, [[]], ["re:("], "\x1b"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_odd_values_in_a_config_are_refused_or_ignored(form: str) -> None:
+    config = dict(FORMS[form].config)
+    sections = [(config, key) for key in config]
+    for group in dict(config.get("config_groups", {})).values():
+        sections += [(group["weights"], key) for key in group["weights"]]
+        sections += [(group, key) for key in group]
+    for section, key in sections:
+        before = section[key]
+        for odd in ODD:
+            section[key] = odd
+            with suppress(UnsupportedModel):
+                check_quantization("config.json", {"quantization_config": config})
+        section[key] = before
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_odd_parts_of_a_weight_are_refused(form: str, tmp_path: Path) -> None:
+    quantized, _, _ = write_quantized(MODEL, FORMS[form], tmp_path)
+    path = quantized / "model.safetensors"
+    stored = read_parts(path)
+    module = "model.layers.0.self_attn.q_proj."
+    for name in [name for name in stored if name.startswith(module) and name != f"{module}bias"]:
+        dtype, values = stored[name]
+        flat = values.reshape(-1)
+        for change in (("F32", values.astype(np.float32)), (dtype, flat), (dtype, flat[:0])):
+            write_parts(path, {**stored, name: change})
+            with suppress(UnsupportedModel, DamagedCheckpoint):
+                read_first_rows(quantized)

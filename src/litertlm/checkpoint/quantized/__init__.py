@@ -100,11 +100,11 @@ def _quantization(source: str, config: Mapping[str, Any]) -> tuple[_Method, Quan
         key = next((key for key in _KEYS if values.get(key)), None)
         if key is not None:
             section = values[key] if isinstance(values[key], Mapping) else {}
-            method = section.get("quant_method")
-            found = QuantConfig(source, key, str(method or "by an unnamed method"), section)
+            method = str(section.get("quant_method") or "by an unnamed method")
+            found = QuantConfig(source, key, method, section)
             if key == "quantization" or method not in _METHODS:
                 raise _unknown(found)
-            module: Any = importlib.import_module(f"{__name__}.{_METHODS[str(method)]}")
+            module: Any = importlib.import_module(f"{__name__}.{_METHODS[method]}")
             return module, found
     return None
 
