@@ -16,7 +16,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from litertlm.errors import UsageError
 
-_HEADERS_TIMEOUT_S = 20.0
 _GRACE_S = 3  # for running answers, after a signal
 _MAX_CONNECTIONS = 512
 _BACKLOG = 256
@@ -25,22 +24,42 @@ _SIGNALS = tuple(
 )
 
 
-class _Protocol(H11Protocol):
-    """Closes connections whose first request does not arrive in time."""
+class TimedProtocol(H11Protocol):
+    """Closes connections on which the headers of a request do not arrive in time.
 
+    Idle connections between two requests have uvicorn's own limit.
+    """
+
+    headers_timeout_s = 20.0
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._timer = self.loop.call_later(_HEADERS_TIMEOUT_S, self._close_if_silent)
+        self._start_timer()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_timer()
+        else:
+            # Not started again by more data: a header that arrives byte by byte is late as well.
+            self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_timer()
         super().connection_lost(exc)
 
-    def _close_if_silent(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
+    def _start_timer(self) -> None:
+        if self._timer is None:
+            self._timer = self.loop.call_later(self.headers_timeout_s, self._close)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _close(self) -> None:
+        if not self.transport.is_closing():
             self.transport.close()
 
 
@@ -93,7 +112,7 @@ def serve(app: ASGIApp, listening_on: socket.socket, listening: Callable[[], Non
     """
     config = uvicorn.Config(
         app,
-        http=_Protocol,
+        http=TimedProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
