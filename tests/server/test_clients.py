@@ -147,6 +147,15 @@ def test_openai_forced_call(client: openai.OpenAI) -> None:
     assert list(json.loads(call.function.arguments)) == ["city"]
 
 
+def test_openai_tools_of_a_model_without_them(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="does not support tools"):
+        client.chat.completions.create(
+            model="demo",
+            messages=ASK,  # type: ignore[arg-type]
+            tools=[{"type": "function", "function": {"name": "weather", "parameters": {}}}],
+        )
+
+
 def test_openai_completion(client: openai.OpenAI) -> None:
     answer = client.completions.create(
         model="demo", prompt="The capital of France is", max_tokens=5, temperature=0

@@ -61,6 +61,7 @@ _STATUS: dict[str, tuple[int, str]] = {
     "Busy": (429, "rate_limit_exceeded"),
     UsageError.__name__: (400, "invalid_request"),
     "TemplateError": (400, "invalid_request"),
+    "TemplateLimit": (400, "invalid_request"),
     UnsupportedModel.__name__: (400, "unsupported"),
     ModelNotFound.__name__: (404, "model_not_found"),
     AccessDenied.__name__: (403, "access_denied"),

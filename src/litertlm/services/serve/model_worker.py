@@ -37,6 +37,7 @@ from litertlm.services.chat import (
     plain_render,
     read_calls,
     split_calls,
+    template_source,
     tool_parameters,
 )
 from litertlm.services.serve.events import Request, error_fields
@@ -118,6 +119,11 @@ class Server:
         if not seeded:
             options = replace(options, seed=0 if greedy else self._seed)
         self._check(request)
+        forced = options.schema is not None
+        if request.tools and not forced and "tools" not in template_source(self._model.info):
+            raise UsageError(
+                f"{self._model.name} does not support tools.", why="Its chat template has none."
+            )
         chosen = chat_options(self._model.info, options, tools=request.tools)
         chat = Chat(
             self._model.engine,
