@@ -263,3 +263,19 @@ def test_one_bar_for_all_files(world):
     }
     assert any("/s" in line and " left" in line for line in bars)
     assert os.linesep not in bars[1]
+
+
+def test_several_models(world):
+    for name in ("o/x", "o/y"):
+        world.add(name, {f"{name[2:]}.litertlm": bundle_bytes(SIZE)})
+    done = world.run("pull", "o/x", "o/missing", "o/y", "o/gone", "--json")
+    assert done.code == 3
+    assert [entry["model"] for entry in json.loads(done.out)] == ["o/x", "o/y"]
+    assert "No model o/gone on the Hub." in done.err
+    assert "No model o/missing on the Hub." in done.err
+    assert len(world.bundles("o/x")) == len(world.bundles("o/y")) == 1
+    single = world.run("pull", "o/x", "--json")
+    assert json.loads(single.out)["model"] == "o/x"
+    both = world.run("pull", "o/x", "o/y", "--revision", "main")
+    assert both.code == 2
+    assert "--revision needs a single MODEL." in both.err
