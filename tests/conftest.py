@@ -19,8 +19,10 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
-# A job in the background may run with SIGINT ignored, which the programs under test would inherit.
+# A job in the background may run with signals ignored (nohup), which the programs under test would
+# inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

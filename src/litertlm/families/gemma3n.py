@@ -87,6 +87,8 @@ def read_config(c: ConfigReader) -> Config:
     if types is None:
         types = tuple(SLIDING if (i + 1) % 5 else FULL for i in range(layers))
     streams = c.size("altup_num_inputs", 4, most=64)
+    if streams == 1:
+        raise c.unsupported("altup_num_inputs", "is 1: there is nothing to predict from")
     active = c.count("altup_active_idx", 0)
     if active >= streams:
         raise c.unsupported("altup_active_idx", f"is {active}, but there are {streams} streams")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from litertlm.checkpoint.loader import open_checkpoint
+from litertlm.errors import UnsupportedModel
 from litertlm.families import Signature, identify
 from litertlm.graph.printer import dump
 from tiny import MODELS, write_checkpoint
@@ -46,3 +47,8 @@ def test_the_text_part_of_a_multimodal_checkpoint(prefix: str, tmp_path: Path) -
     part = replace(alone, config=whole, tensors=tensors)
     texts = [dump(identify(c.config).build(c, [DECODE])) for c in (alone, part)]
     assert texts[0] == texts[1]
+
+
+def test_a_single_stream_is_refused() -> None:
+    with pytest.raises(UnsupportedModel, match="altup_num_inputs"):
+        config(altup_num_inputs=1)
