@@ -27,8 +27,8 @@ from litertlm.checkpoint import Checkpoint, open_checkpoint
 from litertlm.families import identify
 from litertlm.graph.verify import verify
 from litertlm.quantize import RECIPES, apply
-from litertlm.services.convert.conversion import signatures
 from litertlm.services.convert.options import ConvertOptions
+from litertlm.services.convert.plan import signatures
 from litertlm.tflite import plan, schema
 from litertlm.tflite.flatbuffer import Builder
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from litertlm.services.convert.conversion import ConvertOptions, plan_conversion, write_plan
+from litertlm.services.convert.conversion import write_plan
+from litertlm.services.convert.options import ConvertOptions
+from litertlm.services.convert.plan import plan_conversion
 from litertlm.store.files import hash_in_background
 from recorder import Recorder
 

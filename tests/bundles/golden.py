@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from converted import write_bundle
-from litertlm.services.convert.conversion import ConvertOptions
+from litertlm.services.convert.options import ConvertOptions
 from tiny import MODELS, write_checkpoint
 from tiny.adapter import ADAPTERS, write_adapter
 from tiny.gguf_file import GGUF_CASES, write_gguf

@@ -13,7 +13,7 @@ import pytest
 
 from litertlm.bundle import tokenizer as bundle_tokenizer
 from litertlm.errors import QualityCheckFailed
-from litertlm.services.convert import conversion
+from litertlm.services.convert import conversion, plan
 from litertlm.services.convert.options import ConvertOptions
 from litertlm.services.verify import behaviour
 from program import PROGRAM, isolated_environment, run_program, workers
@@ -112,7 +112,7 @@ def test_a_bundle_with_other_token_ids_is_kept_aside(
         content["model"]["merges"] = content["model"]["merges"][:40]
         return bundle_tokenizer.ChosenTokenizer(chosen.kind, json.dumps(content).encode(), "")
 
-    monkeypatch.setattr(conversion, "choose_tokenizer", wrong)
+    monkeypatch.setattr(plan, "choose_tokenizer", wrong)
     folder = write_checkpoint(TINY, tmp_path / "tiny")
     target = tmp_path / "models/local/tiny/tiny.litertlm"
     with pytest.raises(QualityCheckFailed) as caught:

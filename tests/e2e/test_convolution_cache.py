@@ -11,7 +11,7 @@ import pytest
 from litert_lm import _ffi
 
 from converted import write_bundle
-from litertlm.services.convert.conversion import ConvertOptions
+from litertlm.services.convert.options import ConvertOptions
 from parity.golden import GREEDY_PROMPT, load_golden
 from parity.test_greedy import expected_pieces
 from tiny import MODELS, write_checkpoint

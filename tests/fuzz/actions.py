@@ -25,7 +25,8 @@ from litertlm.errors import LiteRtLmError, TemplateError
 from litertlm.services import bundle_file
 from litertlm.services.chat.render import template_render
 from litertlm.services.checkpoint_source import CheckpointSource
-from litertlm.services.convert.conversion import ConvertOptions, plan_source
+from litertlm.services.convert.options import ConvertOptions
+from litertlm.services.convert.plan import plan_source
 from litertlm.services.worker import TemplateProcess
 
 MESSAGES = [{"role": "user", "content": "How many days are there in a year?"}]

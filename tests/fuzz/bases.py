@@ -12,7 +12,8 @@ from pathlib import Path
 from fidelity.gemma_like import tokenizer_json as gemma_tokenizer_json
 from fuzz.protobuf import field
 from litertlm.bundle import container
-from litertlm.services.convert.conversion import ConvertOptions, plan_conversion
+from litertlm.services.convert.options import ConvertOptions
+from litertlm.services.convert.plan import plan_conversion
 from tiny import MODELS, write_checkpoint
 from tiny.adapter import ADAPTERS, write_adapter
 from tiny.gguf_file import GGUF_CASES, write_gguf

@@ -15,12 +15,9 @@ from litertlm.checkpoint import open_checkpoint
 from litertlm.families import identify
 from litertlm.graph.printer import dump
 from litertlm.graph.verify import verify
-from litertlm.services.convert.conversion import (
-    ConvertOptions,
-    convert,
-    plan_conversion,
-    signatures,
-)
+from litertlm.services.convert.conversion import convert
+from litertlm.services.convert.options import ConvertOptions
+from litertlm.services.convert.plan import plan_conversion, signatures
 from recorder import Recorder
 from tiny import MODELS, write_checkpoint
 

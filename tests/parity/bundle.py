@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from converted import write_bundle
 from litertlm.bundle_format.constants import TFLITE_MODEL
 from litertlm.bundle_format.header import read_header
-from litertlm.services.convert.conversion import ConvertOptions
+from litertlm.services.convert.options import ConvertOptions
 from tiny import MODELS, write_checkpoint
 
 CACHE = 96  # tokens; longer than the texts of the goldens

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from litertlm.services.convert.conversion import ConvertOptions, plan_conversion
+from litertlm.services.convert.options import ConvertOptions
+from litertlm.services.convert.plan import plan_conversion
 from parity.bundle import Decoder, convert_folder
 from parity.golden import DECODED, HEAD_FILE, HEAD_PROMPT, golden_tokens
 from parity.test_logits import FLOAT_TOLERANCE

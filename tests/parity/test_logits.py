@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from litertlm.bundle_format.constants import TFLITE_MODEL
 from litertlm.bundle_format.header import read_header
-from litertlm.services.convert.conversion import ConvertOptions, plan_conversion
+from litertlm.services.convert.options import ConvertOptions
+from litertlm.services.convert.plan import plan_conversion
 from parity.bundle import CACHE, PREFILL, Decoder, TinyBundles
 from parity.golden import DECODED, PROMPT_LENGTHS, Golden, load_golden
 from parity.quantized import quantized_logits

@@ -15,7 +15,7 @@ from converted import write_bundle
 from litertlm.checkpoint import open_checkpoint
 from litertlm.checkpoint.quantized import check_quantization, stored_bits
 from litertlm.errors import DamagedCheckpoint, UnsupportedModel
-from litertlm.services.convert.conversion import ConvertOptions
+from litertlm.services.convert.options import ConvertOptions
 from tiny import MODELS, change_config
 from tiny.quantized import FORMS, read_parts, write_parts, write_quantized
 

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from litertlm.checkpoint import Checkpoint, Tokenizer
 from litertlm.families import identify
 from litertlm.graph.verify import verify
-from litertlm.services.convert.conversion import signatures
 from litertlm.services.convert.options import ConvertOptions
+from litertlm.services.convert.plan import signatures
 from tiny import TinyModel, tensor_shapes
 
 NAMED: dict[str, dict[str, Any]] = json.loads(

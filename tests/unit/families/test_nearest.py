@@ -11,7 +11,8 @@ from litertlm.errors import UnsupportedModel
 from litertlm.families import FAMILIES, check_model_type
 from litertlm.families.nearest import nearest
 from litertlm.families.reference_keys import KEYS
-from litertlm.services.convert.conversion import ConvertOptions, plan_conversion
+from litertlm.services.convert.options import ConvertOptions
+from litertlm.services.convert.plan import plan_conversion
 from tiny import MODELS, change_config, tensor_shapes, write_checkpoint
 
 LLAMA = MODELS["llama-gqa-tied"]

@@ -10,7 +10,8 @@ import pytest
 
 from litertlm.errors import DamagedCheckpoint, UnsupportedModel, UsageError
 from litertlm.families import FAMILIES, identify
-from litertlm.services.convert.conversion import ConvertOptions, plan_conversion
+from litertlm.services.convert.options import ConvertOptions
+from litertlm.services.convert.plan import plan_conversion
 from tiny import MODELS, change_config, tensor_shapes, write_checkpoint, write_safetensors
 from tiny.checkpoint import tensor_values
 

@@ -7,7 +7,7 @@ import pytest
 from litertlm.families import identify
 from litertlm.hub.info import RepoFile
 from litertlm.services.acquire.space import bundle_sizes, checkpoint_sizes, gguf_sizes
-from litertlm.services.convert.conversion import ConvertOptions
+from litertlm.services.convert.options import ConvertOptions
 
 # Qwen/Qwen3-0.6B on the Hub: one BF16 file, its size in bytes, and its config.json.
 QWEN_BYTES = 1_503_300_328

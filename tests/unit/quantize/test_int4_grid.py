@@ -16,7 +16,8 @@ from litertlm.graph import Constant, DType
 from litertlm.quantize.int4_grid import grid_blocks, grid_scales, on_grid
 from litertlm.quantize.kernels import NotFinite, int4_blocks
 from litertlm.quantize.rotate import rotated_weight
-from litertlm.services.convert.conversion import ConvertOptions, plan_conversion
+from litertlm.services.convert.options import ConvertOptions
+from litertlm.services.convert.plan import plan_conversion
 from tiny import MODELS, write_checkpoint, write_safetensors
 from tiny.checkpoint import tensor_values
 from tiny.gguf_file import write_gguf

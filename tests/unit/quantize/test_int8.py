@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from litertlm.quantize.kernels import SMALLEST, NotFinite, int8_rows
-from litertlm.services.convert.conversion import ConvertOptions, convert, plan_conversion
+from litertlm.services.convert.conversion import convert
+from litertlm.services.convert.options import ConvertOptions
+from litertlm.services.convert.plan import plan_conversion
 from recorder import Recorder
 from tiny import MODELS, write_checkpoint
 

@@ -20,7 +20,7 @@ from litertlm.graph import Constant, DType, Graph, Model, ops
 from litertlm.quantize import RECIPES
 from litertlm.services import bundle_file
 from litertlm.services.bundle_file import BundleLayout, Section, tflite_section
-from litertlm.services.convert.conversion import plan_models
+from litertlm.services.convert.plan import plan_models
 from litertlm.store.files import hash_in_background
 
 WIDTH, VOCABULARY = 64, 40

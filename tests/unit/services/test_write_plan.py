@@ -9,7 +9,9 @@ import pytest
 
 from litertlm.bundle_format.constants import HF_TOKENIZER, LLM_METADATA
 from litertlm.bundle_format.header import read_header
-from litertlm.services.convert.conversion import ConvertOptions, plan_conversion, write_plan
+from litertlm.services.convert.conversion import write_plan
+from litertlm.services.convert.options import ConvertOptions
+from litertlm.services.convert.plan import plan_conversion
 from litertlm.services.verify.stub import plain_sections, write_stub
 from litertlm.store.files import hash_in_background
 from litertlm.tflite import pwrite_all

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from litertlm.services.convert.conversion import ConvertOptions, plan_conversion
+from litertlm.services.convert.options import ConvertOptions
+from litertlm.services.convert.plan import plan_conversion
 from litertlm.tflite import Layout, write
 from tiny import MODELS, write_checkpoint
 
