@@ -11,6 +11,7 @@ from typing import Any
 
 from litertlm.bundle_format.info import BundleInfo
 from litertlm.errors import NotEnoughResources
+from litertlm.runtime.allocator import separate_large_blocks
 from litertlm.runtime.engine import NO_CACHE, Decoding, EngineInfo, EngineOptions, Session
 from litertlm.runtime.litert_session import ConversationSession, TextSession
 from litertlm.runtime.native_errors import native_error
@@ -73,6 +74,7 @@ def load_engine(
         NotEnoughResources: the process is not allowed to use enough memory.
     """
     _check_address_space(bundle)
+    separate_large_blocks()
     result: list[Any] = []
 
     def load() -> None:
