@@ -185,7 +185,12 @@ def _rope(rng: random.Random, text: Mapping[str, Any]) -> Any:
 def _rope_of_layers(rng: random.Random, text: Mapping[str, Any]) -> dict[str, Any]:
     kinds = ("default", "linear", "dynamic", "yarn", "llama3", "longrope", "proportional")
     kind = rng.choice(kinds)
-    head_dim = text.get("head_dim") or text["hidden_size"] // text["num_attention_heads"]
+    # The keys may have been removed or changed before.
+    hidden, heads = text.get("hidden_size"), text.get("num_attention_heads")
+    computed = (
+        hidden // heads if isinstance(hidden, int) and isinstance(heads, int) and heads else 16
+    )
+    head_dim = text.get("head_dim") or computed
     made: dict[str, Any] = {rng.choice(("rope_type", "rope_type", "type")): kind}
     if rng.random() < 0.7:
         made["rope_theta"] = rng.choice((100.0, 10_000.0, 1e6))
