@@ -14,7 +14,7 @@ from litertlm.errors import NetworkError, UsageError
 from litertlm.hub.failures import TooSlow
 
 SPEED_VARIABLE = "LITERT_LM_MIN_DOWNLOAD_SPEED"
-MIN_SPEED = 1000  # bytes per second of one file; four files share a connection
+MIN_SPEED = 1000  # bytes per second of one file, over all its connections
 WINDOW_S = 60.0
 
 

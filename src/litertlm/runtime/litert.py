@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from litertlm.allocator import separate_large_blocks
 from litertlm.bundle_format.info import BundleInfo
 from litertlm.errors import NotEnoughResources
-from litertlm.runtime.allocator import separate_large_blocks
 from litertlm.runtime.engine import NO_CACHE, Decoding, EngineInfo, EngineOptions, Session
 from litertlm.runtime.litert_session import ConversationSession, TextSession
 from litertlm.runtime.native_errors import native_error

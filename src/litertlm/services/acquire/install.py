@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,8 +42,6 @@ from litertlm.units import format_parameters, parameters_in_name
 
 if TYPE_CHECKING:
     from litertlm.services.convert import Conversion
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 def acquire(
@@ -240,13 +236,6 @@ def _set_up_process() -> None:
     # The threads that convert each multiply for themselves; those that OpenBLAS would add wait for
     # work by spinning.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    if sys.platform != "linux":
-        return
-    import ctypes  # numpy imports it anyway
+    from litertlm.allocator import keep_freed_memory  # imports ctypes
 
-    # glibc gives memory back as soon as a block of rows is done and faults it in again for the
-    # next one, which may take longer than the arithmetic. Other C libraries have no such setting.
-    with suppress(AttributeError):
-        libc = ctypes.CDLL(None)
-        libc.mallopt(_M_MMAP_THRESHOLD, 32 << 20)  # the most that it takes
-        libc.mallopt(_M_TRIM_THRESHOLD, 256 << 20)
+    keep_freed_memory()

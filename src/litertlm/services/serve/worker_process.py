@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
@@ -15,6 +13,7 @@ from typing import Any
 
 import litertlm
 from litertlm.runtime.stderr_capture import informative_lines
+from litertlm.services.processes import how_it_ended, module_command
 from litertlm.services.serve.events import Event, Failed, Finished, Request, TextPiece
 from litertlm.settings import child_environment
 
@@ -62,12 +61,8 @@ class WorkerProcess:
         Raises:
             Failed: with the worker's reason.
         """
-        flags = ["-I"] if sys.flags.isolated else []
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *flags,
-            "-m",
-            "litertlm.services.serve.model_worker",
+            *module_command("litertlm.services.serve.model_worker"),
             cwd=Path(litertlm.__file__).parents[1],
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -134,11 +129,7 @@ class WorkerProcess:
 
     async def _crash(self) -> Failed:
         assert self._process is not None
-        code = await self._process.wait()
-        how = f"exit code {code}"
-        if code < 0:
-            with suppress(ValueError):
-                how = signal.Signals(-code).name
+        how = how_it_ended(await self._process.wait())
         self._errors.seek(0)
         printed = self._errors.read().decode("utf-8", "replace")
         lines = informative_lines(printed)[-_REASON_LINES:]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import litertlm
 from litertlm.runtime.stderr_capture import anonymous_file, informative_lines
+from litertlm.services.processes import how_it_ended, module_command
 from litertlm.settings import child_environment
 
 if TYPE_CHECKING:
@@ -85,10 +86,9 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         # In the folder of the package, whose modules the interpreter then finds first.
         place = Path(litertlm.__file__).parents[1]
-        flags = ["-I"] if sys.flags.isolated else []
         try:
             self._process = subprocess.Popen(
-                [sys.executable, *flags, "-m", f"{__package__}.{module}", *arguments],
+                module_command(f"{__package__}.{module}", *arguments),
                 cwd=place,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -187,12 +187,7 @@ class Worker:
 
     def _failure(self, code: int) -> WorkerFailed:
         printed = self._printed()
-        how = f"exit code {code}"
-        if code < 0:
-            how = f"signal {-code}"
-            with suppress(ValueError):
-                how = signal.Signals(-code).name
-        why = f"{self.stderr_tail()} ({how})".lstrip()
+        why = f"{self.stderr_tail()} ({how_it_ended(code)})".lstrip()
         no_memory = any(mark in printed for mark in _NO_MEMORY)
         machine = (
             code > 0  # Python's own: a module that is missing, an error of this program

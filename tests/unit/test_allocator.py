@@ -10,7 +10,7 @@ import pytest
 PROGRAM = """
 import ctypes
 import sys
-from litertlm.runtime.allocator import separate_large_blocks
+from litertlm.allocator import separate_large_blocks
 
 class Info(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in (
