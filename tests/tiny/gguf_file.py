@@ -51,7 +51,11 @@ def write_gguf(
     names = gguf.get_tensor_name_map(architecture, model.config["num_hidden_layers"])
     if tensors is None:
         tensors = {n: tensor_values(model, n, s) for n, s in tensor_shapes(model).items()}
-    for name, original in _stacked(model, tensors).items():
+    kept = _stacked(model, tensors)
+    for ending, method in _converter(model).values.items():
+        listed = [kept.pop(name) for name in tensors if name.endswith(ending)]
+        getattr(writer, method)([float(value.item()) for value in listed])
+    for name, original in kept.items():
         # The converter gives a parameter that is no module's weight the ending of one.
         suffixed = name if name.endswith((".weight", ".bias")) else f"{name}.weight"
         stored = names.get_name(suffixed, (".weight", ".bias"))

@@ -81,7 +81,10 @@ class TinyGguf:
             `gguf.GGUFWriter`; None leaves one out.
         parameters: writes what is left, with the writer and the config.
         stacked: modules of which the converter stacks the matrices `.0`, `.1` and so on.
+        values: tensors of one value, by the ends of their names, that it writes as a list of the
+            values of all layers, by the method of `gguf.GGUFWriter`.
         rope_factors: the divisors of frequencies that it stores, if it does.
+        family: the family that the file is read as, where it is another one.
     """
 
     architecture: str
@@ -92,7 +95,9 @@ class TinyGguf:
     replaced: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda config: {}
     parameters: Callable[[Any, Any], None] = lambda writer, config: None
     stacked: Sequence[str] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
     rope_factors: Callable[[Mapping[str, Any]], Sequence[float]] | None = None
+    family: str | None = None
 
 
 @dataclass(frozen=True)

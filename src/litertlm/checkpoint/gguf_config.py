@@ -115,6 +115,11 @@ class Architecture:
             where Hugging Face's name has no such ending.
         stacked: GGUF tensors that hold several matrices, by their names without `.weight`;
             Hugging Face's name of matrix `i` is the value and `.i`.
+        values: keys of one value for each layer that are tensors of Hugging Face's layers: the
+            tensor's name in a layer, and its shape.
+        fused_qkv: queries, keys and values may be one tensor, as a model of an older format has
+            them.
+        own_value_dim: values have another size than keys; `extend` reads it.
         differing: keys whose values may differ between layers; `extend` reads them.
         own_ropes: `extend` reads the rotation, of which a model has several.
         extend: adds the config keys that only this architecture has.
@@ -130,6 +135,9 @@ class Architecture:
     global_names: Mapping[str, str] = field(default_factory=dict)
     layer_names: Mapping[str, str] = field(default_factory=dict)
     stacked: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
+    fused_qkv: bool = False
+    own_value_dim: bool = False
     differing: frozenset[str] = frozenset()
     own_ropes: bool = False
     extend: Callable[[ArchitectureKeys, Config], None] = lambda keys, config: None
@@ -189,7 +197,8 @@ def translate_config(file: GgufFile, architecture: Architecture) -> Config:
     if not heads or not head_dim:
         raise DamagedCheckpoint(f"{file.path} has {heads} attention heads of {head_dim} values.")
     rope_dims = keys.integer("rope.dimension_count", 0)
-    if keys.integer("attention.value_length", head_dim) != head_dim:
+    value_dim = keys.integer("attention.value_length", head_dim)
+    if value_dim != head_dim and not architecture.own_value_dim:
         raise UnsupportedModel(
             f"{architecture.name}.attention.value_length differs from key_length.",
             why=f"{file.path} has heads of unequal size.",
@@ -271,7 +280,7 @@ def _rope_scaling(keys: ArchitectureKeys, config: Config) -> Config | None:
     if kind in ("none", "linear"):
         return {"rope_type": "linear", "factor": factor} if factor != 1 else None
     if kind == "longrope":
-        return None  # The factors are tensors; the architecture that has them reads them.
+        return None  # the factors are tensors; see `longrope_factors`
     raise UnsupportedModel(
         f"Rotary scaling {kind!r} is not supported.",
         why=f"{keys.file.path} says {keys.prefix}.rope.scaling.type = {kind!r}.",

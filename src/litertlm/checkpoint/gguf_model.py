@@ -1,29 +1,35 @@
 """A GGUF file as a Hugging Face checkpoint: config keys, tensor names and tensor layouts.
 
-Changes that llama.cpp's converter makes are reverted here, by rows: interleaved query and key rows
-of architectures with its "normal" rotary embedding, and Gemma's norm weights, which it stores as
-1 + w; and the squeezed taps of convolutions (https://github.com/ggml-org/llama.cpp/tree/master/conversion).
+Changes that llama.cpp's converter makes are reverted here
+(https://github.com/ggml-org/llama.cpp/tree/master/conversion): interleaved query and key rows of
+architectures with its "normal" rotary embedding, Gemma's norm weights, which it stores as 1 + w,
+squeezed taps of convolutions, projections in one tensor, and tensors that became keys.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from litertlm.checkpoint.gguf_architectures import ARCHITECTURES
 from litertlm.checkpoint.gguf_config import (
     Architecture,
+    ArchitectureKeys,
     translate_config,
     translate_generation_config,
 )
 from litertlm.checkpoint.gguf_file import GgufFile, GgufTensor, read_gguf
 from litertlm.checkpoint.gguf_tokenizer import translate_tokenizer
+from litertlm.checkpoint.gguf_views import (
+    ConvolutionTaps,
+    OneValue,
+    RopeRows,
+    RowRange,
+    ShiftedNorm,
+)
 from litertlm.checkpoint.types import Checkpoint, StoredTensor
 from litertlm.errors import DamagedCheckpoint, UnsupportedModel
 
@@ -48,6 +54,7 @@ _LAYER_NAMES = {
 }
 # Tensors that hold parameters of the rotary embedding; the config translation reads them.
 _ROPE_NAMES = {"rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"}
+_FUSED = re.compile(r"blk\.(\d+)\.attn_qkv\.(weight|bias)")
 _LAYER = re.compile(r"blk\.(\d+)\.([\w.]+)\.(weight|bias)")
 
 
@@ -79,82 +86,15 @@ def open_gguf(path: Path) -> Checkpoint:
     )
 
 
-@dataclass(frozen=True)
-class _Translated:
-    """A tensor whose rows the converter changed; see `StoredTensor`.
-
-    Attributes:
-        stored: the tensor in the file.
-    """
-
-    stored: GgufTensor
-    name: str
-
-    @property
-    def dtype(self) -> str:
-        return self.stored.dtype
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.stored.shape
-
-    @property
-    def nbytes(self) -> int:
-        return self.stored.nbytes
-
-
-@dataclass(frozen=True)
-class RopeRows(_Translated):
-    """Query or key rows that llama.cpp interleaved, in Hugging Face's order.
-
-    Its row `h, 2 j + half` is Hugging Face's row `h, half * head_dim / 2 + j`.
-    """
-
-    head_dim: int
-
-    def rows(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Rows `[start, stop)` as float32; see `GgufTensor.rows`."""
-        head, within = np.divmod(np.arange(start, stop), self.head_dim)
-        half, j = np.divmod(within, self.head_dim // 2)
-        source = head * self.head_dim + 2 * j + half
-        if not source.size:
-            return self.stored.rows(start, stop)
-        first = int(source.min())
-        rows: NDArray[np.float32] = self.stored.rows(first, int(source.max()) + 1)[source - first]
-        return rows
-
-
-@dataclass(frozen=True)
-class ShiftedNorm(_Translated):
-    """A norm weight stored as 1 + w, as w."""
-
-    def rows(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Elements `[start, stop)` as float32."""
-        rows = self.stored.rows(start, stop)
-        rows -= 1
-        return rows
-
-
-@dataclass(frozen=True)
-class ConvolutionTaps(_Translated):
-    """The taps of a depthwise convolution, stored as [channels, taps]: [channels, 1, taps]."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        channels, taps = self.stored.shape
-        return channels, 1, taps
-
-    def rows(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Channels `[start, stop)` as float32."""
-        return self.stored.rows(start, stop)[:, None]
-
-
 def _translate_tensors(
     file: GgufFile, architecture: Architecture, config: Mapping[str, Any]
 ) -> dict[str, StoredTensor]:
-    tensors: dict[str, StoredTensor] = {}
+    tensors: dict[str, StoredTensor] = {t.name: t for t in _values(file, architecture, config)}
     for stored in file.tensors.values():
         if stored.name in _ROPE_NAMES:
+            continue
+        if architecture.fused_qkv and (fused := _FUSED.fullmatch(stored.name)) is not None:
+            tensors |= _separate(file, stored, f"model.layers.{int(fused[1])}", fused[2], config)
             continue
         if (stack := architecture.stacked.get(stored.name.removesuffix(".weight"))) is not None:
             tensors |= _unstacked(file, stored, stack)
@@ -174,6 +114,38 @@ def _translate_tensors(
             tensors[name] = ConvolutionTaps(stored, name)
         else:
             tensors[name] = replace(stored, name=name)
+    return tensors
+
+
+def _values(
+    file: GgufFile, architecture: Architecture, config: Mapping[str, Any]
+) -> Iterator[OneValue]:
+    """The tensors of one value that the converter wrote as keys, a value for each layer."""
+    layers = config["num_hidden_layers"]
+    for key, (name, shape) in architecture.values.items():
+        prefix, _, last = key.partition(".")
+        values = ArchitectureKeys(file, prefix).numbers(last, layers)
+        for layer, value in enumerate(values):
+            yield OneValue(f"model.layers.{layer}.{name}", shape, value)
+
+
+def _separate(
+    file: GgufFile, stored: GgufTensor, layer: str, kind: str, config: Mapping[str, Any]
+) -> dict[str, StoredTensor]:
+    """Queries, keys and values of one tensor that has their rows in this order."""
+    head_dim = config["head_dim"]
+    tensors: dict[str, StoredTensor] = {}
+    start = 0
+    for name, heads in (("q", "attention"), ("k", "key_value"), ("v", "key_value")):
+        rows = config[f"num_{heads}_heads"] * head_dim
+        full = f"{layer}.self_attn.{name}_proj.{kind}"
+        tensors[full] = RowRange(stored, full, start, rows)
+        start += rows
+    if start != stored.shape[0]:
+        raise DamagedCheckpoint(
+            f"Tensor {stored.name} of {file.path} has {stored.shape[0]} rows.",
+            why=f"Its queries, keys and values should have {start}.",
+        )
     return tensors
 
 

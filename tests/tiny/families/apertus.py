@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tiny.model import TinyFamily, size, tiny
+from tiny.model import TinyFamily, TinyGguf, size, tiny
 from tiny.tensors import Shape, layer_tensors
 
 
@@ -26,11 +26,28 @@ def _layer(config: Mapping[str, Any]) -> Iterator[tuple[str, Shape]]:
 FAMILY = TinyFamily(
     "apertus",
     layer=_layer,
+    gguf=TinyGguf(
+        "APERTUS",
+        values={
+            f"act_fn.{name}": f"add_xielu_{name}" for name in ("alpha_p", "alpha_n", "beta", "eps")
+        },
+    ),
     models=(
         tiny(
             "apertus",
             "xielu-bias-untied",
             "ApertusForCausalLM",
+            gguf={
+                "attention_bias": False,
+                "rope_theta": 12000000.0,
+                "rope_scaling": {
+                    "rope_type": "llama3",
+                    "factor": 8.0,
+                    "low_freq_factor": 1.0,
+                    "high_freq_factor": 4.0,
+                    "original_max_position_embeddings": 8192,
+                },
+            },
             depends_on={"rope_parameters": {"rope_type": "default", "rope_theta": 12000000.0}},
             dtype="F32",
             **size(64, 2, 4, 2),
@@ -57,6 +74,7 @@ FAMILY = TinyFamily(
             "apertus",
             "xielu-bf16",
             "ApertusForCausalLM",
+            gguf={"rope_theta": 10000.0},
             **size(64, 2, 4, 4),
             head_dim=24,
             hidden_act="xielu",

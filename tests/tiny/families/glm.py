@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tiny.model import TinyFamily, size, tiny
+from tiny.model import TinyFamily, TinyGguf, size, tiny
 from tiny.tensors import Shape, layer_tensors
 
 
@@ -19,14 +19,22 @@ def _layer(config: Mapping[str, Any]) -> Iterator[tuple[str, Shape]]:
     )
 
 
+def _rotated(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    rotated = int(config["head_dim"] * config["partial_rotary_factor"])
+    sizes = dict.fromkeys(("add_key_length", "add_value_length"))
+    return {**sizes, "add_rope_dimension_count": rotated}
+
+
 FAMILY = TinyFamily(
     "glm",
     layer=_layer,
+    gguf=TinyGguf("CHATGLM", replaced=_rotated),
     models=(
         tiny(
             "glm",
             "bias-untied",
             "GlmForCausalLM",
+            gguf={"head_dim": 16, "partial_rotary_factor": 0.5},
             depends_on={"rope_theta": 9000.0, "partial_rotary_factor": 0.25},
             unsupported=[("partial_rotary_factor", {"partial_rotary_factor": 1.5})],
             dtype="F32",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tiny.model import TinyFamily, size, tiny
+from tiny.model import TinyFamily, TinyGguf, size, tiny
 from tiny.tensors import Shape, layer_tensors
 
 
@@ -17,11 +17,14 @@ def _layer(config: Mapping[str, Any]) -> Iterator[tuple[str, Shape]]:
 FAMILY = TinyFamily(
     "internlm3",
     layer=_layer,
+    # Its rotation is the default one there.
+    gguf=TinyGguf("LLAMA", interleaved=True, family="llama"),
     models=(
         tiny(
             "internlm3",
             "bias-untied",
             "LlamaForCausalLM",
+            gguf={},
             depends_on={"rope_theta": 9000.0},
             unsupported=[("qkv_bias", {"qkv_bias": False})],
             dtype="F32",
@@ -38,6 +41,7 @@ FAMILY = TinyFamily(
             "internlm3",
             "dynamic-tied",
             "LlamaForCausalLM",
+            gguf={"rope_scaling": None},
             depends_on={"hidden_act": "gelu"},
             **size(96, 3, 6, 3),
             bias=False,

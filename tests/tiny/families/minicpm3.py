@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tiny.model import TinyFamily, size, tiny
+from tiny.model import TinyFamily, TinyGguf, size, tiny
 from tiny.tensors import Shape, linear
 
 
@@ -34,15 +34,32 @@ def _layer(config: Mapping[str, Any]) -> Iterator[tuple[str, Shape]]:
     yield "post_attention_layernorm.weight", (hidden,)
 
 
+# The multipliers that llama.cpp has for all MiniCPM3.
+_LLAMA_CPP = {"scale_emb": 12.0, "scale_depth": 1.4, "dim_model_base": 256}
+
+
+def _sizes(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    rotated = config["qk_rope_head_dim"]
+    return {
+        "add_key_length": config["qk_nope_head_dim"] + rotated,
+        "add_rope_dimension_count": rotated,
+        "add_rope_freq_base": None,
+        "add_kv_lora_rank": config["kv_lora_rank"],
+        "add_q_lora_rank": config["q_lora_rank"],
+    }
+
+
 FAMILY = TinyFamily(
     "minicpm3",
     layer=_layer,
     tied=True,
+    gguf=TinyGguf("MINICPM3", replaced=_sizes),
     models=(
         tiny(
             "minicpm3",
             "latent-bias-untied",
             "MiniCPM3ForCausalLM",
+            gguf=_LLAMA_CPP | {"attention_bias": False, "mlp_bias": False, "v_head_dim": 16},
             depends_on={
                 "scale_emb": 3.0,
                 "scale_depth": 1.0,
@@ -84,6 +101,7 @@ FAMILY = TinyFamily(
             "minicpm3",
             "direct-longrope-tied",
             "MiniCPM3ForCausalLM",
+            gguf=_LLAMA_CPP | {"q_lora_rank": 24, "v_head_dim": 16},
             embedding=0.06,
             **size(96, 3, 6, 6),
             hidden_act="silu",

@@ -31,7 +31,7 @@ FAMILY = TinyFamily(
                     "original_max_position_embeddings": 16,
                     "beta_fast": 32.0,
                     "beta_slow": 1.0,
-                    "mscale_all_dim": 1.0,
+                    "mscale_all_dim": 0.7,
                     "mscale": 1.0,
                     "llama_4_scaling_beta": 0.4,
                 },

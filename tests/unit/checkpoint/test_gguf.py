@@ -18,8 +18,10 @@ from litertlm.checkpoint.gguf_header import read_architecture
 from litertlm.checkpoint.gguf_pretokenizers import PRE_TOKENIZERS
 from litertlm.errors import DamagedCheckpoint, LiteRtLmError, ModelNotFound, UnsupportedModel
 from litertlm.families import identify
-from tiny import MODELS, TinyModel, write_checkpoint
+from tiny import MODELS, TinyModel, tensor_shapes, write_checkpoint
+from tiny.checkpoint import tensor_values
 from tiny.gguf_file import GGUF_CASES, write_gguf
+from tiny.models import family_of
 
 TYPE = gguf.GGMLQuantizationType
 
@@ -59,13 +61,15 @@ def test_a_model_opens_as_its_folder_does(tmp_path: Path, name: str) -> None:
     opened = open_checkpoint(write_gguf(model, tmp_path / "m.gguf"))
 
     ours, original = identify(opened.config), identify(folder.config)
-    assert ours.name == original.name
+    converter = family_of(model).gguf
+    assert converter is not None
+    assert ours.name == (converter.family or original.name)
     assert repr(ours.config) == repr(original.config)
     assert opened.tensors.keys() == folder.tensors.keys()
     for tensor in folder.tensors.values():
         same = opened.tensors[tensor.name]
         assert same.shape == tensor.shape
-        rows = tensor.shape[0]
+        rows = tensor.shape[0] if tensor.shape else 1
         np.testing.assert_allclose(same.rows(0, rows), tensor.rows(0, rows), rtol=0, atol=1e-6)
         part = slice(rows // 5, rows // 2)
         np.testing.assert_array_equal(
@@ -167,6 +171,12 @@ def test_words_of_pre_tokenizers(name: str, pieces: list[str]) -> None:
             {"exaone4__attention__sliding_window_pattern": [1, 0, 1]},
             "sliding_window_pattern",
         ),
+        ("apertus-xielu-bf16", {"xielu__alpha_p": [0.5]}, "xielu.alpha_p"),
+        (
+            "minicpm3-latent-bias-untied",
+            {"minicpm3__attention__kv_lora_rank": None},
+            "kv_lora_rank",
+        ),
     ],
 )
 def test_what_an_architecture_cannot_have(
@@ -176,6 +186,30 @@ def test_what_an_architecture_cannot_have(
     with pytest.raises((DamagedCheckpoint, UnsupportedModel)) as caught:
         open_checkpoint(edited(path, **values))
     assert message in str(caught.value) + caught.value.why
+
+
+def test_glm_with_queries_keys_and_values_in_one_tensor(tmp_path: Path) -> None:
+    """As the converter writes checkpoints of the format before transformers had the family."""
+    model = REPRESENTABLE["glm-bias-untied"]
+    tensors = {n: tensor_values(model, n, s) for n, s in tensor_shapes(model).items()}
+    separate = open_checkpoint(write_gguf(model, tmp_path / "separate.gguf", tensors=tensors))
+    for layer in range(2):
+        for kind in ("weight", "bias"):
+            names = [f"model.layers.{layer}.self_attn.{x}_proj.{kind}" for x in "qkv"]
+            fused = f"encoder.layers.{layer}.self_attention.query_key_value.{kind}"
+            tensors[fused] = np.concatenate([tensors.pop(name) for name in names])
+    path = write_gguf(model, tmp_path / "fused.gguf", tensors=tensors)
+
+    opened = open_checkpoint(path)
+
+    assert opened.config == separate.config
+    assert opened.tensors.keys() == separate.tensors.keys()
+    for tensor in separate.tensors.values():
+        same, rows = opened.tensors[tensor.name], tensor.shape[0]
+        assert (same.shape, same.nbytes) == (tensor.shape, tensor.nbytes)
+        np.testing.assert_array_equal(same.rows(1, rows), tensor.rows(1, rows))
+    with pytest.raises(DamagedCheckpoint, match=r"attn_qkv.* has 128 rows"):
+        open_checkpoint(edited(path, chatglm__attention__head_count_kv=4))
 
 
 def test_mistral_3_without_growing_queries_is_a_mistral(tmp_path: Path) -> None:
