@@ -34,8 +34,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import peers
-from checkpoints import SIZES, write_random_checkpoint
+from checkpoints import write_random_checkpoint
 from memory import Measured, run_measured
+from model_sizes import SIZES
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = 8 << 20

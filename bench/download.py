@@ -24,7 +24,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from checkpoints import SIZES, write_random_checkpoint
+from checkpoints import write_random_checkpoint
+from model_sizes import SIZES
 
 ROOT = Path(__file__).resolve().parents[1]
 REPO = "bench/model"

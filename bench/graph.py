@@ -19,7 +19,8 @@ from functools import partial
 from pathlib import Path
 
 import flatbuffers
-from checkpoints import SIZES, write_random_checkpoint
+from checkpoints import write_random_checkpoint
+from model_sizes import SIZES
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
