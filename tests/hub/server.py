@@ -28,6 +28,7 @@ ordinary, `settings.json` (read again at every request):
 Files of 1 MB and more, and weights, are stored as the Hub stores LFS files: `resolve` redirects to
 another host (here: other port, `localhost` instead of `127.0.0.1`), which refuses requests that
 carry a token, as object stores with signed addresses do. Small files redirect within the host.
+Uploads and commits are in uploads.py.
 Sources: https://huggingface.co/docs/hub/api, the headers that huggingface_hub reads
 (file_download.py, utils/_http.py), and responses of the real Hub.
 """
@@ -36,38 +37,25 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import functools
 import hashlib
 import json
 import select
+import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-LFS_SUFFIXES = (".safetensors", ".litertlm", ".gguf", ".task", ".bin", ".pth", ".onnx", ".h5")
+if __name__ == "__main__":  # as a program: `hub` is a folder of tests/
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+from hub.uploads import LFS_SUFFIXES, Refused, Uploads, file_hashes, front_matter
+
 CHUNK = 64 * 1024
-
-
-@functools.lru_cache(maxsize=4096)
-def _hashes(path: str, size: int, _mtime_ns: int) -> tuple[str, str]:
-    """(sha256, git blob id) of a file, both hex."""
-    sha256, blob = hashlib.sha256(), hashlib.sha1(b"blob %d\0" % size)
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            sha256.update(chunk)
-            blob.update(chunk)
-    return sha256.hexdigest(), blob.hexdigest()
-
-
-def file_hashes(path: Path) -> tuple[str, str]:
-    """(sha256, git blob id) of a file, both hex."""
-    stat = path.stat()
-    return _hashes(str(path), stat.st_size, stat.st_mtime_ns)
 
 
 @dataclass
@@ -193,7 +181,46 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self.do_GET()
 
-    def do_GET(self) -> None:
+    def do_POST(self) -> None:
+        _, path, token, _ = self._logged()
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self._answer(lambda: Uploads(self.hub).post(path, token, body))
+
+    def do_PUT(self) -> None:
+        where, path, token, query = self._logged()
+        size = int(self.headers.get("Content-Length", 0))
+        if where != "cdn":
+            body = self.rfile.read(size)
+            self._answer(lambda: Uploads(self.hub).put_settings(path, token, body))
+            return
+        _, org, name, oid = path.lstrip("/").split("/")
+        uploads = Uploads(self.hub)
+        if (cut := uploads.fault(f"{org}/{name}", "cut")) is not None:
+            self.rfile.read(min(cut, size))
+            self.close_connection = True
+            return
+        body = self.rfile.read(size)
+        if "Authorization" in self.headers:
+            self._error(400, "", "Only one auth mechanism allowed")
+        elif len(body) < size:
+            self.close_connection = True
+        elif status := uploads.fault(f"{org}/{name}", "fail"):
+            self._error(status, "", "Out of order")
+        else:
+            etag = uploads.put_object(oid, query.get("part", [None])[0], body)
+            self.send_response(200)
+            self.send_header("ETag", etag)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    def _answer(self, answer: Callable[[], dict[str, Any]]) -> None:
+        try:
+            self._json(answer())
+        except Refused as refused:
+            self._error(refused.status, refused.code, refused.message)
+
+    def _logged(self) -> tuple[str, str, str | None, dict[str, list[str]]]:
+        """Where the request went, its path, token and query; it is put into the log."""
         split = urlsplit(self.path)
         path = unquote(split.path)
         on_cdn = self.server.server_port == self.hub.cdn_port
@@ -202,13 +229,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.requests.append(
             Request(where, self.command, path, token, self.headers.get("Range"))
         )
+        return where, path, token, parse_qs(split.query)
+
+    def do_GET(self) -> None:
+        where, path, token, query = self._logged()
         try:
-            if on_cdn:
+            if where == "cdn":
                 self._cdn(path)
             elif path == "/api/whoami-v2":
-                self._whoami(token)
+                self._answer(lambda: Uploads(self.hub).whoami(token))
             elif path.startswith("/api/models/"):
-                self._api(path.removeprefix("/api/models/"), parse_qs(split.query), token)
+                self._api(path.removeprefix("/api/models/"), query, token)
             elif path.startswith("/api/resolve-cache/models/"):
                 org, name, commit, file = path.removeprefix("/api/resolve-cache/models/").split(
                     "/", 3
@@ -262,12 +293,6 @@ class _Handler(BaseHTTPRequestHandler):
         extra = {"Retry_After": str(fail["retry_after"])} if "retry_after" in fail else {}
         self._error(fail["status"], "", "Out of order", **extra)
         return True
-
-    def _whoami(self, token: str | None) -> None:
-        if token in self.hub.settings().get("tokens", {}):
-            self._json({"type": "user", "name": "someone"})
-        else:
-            self._error(401, "", "Invalid credentials in Authorization header")
 
     def _visible(self, repo: str, token: str | None) -> bool:
         """Answer 401 or 404 as the Hub does where the repository is not to be seen."""
@@ -339,10 +364,11 @@ class _Handler(BaseHTTPRequestHandler):
         siblings = [self._sibling(repo, folder, p) for p in self.hub.files(folder)]
         if not blobs:
             siblings = [{"rfilename": s["rfilename"]} for s in siblings]
-        card = {k: options[k] for k in ("license", "base_model") if k in options}
-        tags = list(options.get("tags", []))
-        if "license" in options:
-            tags.append(f"license:{options['license']}")
+        card = front_matter(self.hub.folder / folder)
+        card |= {k: options[k] for k in ("license", "license_name", "base_model") if k in options}
+        tags = [*options.get("tags", []), *card.get("tags", [])]
+        if "license" in card:
+            tags.append(f"license:{card['license']}")
         info = {
             "_id": "0" * 24,
             "id": repo,

@@ -25,6 +25,7 @@ COMMANDS = {
     "list": "List models on disk.",
     "show": "Show information about a model on disk.",
     "verify": "Compare a bundle with its checkpoint.",
+    "publish": "Upload a model on disk to the Hugging Face Hub.",
     "rm": "Remove models from disk.",
     "prune": "Remove unfinished files; optionally caches and checkpoints.",
     "models": "List available models (short names).",

@@ -5,29 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from litertlm.services.verify import Check, Report
+    from litertlm.services.verify import Report
 
 _MARKS = {"passed": "✓", "warned": "!", "failed": "✗", "not checked": "-"}
 
 
 def report_fields(report: Report) -> dict[str, Any]:
     """The fields of `--json`."""
+    from litertlm.services.verify import check_fields
+
     return {
         "model": report.model,
         "path": str(report.bundle),
         "passed": report.passed,
         "checks": [check_fields(check) for check in report.checks],
-    }
-
-
-def check_fields(check: Check) -> dict[str, Any]:
-    """The fields of one check."""
-    return {
-        "name": check.name,
-        "verdict": check.verdict.value,
-        "summary": check.summary,
-        "problems": list(check.problems),
-        **check.values,
     }
 
 

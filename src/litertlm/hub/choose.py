@@ -37,6 +37,10 @@ _SMALL_FILES = (
     "chat_template.jinja",
     "chat_template.json",
 )
+# Licences and notices go with the checkpoint, because its terms ask for them when it is passed on.
+_LICENCE_FILE = re.compile(r"(LICEN[CS]E|NOTICE|USE_POLICY)[A-Za-z0-9_-]*(\.(txt|md))?", re.I)
+_LICENCE_LIMIT = 1 << 20  # bytes
+
 _WITHOUT_TOKENIZER_JSON = ("vocab.json", "merges.txt")  # tokenizer.json has their content
 
 # Words in bundle names, as the litert-community organisation uses them.
@@ -160,7 +164,18 @@ def checkpoint_files(info: RepoInfo, shards: Iterable[str] | None) -> tuple[Repo
         names += [WEIGHTS_INDEX_FILE, *_checked_shards(info, shards)]
     else:
         raise no_weights(info)
-    return tuple(file for name in names if (file := info.file(name)))
+    found = tuple(file for name in names if (file := info.file(name)))
+    return (*found, *licence_files(info))
+
+
+def licence_files(info: RepoInfo) -> tuple[RepoFile, ...]:
+    """The texts of the licence in the repository's main folder."""
+    return tuple(f for f in info.files if is_licence_file(f.path) and f.size <= _LICENCE_LIMIT)
+
+
+def is_licence_file(name: str) -> bool:
+    """Whether a file of this name, without folders, has the text of a licence or a notice."""
+    return _LICENCE_FILE.fullmatch(name) is not None
 
 
 def _checked_shards(info: RepoInfo, shards: Iterable[str]) -> list[str]:
@@ -193,7 +208,8 @@ def adapter_files(info: RepoInfo) -> tuple[RepoFile, ...]:
     """
     if info.file(ADAPTER_FILES[1]) is None:
         raise no_weights(info)
-    return tuple(file for name in (*ADAPTER_FILES, *_SMALL_FILES) if (file := info.file(name)))
+    found = tuple(file for name in (*ADAPTER_FILES, *_SMALL_FILES) if (file := info.file(name)))
+    return (*found, *licence_files(info))
 
 
 def no_weights(info: RepoInfo) -> UnsupportedModel:

@@ -113,7 +113,7 @@ class HubClient:
         if start or end is not None:
             headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
         with (
-            _network_errors(self.endpoint),
+            network_errors(self.endpoint),
             get_session().stream("GET", url, headers=headers, timeout=_timeout()) as response,
         ):
             self._check(repo, revision, response)
@@ -131,7 +131,7 @@ class HubClient:
         return headers
 
     def _head(self, repo: str, commit: str, url: str) -> None:
-        with _network_errors(self.endpoint):
+        with network_errors(self.endpoint):
             response = get_session().head(
                 url, headers=self._headers(), timeout=_timeout(), follow_redirects=False
             )
@@ -247,14 +247,19 @@ class HubClient:
             return True
         url = f"{self.endpoint}/api/whoami-v2"
         with (
-            _network_errors(self.endpoint),
+            network_errors(self.endpoint),
             get_session().stream("GET", url, headers=self._headers(), timeout=_timeout()) as answer,
         ):
             return answer.status_code != 401
 
 
-def open_client(environment: Mapping[str, str], cwd: Path, progress: Progress) -> HubClient:
+def open_client(
+    environment: Mapping[str, str], cwd: Path, progress: Progress, *, given: str | None = None
+) -> HubClient:
     """The Hub for this user; `--verbose` shows the source of the token.
+
+    Args:
+        given: a token that the user gave with the command.
 
     Raises:
         NetworkError: `HF_HUB_OFFLINE` forbids the network.
@@ -262,7 +267,7 @@ def open_client(environment: Mapping[str, str], cwd: Path, progress: Progress) -
     """
     if constants.is_offline_mode():
         raise offline_error()
-    token = find_token(environment, cwd)
+    token = find_token(environment, cwd, given=given)
     progress.detail(
         "No Hugging Face token found." if token is None else f"Token: from {token.source}."
     )
@@ -343,7 +348,7 @@ def _one_line(text: str) -> str:
 
 
 @contextlib.contextmanager
-def _network_errors(endpoint: str) -> Iterator[None]:
+def network_errors(endpoint: str) -> Iterator[None]:
     """Turn the HTTP client's errors into Transient (retried) or NetworkError (not retried)."""
     host = _host(endpoint)
     try:

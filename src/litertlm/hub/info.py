@@ -44,7 +44,8 @@ class RepoInfo:
         revision: the requested one; None for the default branch.
         commit: 40 hex digits; all files are downloaded at this commit.
         gated: whether a licence must be accepted first.
-        licence: from the model card, such as `apache-2.0` or `gemma`, or None.
+        licence: from the model card, such as `apache-2.0` or `gemma`, or None; one that the Hub
+            has no identifier for (`other`) by its name.
         base_models: from the model card: the checkpoints that this one is derived from.
         gguf_architecture: of the GGUF files, if the Hub lists it.
     """
@@ -99,11 +100,16 @@ def _parse(answer: Mapping[str, Any], repo: str, revision: str | None) -> RepoIn
         files=tuple(_file(entry, repo) for entry in answer["siblings"]),
         gated=bool(answer.get("gated")),
         private=bool(answer.get("private")),
-        licence=_text(card.get("license")) or _text(next(iter(from_tags), None)),
+        licence=_licence(card) or _text(next(iter(from_tags), None)),
         tags=tags,
         base_models=tuple(str(b) for b in ([bases] if isinstance(bases, str) else bases)),
         gguf_architecture=_text((answer.get("gguf") or {}).get("architecture")),
     )
+
+
+def _licence(card: Mapping[str, Any]) -> str | None:
+    licence = _text(card.get("license"))
+    return (_text(card.get("license_name")) or licence) if licence == "other" else licence
 
 
 def _text(value: object) -> str | None:

@@ -23,14 +23,18 @@ class Token:
     source: str
 
 
-def find_token(environment: Mapping[str, str], cwd: Path) -> Token | None:
-    """The first of: the variable `HF_TOKEN`; a file `HF_TOKEN` in `cwd`; one in its parent;
-    the stored login of huggingface_hub. Surrounding white space is removed, and empty values are
-    ignored.
+def find_token(
+    environment: Mapping[str, str], cwd: Path, *, given: str | None = None
+) -> Token | None:
+    """The first of: `given` (`--token`); the variable `HF_TOKEN`; a file `HF_TOKEN` in `cwd`; one
+    in its parent; the stored login of huggingface_hub. Surrounding white space is removed, and
+    empty values are ignored.
 
     Raises:
         AccessDenied: a token file cannot be read, or its content cannot be a token.
     """
+    if given is not None:
+        return _checked(given.strip(), "--token")
     if value := environment.get("HF_TOKEN", "").strip():
         return _checked(value, "the variable HF_TOKEN")
     for path in (cwd / "HF_TOKEN", cwd.parent / "HF_TOKEN"):
@@ -54,7 +58,7 @@ def _read(path: Path) -> str:
 
 def _checked(value: str, source: str) -> Token:
     """Check that a token can be sent in a header: an error while sending might print it."""
-    if not (value.isascii() and value.isprintable() and " " not in value):
+    if not (value and value.isascii() and value.isprintable() and " " not in value):
         raise AccessDenied(
             f"The content of {source} is not a Hugging Face token.",
             why="A token is one word of letters, digits and underscores.",

@@ -33,10 +33,13 @@ class Provenance:
         options: the other conversion options.
         parameters: the model's size, such as `270m`.
         base, base_commit: for a LoRA adapter, `origin` and `commit` of its base model.
+        licence: of the checkpoint or bundle, as its repository names it.
+        gated: whether that licence had to be accepted on the Hub.
         fingerprint: of a local checkpoint's files, to detect changes.
         sha256, size_bytes: of the bundle.
         created: ISO 8601 in UTC.
         versions: of the programs that made it.
+        verified: the last report of `verify`: when (`created`), and its `checks`.
     """
 
     model: str
@@ -52,8 +55,11 @@ class Provenance:
     parameters: str | None = None
     base: str | None = None
     base_commit: str | None = None
+    licence: str | None = None
+    gated: bool = False
     fingerprint: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    verified: Mapping[str, Any] | None = None
 
 
 def provenance_path(bundle: Path) -> Path:

@@ -71,7 +71,9 @@ def write_bundle(path: Path, size: int) -> None:
         file.write(data)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["models"], ["run", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["list"], ["models"], ["run", "--help"], ["publish", "--help"]]
+)
 def test_imports_no_heavy_module(arguments: list[str], tmp_path: Path) -> None:
     install(tmp_path / "models", "google/gemma-3-270m")
     program = (

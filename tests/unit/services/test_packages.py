@@ -35,6 +35,7 @@ def make_wheel(folder: Path) -> Package:
         archive.writestr(f"{info}/RECORD", "")
     data = wheel.read_bytes()
     return Package(
+        checkpoint="o/checkpoint",
         project="tiny-model",
         version="1.0",
         sha256=hashlib.sha256(data).hexdigest(),

@@ -12,7 +12,7 @@ from litertlm.cli.app import command as make_command
 from litertlm.cli.conversion_options import conversion_options, convert_options
 from litertlm.cli.describe import model_fields
 from litertlm.cli.hub_options import hub_options
-from litertlm.cli.verification import check_fields, failed_checks, report_fields, report_lines
+from litertlm.cli.verification import failed_checks, report_fields, report_lines
 from litertlm.errors import QualityCheckFailed
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def command(
     saved. Then the model answers two short questions; an empty or repetitive answer is a warning.
     """
     from litertlm.services.acquire import AcquireRequest, acquire
+    from litertlm.services.verify import check_fields
     from litertlm.store import Store
 
     store = Store(app.settings.cwd / output_dir) if output_dir else app.store
@@ -128,6 +129,7 @@ def _verified(
 
     source = source or checkpoint_of(installed, store)
     report = service.verify(installed, source, progress=app.output)
+    service.record_report(installed, report, store, app.output)
     if not report.passed:
         rejected = service.reject(installed)
         raise QualityCheckFailed(

@@ -60,6 +60,7 @@ def command(
         repaired = service.repair(installed, source, progress=app.output)
         installed = find_installed(model, store=app.store, settings=app.settings)
     report = service.verify(installed, source, parts=only, threads=threads, progress=app.output)
+    service.record_report(installed, report, app.store, app.output)
     fields = {"repaired": repaired, **report_fields(report)}
     lines = [*(f"repaired: {line}" for line in repaired), *report_lines(report)]
     app.output.data(fields, "\n".join(lines))

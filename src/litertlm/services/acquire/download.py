@@ -189,6 +189,8 @@ def _download(
                 origin=info.repo,
                 commit=info.commit,
                 revision=model.revision,
+                licence=info.licence,
+                gated=info.gated,
                 # The Hub gives no SHA-256 of files that it keeps in git itself; those are small.
                 sha256=file.sha256 or file_sha256(complete),
                 size_bytes=complete.stat().st_size,
@@ -210,9 +212,17 @@ def _download(
     paths = download(client, info, plan.files, place, progress)
     kept = {"repo": info.repo, "revision": info.revision, "commit": info.commit}
     sizes = {f.name: f.size for f in plan.files}
-    atomic_write_bytes(place / _KEPT_FILE, json.dumps({**kept, "files": sizes}, indent=2).encode())
+    contents = {**kept, "licence": info.licence, "gated": info.gated, "files": sizes}
+    atomic_write_bytes(place / _KEPT_FILE, json.dumps(contents, indent=2).encode())
     path = paths[0] if plan.kind == "gguf" else place
-    return FetchedCheckpoint(path, info.repo, info.commit, family=plan.family)
+    return FetchedCheckpoint(
+        path,
+        info.repo,
+        info.commit,
+        family=plan.family,
+        licence=info.licence,
+        gated=info.gated,
+    )
 
 
 def _kept_checkpoint(folder: Path, revision: str | None) -> FetchedCheckpoint | None:
@@ -227,4 +237,10 @@ def _kept_checkpoint(folder: Path, revision: str | None) -> FetchedCheckpoint | 
     if not complete or (revision is not None and revision not in known):
         return None
     ggufs = [path for path in files if path.suffix == GGUF_SUFFIX]
-    return FetchedCheckpoint(ggufs[0] if ggufs else folder, kept["repo"], kept["commit"])
+    return FetchedCheckpoint(
+        ggufs[0] if ggufs else folder,
+        kept["repo"],
+        kept["commit"],
+        licence=kept.get("licence"),
+        gated=bool(kept.get("gated")),
+    )

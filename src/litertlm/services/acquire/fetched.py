@@ -23,6 +23,7 @@ class FetchedCheckpoint:
         base: what `path` is merged into, when it is a LoRA adapter.
         transient: whether it was downloaded for this conversion only.
         family: where it is known already from its config.
+        licence, gated: as in the provenance.
     """
 
     path: Path
@@ -31,6 +32,8 @@ class FetchedCheckpoint:
     base: FetchedCheckpoint | None = None
     transient: bool = False
     family: Family | None = None
+    licence: str | None = None
+    gated: bool = False
 
 
 @dataclass(frozen=True)

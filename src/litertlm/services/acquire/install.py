@@ -202,6 +202,8 @@ def _convert(
             parameters=parameters,
             base=base.origin if base else None,
             base_commit=base.commit if base else None,
+            licence=fetched.licence,
+            gated=fetched.gated or bool(base and base.gated),
             fingerprint=source.fingerprint,
             sha256=made.sha256,
             size_bytes=made.nbytes,

