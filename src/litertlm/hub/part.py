@@ -9,8 +9,10 @@ about to write.
 from __future__ import annotations
 
 import os
-import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 
 BLOCK_BYTES = 16 << 20
@@ -46,7 +48,6 @@ class Part:
     path: Path
     size: int
     counts: list[int] = field(init=False)
-    _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         if self.path.is_symlink():
@@ -92,36 +93,62 @@ class Part:
             if self.missing(index)[0] < self.missing(index)[1]
         ]
 
-    def write(self, offset: int, data: bytes) -> None:
-        """Write `data`, which continues its block at `offset`; it may reach into the next ones."""
-        whole = block_size(self.size)
-        with self.path.open("r+b", buffering=0) as file:
-            file.seek(offset)
-            view = memoryview(data)
-            while view:
-                view = view[file.write(view) :]
-        end = offset + len(data)
-        for index in range(offset // whole, -(-end // whole)):
-            count = min(end, (index + 1) * whole) - index * whole
-            self._set_count(index, max(count, self.counts[index]))
+    @contextmanager
+    def writer(self) -> Iterator[PartWriter]:
+        """A writer for one thread, with files of its own that are open until the block ends."""
+        with ExitStack() as files:
+            data = files.enter_context(self.path.open("r+b", buffering=0))
+            record = None
+            if len(self.counts) > 1:
+                record = files.enter_context(_blocks_path(self.path).open("r+b", buffering=0))
+            yield PartWriter(self, data, record)
 
     def reset(self) -> None:
         """Forget all that is there."""
-        for index in range(len(self.counts)):
-            self._set_count(index, 0)
+        with self.writer() as writer:
+            for index in range(len(self.counts)):
+                writer.set_count(index, 0)
         os.truncate(self.path, 0)
 
     def close(self) -> None:
         """Remove the record of the blocks; the file is complete."""
         _blocks_path(self.path).unlink(missing_ok=True)
 
-    def _set_count(self, index: int, count: int) -> None:
-        self.counts[index] = count
-        if len(self.counts) == 1:
-            return
-        with self._lock, _blocks_path(self.path).open("r+b", buffering=0) as file:
-            file.seek(index * _COUNT_BYTES)
-            file.write(count.to_bytes(_COUNT_BYTES, "little"))
+
+@dataclass(frozen=True)
+class PartWriter:
+    """Writes to a part.
+
+    Attributes:
+        data: the unfinished file.
+        record: how much of each block is there; None for a file of one block.
+    """
+
+    part: Part
+    data: FileIO
+    record: FileIO | None
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write `data`, which continues its block at `offset`; it may reach into the next ones."""
+        whole = block_size(self.part.size)
+        _write_at(self.data, offset, data)
+        end = offset + len(data)
+        for index in range(offset // whole, -(-end // whole)):
+            count = min(end, (index + 1) * whole) - index * whole
+            self.set_count(index, max(count, self.part.counts[index]))
+
+    def set_count(self, index: int, count: int) -> None:
+        """Record that `count` bytes of a block are there."""
+        self.part.counts[index] = count
+        if self.record is not None:
+            _write_at(self.record, index * _COUNT_BYTES, count.to_bytes(_COUNT_BYTES, "little"))
+
+
+def _write_at(file: FileIO, offset: int, data: bytes) -> None:
+    file.seek(offset)
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
 
 
 def _blocks_path(path: Path) -> Path:

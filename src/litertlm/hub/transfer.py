@@ -114,27 +114,31 @@ class Transfer:
             if start >= end:
                 self._verify()
                 return
-            at = start
             try:
-                for data in self._body(start, end, alone=alone):
-                    if self.jobs.stop.is_set():
-                        raise _Stopped
-                    if self._sequential and not alone:
-                        return
-                    self.part.write(at, data)
-                    at += len(data)
-                    self.task.advance(len(data))
-                    self.jobs.received(len(data))
-                    if at < end:
-                        with self._lock:
-                            self._pace.received(len(data))
+                self._receive_range(start, end, alone=alone)
             except TooSlow as failure:
                 self._wait(failure, self._pace.slow_windows)
             except Transient as failure:
                 if failure.wait is not None:
                     self.jobs.connections.refused()
-                tried = 1 if at > start else tried + 1
+                tried = 1 if missing()[0] > start else tried + 1
                 self._wait(failure, tried)
+
+    def _receive_range(self, start: int, end: int, *, alone: bool) -> None:
+        """Receive bytes `[start, end)`, or a part of them if another connection receives all."""
+        with self.part.writer() as writer:
+            for data in self._body(start, end, alone=alone):
+                if self.jobs.stop.is_set():
+                    raise _Stopped
+                if self._sequential and not alone:
+                    return
+                writer.write(start, data)
+                start += len(data)
+                self.task.advance(len(data))
+                self.jobs.received(len(data))
+                if start < end:
+                    with self._lock:
+                        self._pace.received(len(data))
 
     def _wait(self, failure: Transient, tried: int) -> None:
         with self._pace.paused():

@@ -13,6 +13,11 @@ SIZE = 1050
 DATA = bytes(i % 251 for i in range(SIZE))
 
 
+def write(part: Part, offset: int, data: bytes) -> None:
+    with part.writer() as writer:
+        writer.write(offset, data)
+
+
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(part_module, "BLOCK_BYTES", 100)
@@ -23,7 +28,7 @@ def test_blocks_in_any_order_survive_a_new_process(tmp_path: Path) -> None:
     part = Part(path, SIZE)
     assert part.incomplete() == list(range(11))
     for start, end in ((300, 400), (0, 60), (1000, 1050), (500, 530)):
-        part.write(start, DATA[start:end])
+        write(part, start, DATA[start:end])
     again = Part(path, SIZE)
     assert again.received == received_bytes(path, SIZE) == 240
     assert again.frontier == 60
@@ -33,7 +38,7 @@ def test_blocks_in_any_order_survive_a_new_process(tmp_path: Path) -> None:
     assert 10 not in again.incomplete()
     for index in again.incomplete():
         start, end = again.missing(index)
-        again.write(start, DATA[start:end])
+        write(again, start, DATA[start:end])
     assert again.frontier == SIZE
     assert path.read_bytes() == DATA
     again.close()
@@ -42,8 +47,8 @@ def test_blocks_in_any_order_survive_a_new_process(tmp_path: Path) -> None:
 
 def test_one_write_over_several_blocks(tmp_path: Path) -> None:
     part = Part(tmp_path / "x.part", SIZE)
-    part.write(300, DATA[300:390])
-    part.write(0, DATA[:350])
+    write(part, 300, DATA[300:390])
+    write(part, 0, DATA[:350])
     assert part.frontier == 390
     assert part.incomplete() == list(range(3, 11))
 
@@ -51,7 +56,7 @@ def test_one_write_over_several_blocks(tmp_path: Path) -> None:
 def test_a_small_file_has_no_record(tmp_path: Path) -> None:
     path = tmp_path / "x.part"
     part = Part(path, 90)
-    part.write(0, DATA[:40])
+    write(part, 0, DATA[:40])
     assert list(tmp_path.iterdir()) == [path]
     assert Part(path, 90).missing(0) == (40, 90)
     path.write_bytes(bytes(91))
@@ -64,13 +69,13 @@ def test_a_small_file_has_no_record(tmp_path: Path) -> None:
 def test_a_damaged_record_begins_again(record: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x.part"
     part = Part(path, SIZE)
-    part.write(0, DATA[:50])
+    write(part, 0, DATA[:50])
     path.with_name(path.name + BLOCKS_SUFFIX).write_bytes(record)
     assert received_bytes(path, SIZE) == 0
     again = Part(path, SIZE)
     assert again.received == 0
     assert path.stat().st_size == 0
-    again.write(0, DATA)
+    write(again, 0, DATA)
     assert Part(path, SIZE).frontier == SIZE
 
 
@@ -81,7 +86,7 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     path.symlink_to(victim)
     path.with_name(path.name + BLOCKS_SUFFIX).symlink_to(victim)
     assert received_bytes(path, SIZE) == 0
-    Part(path, SIZE).write(0, DATA)
+    write(Part(path, SIZE), 0, DATA)
     assert victim.read_bytes() == b"mine"
 
 
