@@ -34,6 +34,11 @@ class Recorder:
         self.lines.append(f"! {text}")
 
     @contextlib.contextmanager
+    def waiting(self, reason: str, seconds: float, *, requested: bool) -> Iterator[None]:
+        self.lines.append(f"(waiting {seconds:g} s) {reason}")
+        yield
+
+    @contextlib.contextmanager
     def task(self, label: str, total_bytes: int) -> Iterator[RecordedTask]:
         task = RecordedTask(label, total_bytes)
         self.tasks.append(task)

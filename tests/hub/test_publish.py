@@ -105,6 +105,7 @@ def test_published_privately_then_for_all(ready, remote):
     assert "Account: someone (token from the variable HF_TOKEN)" in done.err
     assert "TOKEN" not in done.err.replace("HF_TOKEN", "")
     assert TOKEN not in done.err
+    assert "it/s" not in done.err, "a bar of the library"
     (bundle,) = ready.bundles(BASE)
     assert file_hashes(remote / bundle.name) == file_hashes(bundle)
     assert (remote / "LICENSE.txt").read_text() == LICENCE_TEXT

@@ -70,6 +70,19 @@ def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
     return decorate
 
 
+def progress_option(function: Callable[..., None]) -> Callable[..., None]:
+    """Add `--progress` to a command that may take long."""
+    return click.option(
+        "--progress",
+        type=click.Choice(["auto", "json"]),
+        default="auto",
+        expose_value=False,
+        is_eager=True,
+        callback=_remember,
+        help="auto: bars on a terminal, else lines. json: one JSON object a line (stderr).",
+    )(function)
+
+
 def current_app() -> App:
     """The `App` of the running command."""
     common = click.get_current_context().ensure_object(dict)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
 
 import click
 
@@ -93,8 +96,13 @@ def main(argv: Sequence[str]) -> int:
 
         return run_guarded(complete, lambda: make_output({}))
     # An error may occur before the options are parsed, and must be printed as they ask.
-    flags = {name: f"--{name}" in argv for name in ("json", "quiet", "verbose")}
-    return run_guarded(lambda: _invoke(list(argv)), lambda: make_output(flags))
+    flags: dict[str, Any] = {name: f"--{name}" in argv for name in ("json", "quiet", "verbose")}
+    if "--progress=json" in argv or ("--progress", "json") in pairwise(argv):
+        flags["progress"] = "json"
+    code = run_guarded(lambda: _invoke(list(argv)), lambda: make_output(flags))
+    with contextlib.suppress(OSError):  # the reader may be gone
+        make_output(flags).event("end", exit_code=code)
+    return code
 
 
 def _invoke(argv: list[str]) -> None:

@@ -20,14 +20,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TextIO
 
+from litertlm.cli.events import Events
 from litertlm.cli.printable import LONGEST_LINE, printable, printable_line, redact
+from litertlm.cli.progress_display import Bar, Bars, Display, Lines, Nothing, Work
 from litertlm.settings import known_tokens
-from litertlm.units import format_bytes
 
-_REDRAW_SECONDS = 0.1
 _MIN_TEXT_WIDTH = 24  # columns; below it, text goes on a line of its own
 _CLEAR_REST = "\x1b[K"
-_CLEAR_LINE = f"\r{_CLEAR_REST}"
 _RED, _GREEN, _YELLOW = "\x1b[31m", "\x1b[32m", "\x1b[33m"
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 _COLOURS = {"✗": _RED, "✓": _GREEN, "!": _YELLOW}
@@ -46,9 +45,11 @@ class Output:
         json_wanted: `--json`: data and errors are printed as JSON.
         quiet: `--quiet`: no status and no progress bars; answers, warnings and errors only.
         verbose: `--verbose`: prints details.
+        events_wanted: `--progress json`: everything on stderr is an event.
         secrets: returns what must not be printed, the user's token; called once, at the first
             message.
         clock: time in seconds, for transfer rates.
+        ticks: whether the progress is shown again from time to time while nothing happens.
 
     Attributes:
         colours: whether colours may be used on a terminal (`NO_COLOR` is not set).
@@ -63,8 +64,10 @@ class Output:
         json_wanted: bool = False,
         quiet: bool = False,
         verbose: bool = False,
+        events_wanted: bool = False,
         secrets: Callable[[], frozenset[str]] = frozenset,
         clock: Callable[[], float] = time.monotonic,
+        ticks: bool = False,
     ) -> None:
         self.json_wanted = json_wanted
         self.quiet = quiet
@@ -72,17 +75,33 @@ class Output:
         self._stdout = stdout
         self._stderr = stderr
         self._stdout_is_terminal = stdout.isatty()
-        self._clock = clock
         self._read_secrets = secrets
+        self._prefix = ""
+        self._warned: set[str] = set()
         self._secrets: frozenset[str] | None = None
         self._lock = threading.RLock()
-        self._bar: Bar | None = None
         self._dumb = environment.get("TERM") in {"dumb", ""}
         self.colours = not environment.get("NO_COLOR")
         smart = stderr.isatty() and not self._dumb
         self._animates = smart and not quiet
         self._colours = smart and self.colours
         self._transient_shown = smart  # startup_line.py may have printed a line
+        self._work = Work(clock, self._lock, ticks=ticks)
+        self._events: Events | None = None
+        self._bars: Bars | None = None
+        self._display: Display = Nothing()
+        if events_wanted:
+            self._animates = False
+            self._events = Events(self._work, self._write_raw_line, self._redacted)
+            self._display = self._events
+        elif self._animates:
+            ascii_only = not _can_encode(stderr, "━·…")
+            self._bars = Bars(
+                self._work, self._write_raw, lambda: self.width, ascii_only=ascii_only
+            )
+            self._display = self._bars
+        elif not quiet:
+            self._display = Lines(self._work, self._write_line)
 
     def data(self, value: Any, human: str) -> None:
         """Print the result of a command: `value` with `--json`, else the text `human`."""
@@ -123,7 +142,9 @@ class Output:
 
     def write_stderr(self, text: str) -> None:
         """Write text that accompanies an answer (thinking) to stderr and flush."""
-        if not self.quiet:
+        if self._events is not None:
+            self._events.write("thinking", text=text)
+        elif not self.quiet:
             self._clear_transient_line()
             self._stderr.write(text)
             self._stderr.flush()
@@ -152,11 +173,11 @@ class Output:
 
         It may have several lines.
         """
-        self._write_line(text, longest=None)
+        self._message("note", text, longest=None)
 
     def status(self, text: str) -> None:
         if not self.quiet:
-            self._write_line(_one_line(text))
+            self._message("status", _one_line(text))
 
     def transient(self, text: str) -> None:
         """Print the current activity on a terminal; the next output overwrites it."""
@@ -170,31 +191,54 @@ class Output:
 
     def detail(self, text: str) -> None:
         if self.verbose and not self.quiet:
-            self._write_line(text)
+            self._message("detail", text)
 
     def warn(self, text: str) -> None:
-        self._write_line(_one_line(f"! {text}"))
+        """Print a warning; the same one only once."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self._message("warning", _one_line(text if self._events else f"! {text}"))
 
     def error(self, text: str, fields: Mapping[str, Any]) -> None:
         """Print an error: `text`, or with `--json` one object `{"error": fields}`."""
-        if self.json_wanted:
+        if self._events is not None:
+            self._events.write("error", error=dict(fields))
+        elif self.json_wanted:
             self._write_line(json.dumps({"error": fields}), longest=None)
         else:
             self._write_line(text)
 
     @contextlib.contextmanager
     def task(self, label: str, total_bytes: int) -> Iterator[Bar]:
-        label = printable_line(self._redacted(label))
-        bar = Bar(label, total_bytes, self._clock, self._draw)
-        with self._lock:
-            outer, self._bar = self._bar, bar
-            self._draw(bar)
-        try:
+        label = f"{self._prefix}{printable_line(self._redacted(label))}"
+        with self._work.task(label, total_bytes, self._display) as bar:
             yield bar
+
+    @contextlib.contextmanager
+    def waiting(self, reason: str, seconds: float, *, requested: bool) -> Iterator[None]:
+        reason = printable_line(self._redacted(reason))
+        if not requested:
+            self.detail(f"{reason} Trying again in {seconds:g} s.")
+        with self._work.waiting(reason, seconds, requested, self._display):
+            yield
+
+    @contextlib.contextmanager
+    def about(self, model: str, number: int = 1, count: int = 1) -> Iterator[None]:
+        """What is reported inside of the context is about the model `number` of `count`."""
+        prefix, self._prefix = self._prefix, f"[{number}/{count}] " if count > 1 else ""
+        if self._events is not None:
+            self._events.scope = {"model": model}
+        try:
+            yield
         finally:
-            with self._lock:
-                self._hide_bar()
-                self._bar = outer
+            self._prefix = prefix
+            if self._events is not None:
+                self._events.scope = {}
+
+    def event(self, name: str, **fields: Any) -> None:
+        """Report something that only programs want to know."""
+        if self._events is not None:
+            self._events.write(name, **fields)
 
     def _redacted(self, text: str) -> str:
         if self._secrets is None:
@@ -214,69 +258,28 @@ class Output:
             self._stderr.write(text + "\n")
             self._stderr.flush()
 
-    def _draw(self, bar: Bar) -> None:
-        if not self._animates or bar is not self._bar:
-            return
+    def _message(self, event: str, text: str, longest: int | None = LONGEST_LINE) -> None:
+        if self._events is not None:
+            self._events.write(event, text=text)
+        else:
+            self._write_line(text, longest)
+
+    def _write_raw_line(self, text: str) -> None:
         with self._lock:
-            self._stderr.write(_CLEAR_LINE + bar.text(self.width - 1))
-            self._stderr.flush()
+            self._write_raw(f"{text}\n")
+
+    def _write_raw(self, text: str) -> None:
+        self._stderr.write(text)
+        self._stderr.flush()
 
     def _clear_transient_line(self) -> None:
-        """Clear a progress bar or transient text from the current line."""
-        self._hide_bar()
+        """Clear progress bars or transient text."""
+        if self._bars is not None:
+            self._bars.hide()
         if self._transient_shown:
             self._transient_shown = False
             self._stderr.write(_CLEAR_REST)
             self._stderr.flush()
-
-    def _hide_bar(self) -> None:
-        if self._animates and self._bar is not None:
-            self._stderr.write(_CLEAR_LINE)
-
-
-class Bar:
-    """Progress of a task, measured in bytes, that can be drawn as one line."""
-
-    def __init__(
-        self,
-        label: str,
-        total: int,
-        clock: Callable[[], float],
-        draw: Callable[[Bar], None],
-    ) -> None:
-        self._label = label
-        self._total = total
-        self._clock = clock
-        self._draw = draw
-        self._lock = threading.Lock()
-        self._done = 0
-        self._started = self._drawn = clock()
-
-    def advance(self, nbytes: int) -> None:
-        now = self._clock()
-        with self._lock:
-            self._done += nbytes
-            due = now - self._drawn >= _REDRAW_SECONDS
-            if due:
-                self._drawn = now
-        if due:
-            self._draw(self)
-
-    def text(self, width: int) -> str:
-        """The line, at most `width` characters: label, bar, percent, bytes, rate, time left."""
-        seconds = self._clock() - self._started
-        share = min(1.0, self._done / self._total) if self._total else 1.0
-        numbers = f"{share:4.0%}  {format_bytes(self._done)} of {format_bytes(self._total)}"
-        if seconds > 0.5 and self._done:
-            rate = self._done / seconds
-            left = max(0.0, (self._total - self._done) / rate)
-            numbers += f"  {format_bytes(rate)}/s  {format_duration(left)} left"
-        room = width - len(self._label) - len(numbers) - 4
-        if room >= 8:
-            cells = min(room, 30)
-            full = round(share * cells)
-            return f"{self._label}  {'━' * full}{'·' * (cells - full)}  {numbers}"
-        return f"{self._label}  {numbers}"[:width]
 
 
 def _one_line(text: str) -> str:
@@ -284,8 +287,17 @@ def _one_line(text: str) -> str:
     return text.replace("\n", "\\n")
 
 
-def make_output(options: Mapping[str, bool]) -> Output:
-    """An `Output` on stdout and stderr; `options` are `json`, `quiet`, `verbose`."""
+def _can_encode(stream: TextIO, text: str) -> bool:
+    """Whether `stream` can show `text`."""
+    try:
+        text.encode(getattr(stream, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def make_output(options: Mapping[str, Any]) -> Output:
+    """An `Output` on stdout and stderr; `options` are `json`, `quiet`, `verbose`, `progress`."""
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a character gets a replacement, not an exception.
         # It flushes first, which fails again when stdout is full.
@@ -298,15 +310,10 @@ def make_output(options: Mapping[str, bool]) -> Output:
         json_wanted=options.get("json", False),
         quiet=options.get("quiet", False),
         verbose=options.get("verbose", False),
+        events_wanted=options.get("progress") == "json",
         secrets=lambda: known_tokens(os.environ),
+        ticks=True,
     )
-
-
-def format_duration(seconds: float) -> str:
-    """`0:07`, `12:34`, `1:02:03`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def listing(rows: list[list[str]], width: int) -> str:

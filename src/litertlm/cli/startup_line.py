@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 _SLOW_COMMANDS = ("run", "convert", "pull")
-_SILENT_OPTIONS = ("--quiet", "--json", "--help", "-h", "--version")
+_SILENT_OPTIONS = ("--quiet", "--json", "--progress", "--help", "-h", "--version")
 
 
 def first_line(arguments: Sequence[str]) -> str:

@@ -205,13 +205,8 @@ class HubClient:
         wait = min(2.0 ** (tried - 2), 8.0) if failure.wait is None else failure.wait
         if tried >= TRIES or wait > LONGEST_WAIT:
             raise failure.error
-        if failure.wait:
-            self.progress.status(
-                f"{failure.error.what} Waiting {wait:.0f} s, as requested by the server..."
-            )
-        else:
-            self.progress.detail(f"{failure.error.what} Trying again in {wait:g} s.")
-        self.sleep(wait)
+        with self.progress.waiting(failure.error.what, wait, requested=bool(failure.wait)):
+            self.sleep(wait)
 
     def _check(self, repo: str, revision: str | None, response: httpx2.Response) -> None:
         """Raise the error for an error status."""

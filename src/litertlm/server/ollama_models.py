@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 from starlette.requests import Request as HttpRequest
@@ -15,10 +15,11 @@ from starlette.routing import Route
 import litertlm
 from litertlm.bundle_format.info import BundleInfo, read_bundle_info
 from litertlm.errors import LiteRtLmError
+from litertlm.progress import SilentProgress
 from litertlm.server.body import read_body
 from litertlm.server.errors import ApiError, api_error
 from litertlm.server.ollama import NDJSON, line, timestamp
-from litertlm.server.state import SilentProgress, State, stream
+from litertlm.server.state import State, stream
 from litertlm.services.chat import is_base_model, template_source
 from litertlm.store import InstalledModel
 
@@ -203,6 +204,12 @@ class PullProgress:
         """The sizes that follow are of this task."""
         self._label, self._total, self._completed = label, total_bytes, 0
         return self
+
+    def waiting(
+        self, reason: str, seconds: float, *, requested: bool
+    ) -> AbstractContextManager[None]:
+        """Not shown: the sizes do not change meanwhile."""
+        return nullcontext()
 
     def __enter__(self) -> PullProgress:
         return self

@@ -13,6 +13,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import StreamingResponse
 
 from litertlm.errors import LiteRtLmError, ModelNotFound
+from litertlm.progress import SilentProgress
 from litertlm.server.errors import ApiError, api_error
 from litertlm.server.guard import Guard
 from litertlm.server.metrics import Metrics
@@ -132,30 +133,6 @@ class Collected:
     text: str
     thinking: str
     end: Finished
-
-
-class SilentProgress:
-    """Progress that nobody sees."""
-
-    def status(self, text: str) -> None:
-        """Ignored."""
-
-    detail = warn = status
-
-    def task(self, label: str, total_bytes: int) -> Any:
-        """A task that reports nothing."""
-        return _SilentTask()
-
-
-class _SilentTask:
-    def __enter__(self) -> _SilentTask:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        return
-
-    def advance(self, nbytes: int) -> None:
-        return
 
 
 async def while_connected(http: HttpRequest, work: Coroutine[Any, Any, Result]) -> Result:

@@ -8,6 +8,7 @@ from litertlm.store.provenance import (
     timestamp,
     write_provenance,
 )
+from litertlm.store.shared_progress import SharedProgress
 from litertlm.store.store import (
     LOCAL_ORG,
     REJECTED_SUFFIX,
@@ -27,6 +28,7 @@ __all__ = [
     "Leftover",
     "ModelName",
     "Provenance",
+    "SharedProgress",
     "Store",
     "check_integrity",
     "parse_name",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 
 import pytest
 
-from litertlm.cli.output import Output, format_duration, listing, table
+from litertlm.cli.output import Output, listing, table
+from litertlm.cli.progress_display import format_duration
 from litertlm.units import format_bytes
 
 
@@ -83,7 +85,7 @@ def test_the_bar_is_redrawn_ten_times_a_second_at_most() -> None:
     with out.task("Converting", 1000) as task:
         for _ in range(1000):  # 5 seconds of the clock
             task.advance(1)
-    assert 20 <= stderr.getvalue().count("Converting") <= 51
+    assert 20 <= stderr.getvalue().count("Converting") <= 55
 
 
 @pytest.mark.parametrize("columns", [20, 40, 80, 200])
@@ -93,6 +95,146 @@ def test_the_bar_fits_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch
     with output(stderr).task("Downloading model.safetensors", 10**9) as task:
         task.advance(10**8)
     assert all(len(line) < columns for line in stderr.getvalue().split("\r\x1b[K"))
+
+
+@pytest.mark.parametrize("columns", [12, 20, 30, 40, 60])
+def test_a_narrow_terminal_keeps_the_percentage(
+    columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    stderr = Terminal()
+    with output(stderr).task("Downloading an-organisation/a-model-with-a-long-name", 10**9) as task:
+        task.advance(10**8)
+        task.advance(10**8)
+    lines = stderr.getvalue().split("\r\x1b[K")
+    assert all(len(line) < columns for line in lines)
+    assert "20%" in lines[-2]
+
+
+def test_several_tasks_have_a_line_each() -> None:
+    stderr = Terminal()
+    out = output(stderr, environment={"TERM": "xterm", "NO_COLOR": "1"})
+    out.status("first")
+    with out.about("a", 2, 3), out.task("Downloading a", 1000) as first:
+        with out.task("Converting a", 1000) as second:
+            first.advance(500)
+            second.advance(100)
+            shown = stderr.getvalue().rpartition("\x1b[1A\r")[2]
+            assert [line.split("  ")[0] for line in shown.split("\n")] == [
+                "\x1b[K[2/3] Downloading a",
+                "\x1b[K[2/3] Converting a",
+            ]
+            out.status("✓ a line")
+        assert "\x1b[1A\r\x1b[J✓ a line\n" in stderr.getvalue()
+        first.advance(100)
+        assert "Converting" not in stderr.getvalue().rpartition("\r\x1b[K")[2]
+    assert stderr.getvalue().endswith("\r\x1b[K")
+
+
+def test_a_bar_shows_a_pause_and_silence() -> None:
+    stderr = Terminal()
+    now = 0.0
+    out = Output(io.StringIO(), stderr, environment={"TERM": "xterm"}, clock=lambda: now)
+    with out.task("Downloading a", 1000) as task:
+        now = 1.0
+        task.advance(100)
+        with out.waiting("host answered 429.", 12, requested=True):
+            shown = stderr.getvalue().rpartition("\n")[2]
+            assert shown == "\x1b[Kwaiting 0:12, the server asked for it: host answered 429."
+            with out.waiting("host answered 429.", 12, requested=True):  # a second connection
+                assert stderr.getvalue().count("\n") == 2, "one line for both"
+        now = 30.0
+        task.advance(0)
+        assert stderr.getvalue().endswith("no data for 0:29")
+        assert "left" not in stderr.getvalue().rpartition("\r")[2]
+
+
+def test_bytes_that_come_again_do_not_count() -> None:
+    stderr = Terminal()
+    now = 0.0
+    out = Output(io.StringIO(), stderr, environment={"TERM": "xterm"}, clock=lambda: now)
+    with out.task("Downloading a", 1000) as task:
+        for step in (600, -600, 500, 300):
+            now += 1
+            task.advance(step)
+    drawn = stderr.getvalue().split("\r\x1b[K")
+    assert ["60%" in d for d in drawn[2:5]] == [True] * 3
+    assert "80%" in drawn[5]
+
+
+def test_without_utf8_the_bar_is_ascii() -> None:
+    class Latin(Terminal):
+        encoding = "latin-1"
+
+    stderr = Latin()
+    with output(stderr).task("Converting", 1000) as task:
+        task.advance(500)
+    assert "###" in stderr.getvalue()
+    assert stderr.getvalue().isascii()
+
+
+def test_a_log_gets_a_line_every_few_seconds() -> None:
+    stderr = io.StringIO()
+    now = 0.0
+    out = Output(io.StringIO(), stderr, environment={}, clock=lambda: now)
+    with out.task("Downloading a", 1_000_000) as task:
+        for _ in range(12):
+            now += 1.0
+            task.advance(50_000)
+        with (
+            out.waiting("host answered 429.", 12, requested=True),
+            out.waiting("host answered 429.", 12, requested=True),
+            out.waiting("The connection was interrupted.", 1, requested=False),
+        ):
+            pass
+    assert stderr.getvalue().splitlines() == [
+        "Downloading a: 25%, 250.0 kB of 1.0 MB, 50.0 kB/s, 0:15 left",
+        "Downloading a: 50%, 500.0 kB of 1.0 MB, 50.0 kB/s, 0:10 left",
+        "host answered 429. Waiting 12 s, as requested by the server...",
+    ]
+
+
+def test_events_are_one_object_a_line() -> None:
+    stderr = io.StringIO()
+    now = 0.0
+    out = Output(
+        io.StringIO(),
+        stderr,
+        environment={},
+        clock=lambda: now,
+        events_wanted=True,
+        verbose=True,
+        secrets=lambda: frozenset({"secretword"}),
+    )
+    with out.about("o/a"), out.task("Downloading a", 1000) as task:
+        for step in (600, -600, 300, 700):
+            now += 1.0
+            task.advance(step)
+        with out.waiting("host\nanswered 429.", 12, requested=True):
+            out.status("two\nlines secretword")
+    out.warn("once")
+    out.warn("once")
+    out.error("✗ text", {"type": "NetworkError", "exit_code": 5})
+    out.event("end", exit_code=5)
+    events = [json.loads(line) for line in stderr.getvalue().splitlines()]
+    assert [event["event"] for event in events] == [
+        "started",
+        *["progress"] * 4,
+        "waiting",
+        "status",
+        "continued",
+        "finished",
+        "warning",
+        "error",
+        "end",
+    ]
+    assert all(isinstance(event["time"], float) for event in events)
+    assert [e["done_bytes"] for e in events if "done_bytes" in e] == [0, 600, 600, 600, 1000, 1000]
+    assert {e["model"] for e in events[:9]} == {"o/a"}
+    assert events[1]["bytes_per_second"] == 600
+    assert (events[5]["wait_s"], events[5]["requested"]) == (12.0, True)
+    assert "secretword" not in stderr.getvalue()
+    assert events[-2]["error"]["exit_code"] == 5
 
 
 def test_quiet_keeps_warnings_and_verbose_adds_details() -> None:

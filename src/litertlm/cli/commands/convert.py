@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from litertlm.cli.app import App
+from litertlm.cli.app import App, progress_option
 from litertlm.cli.app import command as make_command
 from litertlm.cli.conversion_options import conversion_options, convert_options
 from litertlm.cli.describe import model_fields
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 @make_command("convert")
+@progress_option
 @click.argument("model")
 @conversion_options
 @hub_options
@@ -69,13 +70,15 @@ def command(
         checkpoint_wanted=True,
     )
     made: list[Conversion] = []
-    installed = acquire(
-        request,
-        store=store,
-        settings=app.settings,
-        progress=app.output,
-        converted=made.append,
-    )
+    with app.output.about(model):
+        installed = acquire(
+            request,
+            store=store,
+            settings=app.settings,
+            progress=app.output,
+            converted=made.append,
+        )
+        app.output.event("ready", path=str(installed.bundle))
     lines: list[str] = []
     checks = [check for one in made for check in one.report.checks]
     verified: dict[str, Any] = {}

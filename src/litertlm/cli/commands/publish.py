@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from litertlm.cli.app import App
+from litertlm.cli.app import App, progress_option
 from litertlm.cli.app import command as make_command
 from litertlm.errors import UsageError
 from litertlm.units import format_bytes
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 @make_command("publish")
+@progress_option
 @click.argument("model")
 @click.option("--to", required=True, metavar="ORG/NAME", help="The repository on the Hub.")
 @click.option("--public", is_flag=True, help="Let everybody see it.  [default: private]")

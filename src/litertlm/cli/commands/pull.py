@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from litertlm.cli.app import App
+from litertlm.cli.app import App, progress_option
 from litertlm.cli.app import command as make_command
 from litertlm.cli.conversion_options import conversion_options, convert_options
 from litertlm.cli.describe import model_fields
@@ -16,6 +16,7 @@ from litertlm.errors import LiteRtLmError
 
 
 @make_command("pull")
+@progress_option
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @click.option("--reconvert", is_flag=True, help="Convert again if the bundle exists.")
 @conversion_options
@@ -41,7 +42,7 @@ def command(
         raise click.UsageError(f"{given[0]} needs a single MODEL.")
     pulled: list[dict[str, Any]] = []
     failures: list[LiteRtLmError] = []
-    for model in models:
+    for number, model in enumerate(models, 1):
         request = AcquireRequest(
             model,
             options=convert_options(**values),
@@ -52,9 +53,11 @@ def command(
             keep_checkpoint=keep_checkpoint,
         )
         try:
-            installed = acquire(
-                request, store=app.store, settings=app.settings, progress=app.output
-            )
+            with app.output.about(model, number, len(models)):
+                installed = acquire(
+                    request, store=app.store, settings=app.settings, progress=app.output
+                )
+                app.output.event("ready", path=str(installed.bundle))
         except LiteRtLmError as error:
             if failures:  # the first one is reported at the end
                 app.output.note(format_error(error))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from litertlm.cli.app import App
+from litertlm.cli.app import App, progress_option
 from litertlm.cli.app import command as make_command
 from litertlm.cli.conversion_options import conversion_options, convert_options
 from litertlm.cli.hub_options import hub_options
@@ -118,6 +118,7 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @make_command("run")
+@progress_option
 @click.argument("model")
 @run_options
 @click.option("--reconvert", is_flag=True, help="Convert again if the bundle exists.")
@@ -174,21 +175,23 @@ def command(
         reject_control_tokens=values.pop("reject_control_tokens"),
     )
     request.check(app.output.json_wanted)
-    installed = acquire(
-        AcquireRequest(
-            model,
-            options=convert_options(**values),
-            reconvert=reconvert,
-            revision=revision,
-            file=file,
-            base=base,
-            keep_checkpoint=keep_checkpoint,
-            backend=flags["backend"] or "cpu",
-        ),
-        store=app.store,
-        settings=app.settings,
-        progress=app.output,
-    )
+    with app.output.about(model):
+        installed = acquire(
+            AcquireRequest(
+                model,
+                options=convert_options(**values),
+                reconvert=reconvert,
+                revision=revision,
+                file=file,
+                base=base,
+                keep_checkpoint=keep_checkpoint,
+                backend=flags["backend"] or "cpu",
+            ),
+            store=app.store,
+            settings=app.settings,
+            progress=app.output,
+        )
+        app.output.event("ready", path=str(installed.bundle))
     if request.chats:
         chat(app, installed, request)
     else:

@@ -32,6 +32,7 @@ from litertlm.store import (
     BUNDLE_SUFFIX,
     InstalledModel,
     Provenance,
+    SharedProgress,
     Store,
     stage_provenance,
     timestamp,
@@ -60,6 +61,7 @@ def acquire(
     Raises:
         LiteRtLmError: as the layers below raise it (errors.py lists the kinds).
     """
+    progress = SharedProgress(progress)  # for other processes that want the same model
     reference = resolve(request.model, store=store, cwd=settings.cwd)
     if isinstance(reference, HubModel):
         reference = _with_choices(reference, request)

@@ -25,6 +25,7 @@ from typing import Any
 
 from litertlm.errors import LiteRtLmError, UsageError
 from litertlm.memory import resident_bytes
+from litertlm.progress import SilentProgress
 from litertlm.runtime.engine import Attachment
 from litertlm.services.chat import (
     Chat,
@@ -157,7 +158,7 @@ def _load(name: str, bundle: Path, cache: str | None, options: RunOptions) -> Lo
         bundle,
         None if cache is None else Path(cache),
         options,
-        progress=_Silent(),
+        progress=SilentProgress(),
         kinds=kinds,
     )
 
@@ -189,18 +190,6 @@ def _finished(
         "first_token_s": first_s,
         "total_s": total_s,
     }
-
-
-class _Silent:
-    """Progress that nobody sees."""
-
-    def status(self, text: str) -> None:
-        return
-
-    detail = warn = status
-
-    def task(self, label: str, total_bytes: int) -> Any:
-        raise NotImplementedError
 
 
 def main() -> None:
