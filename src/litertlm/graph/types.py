@@ -223,6 +223,12 @@ class Graph:
             self.constants[constant] = tensor
         return tensor
 
+    def number_ops(self) -> None:
+        """Name the outputs of all operations by their places, after some were inserted."""
+        for place, op in enumerate(self.ops):
+            for i, output in enumerate(op.outputs):
+                output.name = f"t{place}_{i}" if i else f"t{place}"
+
     def prune(self) -> None:
         """Drop what no output needs: prefill has no logits, so its last layer ends at the cache."""
         needed = set(self.outputs.values())

@@ -6,14 +6,14 @@ other ones, and a rotation would leave the grid. The grid is found in the values
 been rounded to bfloat16 or float16 since.
 
 Q4_0 (ggml, `quantize_row_q4_0_ref`) has scales of either sign, so that the value with the largest
-magnitude is level -8. XNNPACK takes no negative scales: with the opposite sign that value would be
-level 8, and gets level 7. The other values of the block are exact.
+magnitude is level -8. XNNPACK takes no negative scales, and with a positive one that value is
+level 8, which int4 has not. The levels of such a block are stored minus 1, and the model adds what
+is missing, scale times the sum of the block's inputs (quantize/level_shift.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,35 +22,64 @@ from litertlm.graph import Constant
 from litertlm.quantize.kernels import SMALLEST, absmax_rows, int4_blocks
 
 BLOCK = 32
-_TOP = 8  # the largest magnitude of a level
-# Whether the scale must give the values exactly, the level of the largest magnitude, and whether
-# that may be 8.
-_TRIALS = [
-    (exact, times, clips)
-    for exact in (True, False)
-    for times, clips in (*((times, False) for times in range(_TOP, 0, -1)), (_TOP, True))
-]
-# Rows of a weight that tell whether it is on a grid.
+_TOP = 8  # the largest magnitude of a level; that of most blocks of Q4_0
+# Rows of a weight that tell whether it is on a grid, and how many of their blocks must be on one:
+# a few of a QAT checkpoint may not be, and of other weights practically none is.
 _SAMPLES = 3
+_ENOUGH = 0.9
+# Values whose shifts are computed at once: 2 MB of float32.
+_PIECE = 1 << 19
 
 
-def on_grid(weight: Constant) -> bool:
-    """Whether all blocks of some rows of a weight [rows, cols] are on grids, not all of them zero.
+@dataclass(frozen=True)
+class Grid:
+    """What a few rows say of a weight that is on a grid.
 
-    Reads the first row, the last one, and one between.
+    Attributes:
+        reaches_8: some of their blocks have level 8.
+    """
+
+    reaches_8: bool
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The grids of blocks.
+
+    Attributes:
+        fits: [n], whether a block is on a grid; blocks of zeros are on none.
+        levels: [n, BLOCK], -8 to 8, for those that fit.
+        scales: float16 [n]; 1 for the others.
+    """
+
+    fits: NDArray[np.bool_]
+    levels: NDArray[np.int8]
+    scales: NDArray[np.float16]
+
+    @property
+    def shifted(self) -> NDArray[np.bool_]:
+        """[n], which blocks are stored with their levels minus 1."""
+        shifted: NDArray[np.bool_] = self.levels.max(axis=1) == _TOP
+        return shifted
+
+
+def find_grid(weight: Constant) -> Grid | None:
+    """Whether nearly all blocks of some rows of a weight [rows, cols] are on grids.
+
+    Reads the first row, the last one, and one between. Blocks of zeros do not count.
     """
     rows, cols = weight.shape
     if cols % BLOCK or not rows:
-        return False
-    found = False
+        return None
+    blocks = fitting = 0
+    reaches_8 = False
     for row in sorted({round(i * (rows - 1) / (_SAMPLES - 1)) for i in range(_SAMPLES)}):
-        blocks = weight.rows(row, row + 1).reshape(-1, BLOCK)
-        fits, _ = grid_scales(blocks)
-        empty = absmax_rows(blocks) == 0
-        if not (fits | empty).all():
-            return False
-        found = found or bool(fits.any())
-    return found
+        values = weight.rows(row, row + 1).reshape(-1, BLOCK)
+        grid = grid_levels(values)
+        blocks += int(np.count_nonzero(absmax_rows(values)))
+        fitting += int(np.count_nonzero(grid.fits))
+        reaches_8 = reaches_8 or bool(grid.shifted.any())
+    return Grid(reaches_8) if fitting and fitting >= _ENOUGH * blocks else None
 
 
 def grid_blocks(x: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
@@ -67,100 +96,100 @@ def grid_blocks(x: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.f
     """
     rows, cols = x.shape
     w = x.reshape(-1, BLOCK)
-    fits, scales = grid_scales(w)
-    levels = np.rint(w[fits] / scales[fits, None].astype(np.float32))
-    pairs = np.clip(levels, -_TOP, _TOP - 1).astype(np.int8).view(np.uint8)
-    packed = np.empty((len(w), BLOCK // 2), np.uint8)
-    packed[fits] = (pairs[:, ::2] & 15) | (pairs[:, 1::2] << 4)
-    if not fits.all():
-        others, other_scales = int4_blocks(w[~fits], BLOCK)
-        packed[~fits] = others
-        scales[~fits] = other_scales[:, 0]
+    grid = grid_levels(w)
+    pairs = (grid.levels - grid.shifted[:, None].astype(np.int8)).view(np.uint8)
+    packed = ((pairs[:, ::2] & 15) | (pairs[:, 1::2] << 4)).view(np.uint8)
+    scales = grid.scales
+    if not grid.fits.all():
+        others, other_scales = int4_blocks(w[~grid.fits], BLOCK)
+        packed[~grid.fits] = others
+        scales[~grid.fits] = other_scales[:, 0]
     return packed.reshape(rows, cols // 2), scales.reshape(rows, cols // BLOCK)
 
 
-def grid_scales(w: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.float16]]:
-    """Which blocks of w [n, BLOCK] are on a grid, and their scales [n].
-
-    Blocks of zeros are on none. The largest magnitude of a block is taken as 8, 7, ..., 1 times
-    the scale, then as 8 times where that makes a level of 8, which int4 has not: first with
-    scales that give the values exactly, then with the nearest ones.
-    """
-    largest = absmax_rows(w)
-    fine, rounded = _precision(w)
-    fits = np.zeros(len(w), np.bool_)
-    scales = np.ones(len(w), np.float16)
-    left = np.flatnonzero((largest >= SMALLEST) & np.isfinite(largest))
-    for exact, times, clips in _TRIALS:
-        if not left.size:
-            break
-        part, top = w[left], largest[left]
-        step = (top / np.float32(times))[:, None]
-        levels = np.rint(part / step)
-        # The value itself and the largest one have both been rounded.
-        good = (np.abs(part - levels * step) <= (2 * fine * top[:, None])).all(axis=1)
-        if not clips:
-            good &= levels.max(axis=1) < _TOP
-        part, levels, candidates = part[good], levels[good], left[good]
-        scale, gives_values = _scale(part, levels, fine, rounded)
-        usable = (scale > 0) & np.isfinite(scale)
-        if exact:
-            usable &= gives_values
-        good[good] = usable
-        fits[candidates[usable]] = True
-        scales[candidates[usable]] = scale[usable]
-        left = left[~good]
-    return fits, scales
-
-
-_Rounded = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-
-
-def _precision(w: NDArray[np.float32]) -> tuple[np.float32, _Rounded]:
-    """What the values were rounded to: bfloat16, float16 or nothing, by the bits that they use.
+def grid_shifts(weight: Constant) -> Constant:
+    """What the levels of `grid_blocks` lack of a weight [rows, cols], for each block.
 
     Returns:
-        half a unit in the last place of 1, and the rounding.
+        float32 [rows, cols / BLOCK]: the scale of a block whose levels are stored minus 1, else 0.
     """
-    used = np.bitwise_or.reduce(w.view(np.uint32), axis=None)
-    if used & 0xFFFF == 0:
-        return np.float32(2**-8), _bfloat16
-    if used & 0x1FFF == 0:
-        return np.float32(2**-11), lambda x: x.astype(np.float16).astype(np.float32)
-    return np.float32(2**-22), lambda x: x
+    rows, cols = weight.shape
+
+    def shifts(start: int, stop: int) -> NDArray[np.float32]:
+        result = np.empty((stop - start, cols // BLOCK), np.float32)
+        step = max(1, _PIECE // cols)  # so that memory does not grow with the number of rows
+        for first in range(start, stop, step):
+            last = min(first + step, stop)
+            grid = grid_levels(weight.rows(first, last).reshape(-1, BLOCK))
+            missing = np.where(grid.shifted, grid.scales.astype(np.float32), 0)
+            result[first - start : last - start] = missing.reshape(last - first, -1)
+        return result
+
+    return Constant(
+        f"{weight.name}.shift", (rows, cols // BLOCK), weight.dtype, shifts, reused=weight.reused
+    )
 
 
-def _bfloat16(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    bits = x.view(np.uint32)
-    upper = (bits + (0x7FFF + (bits >> 16 & 1))) & np.uint32(0xFFFF0000)
-    values: NDArray[np.float32] = upper.view(np.float32)
-    return values
+def grid_levels(w: NDArray[np.float32]) -> Levels:
+    """The grids of the blocks of w [n, BLOCK].
+
+    The largest magnitude of a block is taken as 8, 7, ..., 1 times the scale. Two of these cannot
+    both fit: a value would have to be within 1/16 of a level of both, and their levels of a value
+    differ by whole eighths, sevenths and so on. The scale is that of least squared error, rounded
+    to float16. (XNNPACK rounds it to bfloat16, its own or that of the values that it gives.)
+    """
+    largest = absmax_rows(w)
+    bound = 2 * _half_unit(w)  # the value itself and the largest one have both been rounded
+    found = Levels(
+        np.zeros(len(w), np.bool_), np.zeros(w.shape, np.int8), np.ones(len(w), np.float16)
+    )
+    left = np.flatnonzero((largest >= SMALLEST) & np.isfinite(largest))
+    for times in range(_TOP, 0, -1):
+        if not left.size:
+            break
+        complete = len(left) == len(w)
+        part, top = (w, largest) if complete else (w[left], largest[left])
+        exact = part * (np.float32(times) / top)[:, None]
+        levels = np.rint(exact)
+        exact -= levels
+        good = absmax_rows(exact) <= bound * np.float32(times)
+        if not good.all():
+            part, levels = part[good], levels[good]
+        small = levels.astype(np.int8)
+        if times == _TOP and _halve(small):
+            levels = small.astype(np.float32)
+        scales = _fitted_scales(part, levels)
+        usable = (scales > 0) & np.isfinite(scales)
+        chosen = left[good][usable]
+        found.fits[chosen] = True
+        found.levels[chosen], found.scales[chosen] = small[usable], scales[usable]
+        left = left[~good]
+    return found
 
 
-def _scale(
-    w: NDArray[np.float32], levels: NDArray[np.float32], fine: np.float32, rounded: _Rounded
-) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
-    """A float16 scale for each block, and whether it gives the values after their rounding."""
-    times, magnitude = np.abs(levels), np.abs(w)
-    unit = np.exp2(np.floor(np.log2(np.maximum(magnitude, SMALLEST)))) * fine
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        # Below a power of two the values are twice as close.
-        below = np.where(w.view(np.uint32) & 0x7FFFFF == 0, unit / 2, unit)
-        low = np.where(times > 0, (magnitude - below) / times, 0).max(axis=1)
-        high = np.where(times > 0, (magnitude + unit) / times, np.inf).min(axis=1)
-        fitted = (levels * w).sum(axis=1) / np.maximum(np.square(levels).sum(axis=1), 1)
-        best = np.where(low <= high, np.clip(fitted, low, high), fitted).astype(np.float16)
+def _fitted_scales(w: NDArray[np.float32], levels: NDArray[np.float32]) -> NDArray[np.float16]:
+    """The scales of least squared error of blocks with a level that is not 0."""
+    products = np.einsum("ij,ij->i", levels, w)
+    products /= np.einsum("ij,ij->i", levels, levels)
+    with np.errstate(over="ignore"):
+        scales: NDArray[np.float16] = products.astype(np.float16)
+    return scales
 
-    def gives_values(scale: NDArray[np.float16], rows: Any) -> NDArray[np.bool_]:
-        product = levels[rows] * scale.astype(np.float32)[:, None]
-        equal: NDArray[np.bool_] = (rounded(product) == w[rows]).all(axis=1)
-        return equal
 
-    exact = gives_values(best, slice(None))
-    for end in (0, np.inf):
-        rows = np.flatnonzero(~exact)
-        other = np.nextafter(best[rows], np.float16(end))
-        better = gives_values(other, rows)
-        best[rows[better]] = other[better]
-        exact[rows[better]] = True
-    return best, exact
+def _halve(levels: NDArray[np.int8]) -> bool:
+    """Halve, in place, the blocks that have even levels only, such as a lone 8; whether any has."""
+    even = np.flatnonzero(np.bitwise_or.reduce(levels, axis=1) & 1 == 0)
+    found = bool(even.size)
+    while even.size:
+        levels[even] //= 2
+        even = even[np.bitwise_or.reduce(levels[even], axis=1) & 1 == 0]
+    return found
+
+
+def _half_unit(w: NDArray[np.float32]) -> np.float32:
+    """Half a unit in the last place of 1, of what the values were rounded to: bfloat16, float16 or
+    nothing, by the bits that they use."""
+    used = int(np.bitwise_or.reduce(w.view(np.uint32), axis=None))
+    bits = 8 if used & 0xFFFF == 0 else 11 if used & 0x1FFF == 0 else 22
+    half: np.float32 = np.exp2(np.float32(-bits))
+    return half

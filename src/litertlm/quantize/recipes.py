@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from litertlm.graph import Constant, Model
 from litertlm.graph.encoding import Encoding
 from litertlm.quantize.encodings import FLOAT16, FLOAT32, INT4, INT4_GRID, INT8, INT8_WEIGHTS
-from litertlm.quantize.int4_grid import on_grid
+from litertlm.quantize.int4_grid import find_grid
+from litertlm.quantize.level_shift import add_shifts
 from litertlm.quantize.rotate import rotate
 
 
@@ -48,9 +49,12 @@ def apply(model: Model, recipe: Recipe) -> Callable[[Constant], Encoding]:
     each weight of a linear layer are read, to find weights that are on a grid already.
     """
     linear, embedding = _weights(model)
-    kept = {weight for weight in linear if recipe.linear is INT4 and on_grid(weight)}
+    grids = {weight: find_grid(weight) for weight in linear} if recipe.linear is INT4 else {}
+    kept = {weight for weight, grid in grids.items() if grid is not None}
+    shifts: set[Constant] = set()
     if recipe.linear.dynamic:
         rotate(model, linear - kept)
+        shifts = add_shifts(model, {w for w, grid in grids.items() if grid and grid.reaches_8})
         linear, embedding = _weights(model)
 
     def encoding(constant: Constant) -> Encoding:
@@ -60,6 +64,8 @@ def apply(model: Model, recipe: Recipe) -> Callable[[Constant], Encoding]:
             return FLOAT32
         if constant in kept:
             return INT4_GRID
+        if constant in shifts:
+            return INT8
         # Rows that are not a multiple of a block are stored as int8.
         block = recipe.linear.block
         return INT8 if block and constant.shape[1] % block else recipe.linear

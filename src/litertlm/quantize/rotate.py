@@ -77,9 +77,8 @@ def _rotate_graph(
             del graph.constants[weight]
             replacement = graph.constant(rotated[weight])
             op.inputs = (inputs[x], replacement, *op.inputs[2:])
-        for i, output in enumerate(op.outputs):
-            output.name = f"t{len(graph.ops)}_{i}" if i else f"t{len(graph.ops)}"
         graph.ops.append(op)
+    graph.number_ops()
 
 
 def _rotate_input(x: Tensor, matrix: Tensor) -> Tensor:

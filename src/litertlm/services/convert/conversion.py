@@ -132,6 +132,13 @@ def _converted(
     before_rename: Callable[[Conversion, Path], None],
 ) -> Conversion:
     template, family = plan.prompting.template, plan.source.family
+    kept, int4 = plan.kept_grids
+    if kept:
+        progress.status(
+            f"{kept} of {int4} linear layers are on a 4-bit grid already: their levels are kept."
+        )
+    elif int4:
+        progress.detail("No linear layer is on a 4-bit grid: they are rotated before rounding.")
     if family.unknown_keys and plan.source.checkpoint.format != "gguf":
         progress.detail(f"config.json has keys that are not used: {', '.join(family.unknown_keys)}")
     if template.kind == "fallback" and not template.original_is_usable:

@@ -25,7 +25,7 @@ from litertlm.errors import UsageError
 from litertlm.families import Signature
 from litertlm.graph import Dim, Model
 from litertlm.graph.verify import verify
-from litertlm.quantize import RECIPES, Recipe, apply
+from litertlm.quantize import INT4, INT4_GRID, RECIPES, Recipe, apply
 from litertlm.services import bundle_file
 from litertlm.services.bundle_file import BundleLayout, Section, tflite_section
 from litertlm.services.checkpoint_source import CheckpointSource
@@ -53,6 +53,13 @@ class ConversionPlan:
     def layouts(self) -> tuple[Layout, ...]:
         """The planned TFLite files, in file order."""
         return self.bundle.layouts
+
+    @property
+    def kept_grids(self) -> tuple[int, int]:
+        """How many int4 weights were on a 4-bit grid already, and how many there are."""
+        encodings = [weight.encoding for layout in self.layouts for weight in layout.weights]
+        kept = encodings.count(INT4_GRID)
+        return kept, kept + encodings.count(INT4)
 
 
 def plan_conversion(
