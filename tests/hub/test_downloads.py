@@ -44,6 +44,14 @@ def publish_tiny(world: World, repo: str, name: str = "llama-llama3-f16-sharded"
     return folder
 
 
+def test_a_ready_bundle_is_downloaded_without_the_imports_of_a_conversion(bundle):
+    done = bundle.run("pull", "o/x", PYTHONPROFILEIMPORTTIME="1")
+    pulled(bundle)
+    imported = {line.rpartition("|")[2].strip() for line in done.err.splitlines()}
+    assert "litertlm.hub.download" in imported
+    assert not imported & {"numpy", "litertlm.families", "huggingface_hub.file_download"}
+
+
 def test_only_what_conversion_needs(world):
     folder = publish_tiny(world, "org/tiny")
     done = world.run("pull", "org/tiny")

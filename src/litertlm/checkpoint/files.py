@@ -7,10 +7,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from litertlm.errors import (
     DamagedCheckpoint,
@@ -19,6 +16,9 @@ from litertlm.errors import (
     NotEnoughResources,
     resource_error,
 )
+
+if TYPE_CHECKING:  # a config.json is read without numpy
+    from numpy.typing import NDArray
 
 DOWNLOAD_AGAIN = "Download or copy the file again."
 
@@ -77,7 +77,7 @@ def read_range(path: Path, offset: int, into: NDArray[Any], *, tensor: str) -> N
     Raises:
         DamagedCheckpoint: the file ends early or is not readable; the error names the tensor.
     """
-    view = into.reshape(-1).view(np.uint8)
+    view = into.reshape(-1).view("uint8")
     try:
         with path.open("rb", buffering=0) as file:
             file.seek(offset)

@@ -6,8 +6,7 @@ import contextlib
 import re
 from pathlib import Path
 
-from huggingface_hub import constants, try_to_load_from_cache
-from huggingface_hub.file_download import repo_folder_name
+from huggingface_hub import constants
 
 from litertlm.hub.failures import offline_error
 from litertlm.hub.info import RepoFile, RepoInfo, check_path
@@ -15,8 +14,17 @@ from litertlm.hub.info import RepoFile, RepoInfo, check_path
 
 def cached_file(repo: str, commit: str, path: str) -> Path | None:
     """The path of the file's blob in the cache (links resolved), or None."""
-    found = try_to_load_from_cache(repo, path, revision=commit)
-    return Path(found).resolve() if isinstance(found, str) else None
+    found = _cache_folder(repo) / "snapshots" / commit / path
+    return found.resolve() if found.is_file() else None
+
+
+def _cache_folder(repo: str) -> Path:
+    """Where huggingface_hub keeps the files of a model, in `snapshots/<commit>/`.
+
+    `huggingface_hub.file_download` has functions for this; importing it doubles the time to the
+    first request.
+    """
+    return Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
 
 
 class CachedHub:
@@ -24,7 +32,7 @@ class CachedHub:
 
     def info(self, repo: str, revision: str | None) -> RepoInfo | None:
         """The repository with the files that are in the cache, or None."""
-        folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="model")
+        folder = _cache_folder(repo)
         commit = revision or "main"
         with contextlib.suppress(OSError):
             commit = (folder / "refs" / commit).read_text().strip()

@@ -36,6 +36,6 @@ def test_an_entry_imports_none_of_its_modules(package: str) -> None:
     assert set(done.stdout.split()) == {
         "litertlm",
         "litertlm.services",
-        "litertlm.services.lazy",
+        "litertlm.lazy",
         f"litertlm.services.{package}",
     }

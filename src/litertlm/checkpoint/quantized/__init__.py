@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from litertlm.checkpoint.quantized.config import QuantConfig
-from litertlm.checkpoint.quantized.parts import QUANTIZED_TYPES
-from litertlm.checkpoint.safetensors import SafetensorsTensor
-from litertlm.checkpoint.types import StoredTensor
 from litertlm.errors import UnsupportedModel
+
+if TYPE_CHECKING:  # a config is checked without numpy
+    from litertlm.checkpoint.safetensors import SafetensorsTensor
+    from litertlm.checkpoint.types import StoredTensor
 
 # Keys that transformers, compressed-tensors and MLX write.
 _KEYS = ("quantization_config", "compression_config", "quantization")
@@ -81,6 +82,9 @@ def dequantized(
     found = _quantization(source, config)
     if found is None:
         return tensors
+    from litertlm.checkpoint.quantized.parts import QUANTIZED_TYPES
+    from litertlm.checkpoint.safetensors import SafetensorsTensor
+
     method, section = found
     method.check(section)
     read = method.read(section, tensors)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from litertlm.services.lazy import lazy_names
+from litertlm.lazy import lazy_names
 
 if TYPE_CHECKING:
     from litertlm.services.verify.behaviour import (
