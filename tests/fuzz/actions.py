@@ -81,7 +81,7 @@ def run(base: str, folder: Path, templates: TemplateProcess, *, write: bool) -> 
     """
     kind = base.rpartition(":")[0]
     if kind == "bundle":
-        return _run_bundle(folder / BUNDLE)
+        return _run_bundle(folder / BUNDLE, templates)
     if kind == "lora":
         source = CheckpointSource(folder / "adapter", folder / "base")
     elif kind == "gguf":
@@ -147,12 +147,12 @@ def _convert(source: CheckpointSource, templates: TemplateProcess, *, write: boo
                 os.unlink(file.name)
 
 
-def _run_bundle(path: Path) -> Outcome:
+def _run_bundle(path: Path, templates: TemplateProcess) -> Outcome:
     with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO(), encoding="utf-8")):
         shown = observe(lambda: _invoke(["show", str(path)]))
     if shown.failed:
         return shown
-    started = observe(lambda: _render(path))
+    started = observe(lambda: _render(path, templates))
     if started.failed or (shown.result == started.result and shown.code == started.code):
         return started
     message = f"show: {shown.code}; run: {started.code}\n{shown.message}{started.message}"
@@ -165,6 +165,7 @@ def _invoke(arguments: list[str]) -> None:
         cli.invoke(context)
 
 
-def _render(path: Path) -> None:
-    with template_render(read_bundle_info(path)) as render, contextlib.suppress(TemplateError):
+def _render(path: Path, templates: TemplateProcess) -> None:
+    render = template_render(read_bundle_info(path), templates)
+    with contextlib.suppress(TemplateError):
         render(MESSAGES)

@@ -87,8 +87,8 @@ def mutated_safetensors(rng: random.Random, data: bytes) -> bytes:
             if isinstance(other, dict):
                 key = rng.choice(("shape", "data_offsets"))
                 entry[key] = other.get(key, entry[key])
-        elif kind == 3:
-            entry["shape"] = rng.choice((entry["shape"][::-1], [*entry["shape"], 1], [0], []))
+        elif kind == 3 and isinstance(shape := entry["shape"], list):
+            entry["shape"] = rng.choice((shape[::-1], [*shape, 1], [0], []))
         else:
             header[name] = mutate_json(rng, entry, ("dtype", "shape", "data_offsets"))
     text = json_bytes(rng, header)

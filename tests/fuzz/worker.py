@@ -20,9 +20,11 @@ from fuzz.corpus import load_entry
 from fuzz.targets import Case, apply_change, make_case
 from litertlm.services.worker import TemplateLimits, TemplateProcess
 
+# Less time than the program's, which hostile templates take in full.
+TEMPLATE_LIMITS = TemplateLimits(seconds=2.0)
 # Address space, above what the imports took: an input of a few kilobytes needs far less, but what a
 # template may take must be free, or its excess counts as a machine without memory.
-MEMORY = TemplateLimits().memory + (1 << 29)
+MEMORY = TEMPLATE_LIMITS.memory + (1 << 29)
 
 
 def run_case(case: Case, folder: Path, templates: TemplateProcess) -> actions.Outcome:
@@ -63,7 +65,7 @@ def main() -> None:
     os.dup2(2, 1)  # what is printed by others must not look like an answer
     with (
         tempfile.TemporaryDirectory(dir=os.environ.get("FUZZ_TMP")) as name,
-        TemplateProcess() as templates,
+        TemplateProcess(TEMPLATE_LIMITS) as templates,
     ):
         folder = Path(name)
         os.environ.update(HOME=name, LITERT_LM_MODELS=f"{name}/models", NO_COLOR="1")
