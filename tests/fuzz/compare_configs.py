@@ -32,10 +32,11 @@ import torch
 import transformers
 from numpy.typing import NDArray
 
-from fuzz.configs import GENERATION, ConfigCase, make_config_case
+from fuzz.configs import GENERATION, ConfigCase, leaf, make_config_case, restated
 from fuzz.traces import place_of
 from litertlm.checkpoint import open_checkpoint
 from litertlm.errors import LiteRtLmError
+from litertlm.families import identify
 from litertlm.services.convert import ConvertOptions, plan_conversion
 from litertlm.services.verify.quality import reference_logits
 from tiny import MODELS, write_checkpoint, write_safetensors
@@ -78,35 +79,46 @@ class Verdict:
 
 def judge(case: ConfigCase, folder: Path) -> Verdict:
     """Write the checkpoint into `folder` and compute it twice."""
-    tied = _write(case, folder)
-    theirs = _transformers_logits(folder, case)
+    verdict = _judge(case, case, folder)
+    if verdict.result == "NOT REFUSED" and (same := restated(case, known_keys())):
+        return _judge(case, same, folder)
+    return verdict
+
+
+def _judge(case: ConfigCase, reference: ConfigCase, folder: Path) -> Verdict:
+    """Compare `case`, computed here, with `reference`, computed by transformers."""
+    tied = _write(reference, folder)
+    theirs = _transformers_logits(folder, reference)
+    _write_configs(case, folder)
+    tokens = _tokens(case)
     try:
         stops = set(plan_conversion(folder, ConvertOptions()).prompting.stop_token_ids)
-        logits = reference_logits(open_checkpoint(folder), _tokens(case))
+        checkpoint = open_checkpoint(folder)
+        context = identify(checkpoint.config).max_context
+        logits = reference_logits(checkpoint, tokens[:context])
     except LiteRtLmError as error:
         text = str(error)
-        named = any(_leaf(key) in text for key in case.changed) or ".weight" in text
+        named = any(leaf(key) in text for key in case.changed) or ".weight" in text
         named = named or ".bias" in text
         result = "both refuse" if isinstance(theirs, str) else "only we refuse"
         return Verdict(result, text, theirs if isinstance(theirs, str) else "", named=named)
     except Exception as error:  # noqa: BLE001 - that there is none is what is tested
         text = f"{type(error).__name__}: {error} ({place_of(error)})"
         return Verdict("INTERNAL ERROR", text, theirs if isinstance(theirs, str) else "")
+    if context < len(tokens):  # longer prompts are refused, and may change the first positions
+        _write_configs(reference, folder)
+        theirs = _transformers_logits(folder, reference, tokens=context)
     if isinstance(theirs, str):
         return Verdict("NOT REFUSED", "", theirs)
     if not np.isfinite(theirs).all():
         return Verdict("NOT REFUSED", "", "logits are not finite")
     error = _difference(logits, theirs)
-    if not error <= TOLERANCE and not _as_close_as_float32(logits, theirs, folder, case):
+    if not error <= TOLERANCE and not _as_close_as_float32(logits, theirs, folder, reference):
         note = "lm_head.weight differs from the tied embedding" if tied else ""
         return Verdict("DIFFERENT", note, "", error)
     if problem := _stop_problem(stops, logits.shape[-1], case, folder):
         return Verdict("STOP TOKENS", problem)
     return Verdict("equal", error=error)
-
-
-def _leaf(key: str) -> str:
-    return key.rpartition("/")[2]
 
 
 def _tokens(case: ConfigCase) -> list[int]:
@@ -119,9 +131,10 @@ def _tokens(case: ConfigCase) -> list[int]:
 def _write(case: ConfigCase, folder: Path) -> bool:
     """Write the checkpoint; returns whether it has a head that differs from a tied embedding."""
     model = MODELS[case.base]
+    for file in folder.glob("*.safetensors*"):
+        file.unlink()
     write_checkpoint(model, folder)
-    (folder / "config.json").write_text(json.dumps(case.config))
-    (folder / "generation_config.json").write_text(json.dumps(case.generation))
+    _write_configs(case, folder)
     if case.weights == "before":
         return False
     try:
@@ -143,6 +156,11 @@ def _write(case: ConfigCase, folder: Path) -> bool:
     return tied and case.weights == "fitting and head"
 
 
+def _write_configs(case: ConfigCase, folder: Path) -> None:
+    (folder / "config.json").write_text(json.dumps(case.config))
+    (folder / "generation_config.json").write_text(json.dumps(case.generation))
+
+
 def _auto(case: ConfigCase) -> Any:
     if "text_config" in case.config:
         return transformers.AutoModelForImageTextToText
@@ -150,9 +168,9 @@ def _auto(case: ConfigCase) -> Any:
 
 
 def _transformers_logits(
-    folder: Path, case: ConfigCase, dtype: torch.dtype = torch.float32
+    folder: Path, case: ConfigCase, dtype: torch.dtype = torch.float32, *, tokens: int = TOKENS
 ) -> NDArray[np.floating] | str:
-    """Logits `[TOKENS, vocab]`, or why there are none."""
+    """Logits `[tokens, vocab]`, or why there are none."""
     try:
         model, report = _auto(case).from_pretrained(
             folder, dtype=dtype, attn_implementation="eager", output_loading_info=True
@@ -160,7 +178,7 @@ def _transformers_logits(
         if report["missing_keys"] or report["mismatched_keys"]:
             return f"initializes {sorted(report['missing_keys'])[:3]}"
         with torch.no_grad():
-            logits = model.eval()(torch.tensor([_tokens(case)])).logits[0]
+            logits = model.eval()(torch.tensor([_tokens(case)[:tokens]])).logits[0]
     except Exception as error:  # noqa: BLE001 - it raises anything
         return f"{type(error).__name__}: {error}"[:300]
     found: NDArray[np.floating] = logits.numpy()
@@ -177,7 +195,8 @@ def _as_close_as_float32(
     ours: NDArray[np.floating], theirs: NDArray[np.floating], folder: Path, case: ConfigCase
 ) -> bool:
     """Whether we are about as far from float64 as transformers in float32 is."""
-    exact = _transformers_logits(folder, case, torch.float64)
+    _write_configs(case, folder)
+    exact = _transformers_logits(folder, case, torch.float64, tokens=len(ours))
     if isinstance(exact, str):
         return False
     return _difference(ours, exact) <= 8 * _difference(theirs, exact)
@@ -261,21 +280,21 @@ def _cause(case: ConfigCase, verdict: Verdict) -> str:
     if case.weights == "fitting and head" and run_case(fitting).result != verdict.result:
         return "a head beside the tied embedding"
     needed = [key for key in case.changed if run_case(_without(case, key)).result != verdict.result]
-    return " and ".join(sorted(map(_leaf, needed))) or "any of the changes"
+    return " and ".join(sorted(map(leaf, needed))) or "any of the changes"
 
 
 def _without(case: ConfigCase, key: str) -> ConfigCase:
     """The case with the value of `key` that it had before."""
     config, generation = json.loads(json.dumps(case.config)), dict(case.generation)
-    *outer, leaf = key.split("/")
+    *outer, name = key.split("/")
     place, before = config, MODELS[case.base].config
     if outer == ["generation"]:
         place, before = generation, GENERATION
     elif outer:
         place, before = config[outer[0]], before[outer[0]]
-    place.pop(leaf, None)
-    if leaf in before:
-        place[leaf] = before[leaf]
+    place.pop(name, None)
+    if name in before:
+        place[name] = before[name]
     return replace(case, config=config, generation=generation)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tiny import MODELS
@@ -73,6 +73,31 @@ def make_config_case(
         changed.append(prefix + key)
     weights = rng.choice(("fitting", "fitting", "before", "before", "fitting and head"))
     return ConfigCase(model.name, config, generation, weights, tuple(dict.fromkeys(changed)))
+
+
+def restated(case: ConfigCase, keys_of: Mapping[str, Mapping[str, Any]]) -> ConfigCase | None:
+    """The same configuration in the types that transformers' config classes insist on, or None.
+
+    They refuse an integer where a number is meant, which JSON does not distinguish, and many of
+    them a null, which stands for an absent key in files of earlier versions. Neither changes what
+    a checkpoint means, so it is computed as what transformers computes without it.
+    """
+    config = json.loads(json.dumps(case.config))
+    text = config.get("text_config", config)
+    known = keys_of[text["model_type"]] if text.get("model_type") in keys_of else {}
+    for key in map(leaf, case.changed):
+        if key in text and text[key] is None:
+            del text[key]
+        elif type(text.get(key)) is int and type(known.get(key)) is float:
+            text[key] = float(text[key])
+    # Compared as texts, since 1 == 1.0.
+    same = json.dumps(config) == json.dumps(case.config)
+    return None if same else replace(case, config=config)
+
+
+def leaf(key: str) -> str:
+    """The innermost part of a changed key."""
+    return key.rpartition("/")[2]
 
 
 # Keys that change a result nearly always, in one family or another.

@@ -12,6 +12,7 @@ _NO_VOCABULARY = 1 << 31  # token ids of the runtime are 32-bit
 _SUFFIX = "_token_id"
 # Keys whose ids are used, or would be; the others are of parts that are not converted.
 _USED = ("bos_token_id", "eos_token_id", "pad_token_id")
+_SINGLE = ("bos_token_id", "pad_token_id")  # of which a model has one
 
 
 def read_token_ids(
@@ -32,11 +33,7 @@ def read_token_ids(
     end = _NO_VOCABULARY if size is None else size
     ids = [one for one in (value if isinstance(value, list) else [value]) if not _is(one, none)]
     if not all(type(one) is int and 0 <= one < end for one in ids):
-        raise DamagedCheckpoint(
-            f"{name} is not a token of this model.",
-            why=f"It is {value!r:.100}, but must be an integer from 0 to {end - 1}.",
-            hint="Use the config files of one and the same model.",
-        )
+        raise _refused(name, value, f"an integer from 0 to {end - 1}")
     return ids
 
 
@@ -60,7 +57,17 @@ def check_token_ids(file: str, config: Mapping[str, Any], size: int | None) -> N
     """
     for key in _keys(config):
         none = None if key in ("bos_token_id", "eos_token_id") else -1
+        if key in _SINGLE and isinstance(config[key], list):
+            raise _refused(f"{file}{key}", config[key], "one integer")
         read_token_ids(f"{file}{key}", config[key], size if key in _USED else None, none=none)
+
+
+def _refused(name: str, value: Any, wanted: str) -> DamagedCheckpoint:
+    return DamagedCheckpoint(
+        f"{name} is not a token of this model.",
+        why=f"It is {value!r:.100}, but must be {wanted}.",
+        hint="Use the config files of one and the same model.",
+    )
 
 
 def vocabulary_size(config: Mapping[str, Any], tensors: Mapping[str, StoredTensor]) -> int | None:

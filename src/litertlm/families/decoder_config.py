@@ -40,9 +40,10 @@ class DecoderConfig:
 
     @property
     def max_context(self) -> int:
-        """The most tokens that the model can attend to."""
+        """The most tokens that the model can attend to, with each of its rotations."""
+        ropes = [value for value in vars(self).values() if isinstance(value, Rope)]
         most = self.max_position_embeddings
-        return min(most, self.rope.max_positions or most)
+        return min(most, *(rope.max_positions or most for rope in ropes))
 
     @property
     def states(self) -> LayerStates:

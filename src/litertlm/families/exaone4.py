@@ -32,11 +32,14 @@ def read_config(c: ConfigReader) -> Config:
     c = c.with_defaults(
         num_key_value_heads=32, rms_norm_eps=1e-5, sliding_window=4096, sliding_window_pattern=4
     )
+    c.size("num_key_value_heads")  # not null, unlike in other families
     common = read_decoder(c)
     layers, window = common["num_hidden_layers"], c.optional_size("sliding_window")
     sliding = [False] * layers
     c.get("sliding_window_pattern")  # a text in published configs, beside layer_types
-    if window is not None and not c.has("layer_types"):
+    if not c.has("layer_types"):
+        if window is None:
+            raise c.unsupported("layer_types", "is missing, and there is no sliding_window")
         pattern = c.size("sliding_window_pattern")
         sliding = [(i + 1) % pattern != 0 for i in range(layers)]
     windows = layer_windows(c, window, sliding)

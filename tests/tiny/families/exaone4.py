@@ -52,6 +52,10 @@ FAMILY = TinyFamily(
             "global-tied",
             "Exaone4ForCausalLM",
             depends_on={"rope_theta": 9000.0},
+            unsupported=[
+                ("layer_types", {"layer_types": None}),
+                ("num_key_value_heads", {"num_key_value_heads": None}),
+            ],
             embedding=0.06,
             **size(96, 2, 6, 6),
             hidden_act="silu",

@@ -204,6 +204,15 @@ def test_a_token_id_that_is_none_is_refused(
         read_prompt_config(open_checkpoint(folder), adapt)
 
 
+@pytest.mark.parametrize("key", ["bos_token_id", "pad_token_id"])
+@pytest.mark.parametrize("value", [[], [2], [2, 4]])
+def test_only_stop_tokens_may_be_several(key: str, value: list[int], tmp_path: Path) -> None:
+    folder = write_checkpoint(MODELS["llama-gqa-tied"], tmp_path)
+    change_config(folder, {key: value})
+    with pytest.raises(DamagedCheckpoint, match=r"must be one integer"):
+        read_prompt_config(open_checkpoint(folder), adapt)
+
+
 @pytest.mark.parametrize("key", ["eos_token_id", "image_token_id", "decoder_start_token_id"])
 @pytest.mark.parametrize("file", ["config.json", "generation_config.json", "tokenizer_config.json"])
 def test_every_token_id_of_every_config_is_checked(file: str, key: str, tmp_path: Path) -> None:

@@ -133,6 +133,20 @@ def test_unknown_part_of_a_multimodal_checkpoint_is_reported(tmp_path: Path) -> 
         ("llama-gqa-tied", {"rope_scaling": {"type": "dynamic", "factor": 4.0}}, 2048),
         ("phi3-partial-longrope-tied", {}, 256),
         ("phi3-window-untied", {"max_position_embeddings": 131072}, 131072),
+        (
+            "olmo3-types-bias-tied",
+            {
+                "rope_parameters/sliding_attention": {
+                    "rope_type": "longrope",
+                    "factor": 4.0,
+                    "rope_theta": 1000.0,
+                    "original_max_position_embeddings": 64,
+                    "short_factor": [1.0] * 8,
+                    "long_factor": [2.0] * 8,
+                }
+            },
+            64,
+        ),
     ],
 )
 def test_context_ends_where_the_positions_do(
