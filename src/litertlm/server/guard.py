@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 from litertlm.server.errors import ApiError
 
 _LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain"})
-_OPEN_PATHS = frozenset({"/health"})
+# The page asks its user for the key; its files are the same for everyone.
+_OPEN_PATHS = frozenset({"/health", "/"})
+_PAGE_FILES = "/page/"
 _CORS_HEADERS = "authorization, content-type, x-api-key, anthropic-version, anthropic-beta"
 
 
@@ -50,7 +52,8 @@ class Guard:
                 f"Web pages of {origin[:200]} may not use this server; see --cors.",
                 "origin_refused",
             )
-        if self.api_key is not None and path not in _OPEN_PATHS and not self._has_key(headers):
+        is_open = path in _OPEN_PATHS or path.startswith(_PAGE_FILES)
+        if self.api_key is not None and not is_open and not self._has_key(headers):
             raise ApiError(401, "The API key is missing or wrong.", "invalid_api_key")
 
     def allows_origin(self, origin: str, host: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from starlette.requests import Request as HttpRequest
@@ -20,6 +20,7 @@ from litertlm.server.body import read_body
 from litertlm.server.errors import ApiError, api_error
 from litertlm.server.ollama import NDJSON, line, timestamp
 from litertlm.server.state import State, stream
+from litertlm.services.acquire import catalog_fields
 from litertlm.services.chat import is_base_model, template_source
 from litertlm.store import InstalledModel
 
@@ -79,6 +80,13 @@ async def show(http: HttpRequest) -> Response:
             "modified_at": timestamp(model.bundle.stat().st_mtime),
         }
     )
+
+
+async def catalog(http: HttpRequest) -> Response:
+    """`GET /api/catalog`: the short names, for the page. Ollama has no such endpoint."""
+    state: State = http.app.state.server
+    on_disk = {model.name for model in state.catalog.models()}
+    return JSONResponse({"models": catalog_fields(on_disk)})
 
 
 def _capabilities(info: BundleInfo) -> list[str]:
@@ -161,9 +169,7 @@ async def _pull_parts(state: State, name: str) -> AsyncIterator[str]:
     yield line({"status": "pulling manifest"})
     shown: object = None
     while not work.done():
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(asyncio.shield(work), _REPORT_EVERY_S)
-            break
+        await asyncio.wait({work}, timeout=_REPORT_EVERY_S)
         current = progress.fields()
         if current != shown:
             shown = current
@@ -226,6 +232,7 @@ ROUTES = [
     Route("/api/version", version),
     Route("/api/tags", tags),
     Route("/api/ps", ps),
+    Route("/api/catalog", catalog),
     Route("/api/show", show, methods=["POST"]),
     Route("/api/delete", delete, methods=["DELETE"]),
     Route("/api/pull", pull, methods=["POST"]),

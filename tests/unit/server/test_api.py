@@ -226,6 +226,8 @@ def test_an_unknown_model_is_404(served: Served, path: str) -> None:
 def test_a_name_is_never_a_path(served: Served, name: str) -> None:
     assert served.post("/v1/chat/completions", model=name, messages=ASK).status_code == 404
     assert served.send("POST", "/api/pull", {"model": name, "stream": False}).status_code == 400
+    streamed = served.send("POST", "/api/pull", {"model": name}).text.splitlines()
+    assert "Not a model name" in json.loads(streamed[-1])["error"]
 
 
 @pytest.mark.parametrize("name", ["org/one", "one", "ORG/One", "org/one:latest", "one:latest"])
@@ -435,3 +437,11 @@ def test_metrics_and_health(served: Served) -> None:
     assert served.send("GET", "/health").json() == {"status": "ok"}
     assert "litertlm_queue_length 0" in served.send("GET", "/metrics").text
     assert served.send("GET", "/").text == "Ollama is running"
+    browser = served.send("GET", "/", accept="text/html,application/xhtml+xml")
+    assert "<!doctype html>" in browser.text
+    script = served.send("GET", "/page/app.js")
+    for answer in (browser, script):
+        assert "script-src 'self'" in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    assert script.headers["content-type"].startswith("text/javascript")
+    assert served.send("GET", "/page/../app.py").status_code == 404

@@ -64,8 +64,9 @@ def test_keys(headers: dict[str, str], expected: int) -> None:
     assert status(Guard("127.0.0.1", "secret"), **headers) == expected
 
 
-def test_health_needs_no_key() -> None:
-    assert status(Guard("127.0.0.1", "secret"), path="/health") == 200
+@pytest.mark.parametrize("path", ["/health", "/", "/page/app.js"])
+def test_health_and_the_files_of_the_page_need_no_key(path: str) -> None:
+    assert status(Guard("127.0.0.1", "secret"), path=path) == 200
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost", "::ffff:127.0.0.1"])

@@ -11,23 +11,9 @@ from litertlm.units import format_bytes
 @make_command("models")
 def command(app: App) -> None:
     """List available models. `run` also takes other models of the same families."""
-    from litertlm.services.acquire import CATALOG
+    from litertlm.services.acquire import CATALOG, catalog_fields
 
     on_disk = {model.name for model in app.store.installed()}
-    fields = [
-        {
-            "alias": entry.alias,
-            "model": entry.model,
-            "parameters": entry.parameters,
-            "download_bytes": entry.download_bytes,
-            "bundle_bytes": entry.bundle_bytes,
-            "context": entry.context,
-            "licence": entry.licence,
-            "gated": entry.gated,
-            "on_disk": entry.model in on_disk,
-        }
-        for entry in CATALOG
-    ]
     rows = [["NAME", "MODEL", "PARAMETERS", "DOWNLOAD", "BUNDLE", "CONTEXT", "LICENCE", "ON DISK"]]
     rows += [
         [
@@ -42,4 +28,4 @@ def command(app: App) -> None:
         ]
         for entry in CATALOG
     ]
-    app.output.data(fields, table(rows, right=frozenset({2, 3, 4, 5})))
+    app.output.data(catalog_fields(on_disk), table(rows, right=frozenset({2, 3, 4, 5})))

@@ -7,6 +7,7 @@ from litertlm.lazy import lazy_names
 if TYPE_CHECKING:
     from litertlm.services.acquire.catalog import CATALOG as CATALOG
     from litertlm.services.acquire.catalog import CatalogEntry as CatalogEntry
+    from litertlm.services.acquire.catalog import catalog_fields as catalog_fields
     from litertlm.services.acquire.catalog import lookup as lookup
     from litertlm.services.acquire.install import acquire as acquire
     from litertlm.services.acquire.installed import checkpoint_of as checkpoint_of
@@ -19,6 +20,7 @@ EXPORTS = {
     "catalog": (
         "CATALOG",
         "CatalogEntry",
+        "catalog_fields",
         "lookup",
     ),
     "install": ("acquire",),

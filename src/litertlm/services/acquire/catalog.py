@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -179,6 +180,28 @@ CATALOG: tuple[CatalogEntry, ...] = (
     _bundle("litert-community/Qwen3-0.6B", "0.6b", 614_236_160, 4096, _APACHE),
     _bundle("litert-community/gemma-3-270m-it", "270m", 304_005_120, 1280, _GEMMA),
 )  # fmt: skip
+
+
+def catalog_fields(on_disk: Collection[str]) -> list[dict[str, Any]]:
+    """The catalog as data.
+
+    Args:
+        on_disk: names of models on disk.
+    """
+    return [
+        {
+            "alias": entry.alias,
+            "model": entry.model,
+            "parameters": entry.parameters,
+            "download_bytes": entry.download_bytes,
+            "bundle_bytes": entry.bundle_bytes,
+            "context": entry.context,
+            "licence": entry.licence,
+            "gated": entry.gated,
+            "on_disk": entry.model in on_disk,
+        }
+        for entry in CATALOG
+    ]
 
 
 def lookup(text: str) -> CatalogEntry | None:
