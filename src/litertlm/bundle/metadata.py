@@ -28,6 +28,8 @@ def llm_metadata(prompting: PromptConfig, *, max_num_tokens: int) -> bytes:
         message.start_token.token_ids.ids.append(prompting.start_token_id)
     for token in prompting.stop_token_ids:
         message.stop_tokens.add().token_ids.ids.append(token)
+    if prompting.suppressed_token_ids:
+        message.suppress_tokens.ids.extend(prompting.suppressed_token_ids)
     message.max_num_tokens = max_num_tokens
     sampler = prompting.sampler
     # The runtime implements top-p alone ("Sampler type: 3 not implemented yet" for greedy);

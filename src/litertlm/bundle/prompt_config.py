@@ -39,6 +39,7 @@ class PromptConfig:
         start_token_id: the BOS that the runtime adds, or None. With a chat template it is added
             if the checkpoint's template renders it, else if the tokenizer adds it.
         stop_token_ids: ascending.
+        suppressed_token_ids: tokens that are never chosen, ascending.
         sampler: defaults for sampling.
         model_type: field of the runtime's LlmModelType: `qwen3`, `gemma3`, `generic_model`, ...
         thinking_tags: the texts around a thought, or None if the model does not think.
@@ -50,6 +51,7 @@ class PromptConfig:
     template_variables: Mapping[str, str]
     start_token_id: int | None
     stop_token_ids: tuple[int, ...]
+    suppressed_token_ids: tuple[int, ...]
     sampler: Sampler
     model_type: str
     thinking_tags: tuple[str, str] | None
@@ -91,6 +93,7 @@ def read_prompt_config(
         template_variables=template_variables(tokenizer.config),
         start_token_id=tokenizer.bos_token_id if begins_with_bos else None,
         stop_token_ids=stop_token_ids(checkpoint, template.end_of_turn),
+        suppressed_token_ids=suppressed_token_ids(checkpoint),
         sampler=sampler(checkpoint.generation_config, family.sampler),
         model_type=family.model_type,
         thinking_tags=tags,
@@ -134,6 +137,18 @@ def stop_token_ids(checkpoint: Checkpoint, end_of_turn: str | None) -> tuple[int
         name = f"The tokenizer's {end_of_turn!r:.100}"
         ids.update(read_token_ids(name, token_id(tokenizer, end_of_turn), size))
     return tuple(sorted(ids))
+
+
+def suppressed_token_ids(checkpoint: Checkpoint) -> tuple[int, ...]:
+    """`suppress_tokens` of generation_config.json; ids beyond the vocabulary have no effect.
+
+    Raises:
+        DamagedCheckpoint: an id is no integer, or negative.
+    """
+    size = vocabulary_size(checkpoint.config, checkpoint.tensors)
+    value = checkpoint.generation_config.get("suppress_tokens")
+    ids = read_token_ids("generation_config.json: suppress_tokens", value, None, none=-1)
+    return tuple(sorted(one for one in set(ids) if size is None or one < size))
 
 
 def config_token_ids(checkpoint: Checkpoint, size: int | None) -> set[int]:

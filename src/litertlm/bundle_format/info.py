@@ -69,6 +69,7 @@ class BundleInfo:
         template: chat template that the runtime renders, or None.
         start_tokens: ids, or texts, that the runtime puts before the first text.
         stop_tokens: ids, or texts; a tuple of ids where a stop is a sequence of tokens.
+        suppressed_tokens: ids of tokens that are never chosen.
         sampler: None where the bundle has none.
         model_type: name of the LlmModelType field.
         thinking, tools: whether the bundle claims to support them.
@@ -85,6 +86,7 @@ class BundleInfo:
     template: str | None = None
     start_tokens: tuple[int | str, ...] = ()
     stop_tokens: tuple[int | str | tuple[int, ...], ...] = ()
+    suppressed_tokens: tuple[int, ...] = ()
     sampler: SamplerDefaults | None = None
     model_type: str = "generic_model"
     thinking: bool = False
@@ -199,6 +201,8 @@ def _llm_metadata(message: bytes) -> dict[str, Any]:
         elif number == 8:
             parts = _texts(as_bytes(value), 3)
             channels[parts.get(1, "")] = (parts.get(2, ""), parts.get(3, ""))
+        elif number == 9:
+            info["suppressed_tokens"] = _ids(as_bytes(value))
         elif number == 11:
             info["thinking"] = bool(value)
         elif number == 12:
@@ -216,12 +220,17 @@ def _tokens(union: bytes) -> tuple[int | str, ...]:
     tokens: list[int | str] = []
     for number, value in read_fields(union):
         if number == 1:
-            for key, ids in read_fields(as_bytes(value)):
-                if key == 1:
-                    tokens += as_int32_list(ids)
+            tokens += _ids(as_bytes(value))
         elif number == 2:
             tokens.append(as_text(value))
     return tuple(tokens)
+
+
+def _ids(message: bytes) -> tuple[int, ...]:
+    """TokenIds."""
+    return tuple(
+        one for number, ids in read_fields(message) if number == 1 for one in as_int32_list(ids)
+    )
 
 
 def _stop_token(union: bytes) -> int | str | tuple[int, ...]:

@@ -30,6 +30,7 @@ def bundle_fields(path: Path) -> dict[str, Any]:
         "template_reasons": reasons.split("\n") if reasons else [],
         "start_tokens": list(info.start_tokens),
         "stop_tokens": list(info.stop_tokens),
+        "suppressed_tokens": list(info.suppressed_tokens),
         "sampler": {
             "type": sampler.type,
             "top_k": sampler.top_k or 0,
@@ -64,6 +65,7 @@ def bundle_lines(fields: dict[str, Any]) -> list[str]:
         "template": template,
         "BOS": _tokens(fields["start_tokens"]) or "none",
         "stop tokens": _tokens(fields["stop_tokens"]) or "none",
+        "suppressed": _tokens(fields["suppressed_tokens"]) or None,
         "sampler": sampling + where,
         "supports": ", ".join(name for name in ("thinking", "tools") if fields[name]) or None,
         "tokenizer": _TOKENIZERS.get(fields["tokenizer"], fields["tokenizer"]),

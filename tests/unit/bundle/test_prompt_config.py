@@ -56,6 +56,15 @@ def test_stop_tokens_are_the_union_of_what_the_checkpoint_says() -> None:
     assert found.stop_token_ids == (11, 12, 13, 14, 15, 16)
 
 
+def test_suppressed_tokens_are_those_of_the_vocabulary() -> None:
+    config = {"vocab_size": 100}
+    source = checkpoint(config=config, generation={"suppress_tokens": [9, 99, 100, 7, 9]})
+    assert read_prompt_config(source, adapt).suppressed_token_ids == (7, 9, 99)
+    source = checkpoint(config=config, generation={"suppress_tokens": [True]})
+    with pytest.raises(DamagedCheckpoint, match=r"generation_config.json: suppress_tokens"):
+        read_prompt_config(source, adapt)
+
+
 def test_an_end_of_turn_that_is_no_token_is_not_invented() -> None:
     found = read_prompt_config(checkpoint(template_text("qwen3"), tokens={"</s>": 15}), adapt)
     assert found.stop_token_ids == (15,)

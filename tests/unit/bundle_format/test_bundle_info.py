@@ -32,6 +32,7 @@ def metadata() -> llm_metadata_pb2.LlmMetadata:
     message.stop_tokens.add().token_ids.ids.append(7)
     message.stop_tokens.add().token_ids.ids.extend([8, 9])
     message.stop_tokens.add().token_str = "<end>"
+    message.suppress_tokens.ids.extend([5, 300])
     message.sampler_params.type = 2
     message.sampler_params.k = 40
     message.sampler_params.p = 0.5
@@ -80,6 +81,7 @@ def test_what_is_read(tmp_path: Path, complete: bytes) -> None:
         template="{{ é }}",
         start_tokens=(300, 2),
         stop_tokens=(7, (8, 9), "<end>"),
+        suppressed_tokens=(5, 300),
         sampler=SamplerDefaults("top_p", temperature=0.25, top_k=40, top_p=0.5),
         model_type="qwen3",
         thinking=True,

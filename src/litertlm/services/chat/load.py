@@ -165,7 +165,8 @@ def chat_options(
             repetition_penalty=options.repetition_penalty,
             presence_penalty=options.presence_penalty,
             frequency_penalty=options.frequency_penalty,
-            suppressed=options.suppressed,
+            # Those of a request take the place of the bundle's in the runtime.
+            suppressed=(*info.suppressed_tokens, *options.suppressed) if options.suppressed else (),
             json_schema=options.schema,
         ),
         stop=options.stop,

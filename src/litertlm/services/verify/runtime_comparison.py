@@ -26,6 +26,7 @@ def check_stored_prompts(stored: BundleInfo, wanted: PromptConfig) -> list[str]:
     sampler = stored.sampler or SamplerDefaults()
     pairs = {
         "stop tokens": (tuple(wanted.stop_token_ids), stored.stop_tokens),
+        "suppressed tokens": (wanted.suppressed_token_ids, stored.suppressed_tokens),
         "start token": (start, stored.start_tokens),
         "chat template": (wanted.template.source, stored.template),
         "thinking": (wanted.supports_thinking, stored.thinking),
