@@ -40,6 +40,7 @@ import contextlib
 import hashlib
 import json
 import select
+import ssl
 import sys
 import threading
 import time
@@ -71,10 +72,17 @@ class Request:
 
 @dataclass
 class HubServer:
-    """Serves `folder` on 127.0.0.1; use as a context manager. `requests` is the log."""
+    """Serves `folder` on 127.0.0.1; use as a context manager. `requests` is the log.
+
+    Attributes:
+        prefix: of all paths, such as `/mirror/hf`.
+        tls: of the Hub's own host; the other host has none.
+    """
 
     folder: Path
     port: int = 0
+    prefix: str = ""
+    tls: ssl.SSLContext | None = None
     requests: list[Request] = field(default_factory=list)
     bytes_sent: int = 0
     _counts: Counter[str] = field(default_factory=Counter)
@@ -86,6 +94,8 @@ class HubServer:
         self._hub = ThreadingHTTPServer(("127.0.0.1", self.port), handler)
         self._cdn = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.port = self._hub.server_port
+        if self.tls is not None:
+            self._hub.socket = self.tls.wrap_socket(self._hub.socket, server_side=True)
         for server in (self._hub, self._cdn):
             server.daemon_threads = True
             threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
@@ -98,7 +108,7 @@ class HubServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}{self.prefix}"
 
     @property
     def cdn_url(self) -> str:
@@ -224,6 +234,10 @@ class _Handler(BaseHTTPRequestHandler):
         split = urlsplit(self.path)
         path = unquote(split.path)
         on_cdn = self.server.server_port == self.hub.cdn_port
+        if not on_cdn:
+            if not path.startswith(f"{self.hub.prefix}/"):
+                path = "/outside of the prefix"
+            path = path.removeprefix(self.hub.prefix)
         where = "cdn" if on_cdn else "api" if path.startswith("/api/") else "resolve"
         token = self.headers.get("Authorization", "").removeprefix("Bearer ").strip() or None
         self.hub.requests.append(
@@ -419,11 +433,12 @@ class _Handler(BaseHTTPRequestHandler):
         lfs = _is_lfs(path)
         target = quote(f"{repo}/{commit}/{file}")
         if file in options.get("loop", []):
-            location = f"{self.hub.url}{self.path.split('?')[0]}?again={time.monotonic_ns()}"
+            where = self.path.split("?")[0].removeprefix(self.hub.prefix)
+            location = f"{self.hub.url}{where}?again={time.monotonic_ns()}"
         elif lfs:
             location = f"{self.hub.cdn_url}/{target}?Signature=abc"
         else:
-            location = f"/api/resolve-cache/models/{target}"
+            location = f"{self.hub.prefix}/api/resolve-cache/models/{target}"
         self.send_response(302 if lfs else 307)
         self.send_header("Location", location)
         self.send_header("X-Repo-Commit", commit)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,15 +14,14 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx2
 from huggingface_hub import __version__ as hub_version
 from huggingface_hub import constants, get_session
-from huggingface_hub.errors import OfflineModeIsEnabled
 
 from litertlm import __version__
-from litertlm.errors import LiteRtLmError, NetworkError, UsageError
+from litertlm.errors import LiteRtLmError, NetworkError
 from litertlm.hub.failures import (
     RETRIED_STATUS,
     Refusal,
@@ -33,10 +33,16 @@ from litertlm.hub.failures import (
     refusal_error,
 )
 from litertlm.hub.pace import MIN_SPEED, WINDOW_S, read_min_speed
+from litertlm.hub.session import (
+    CONNECT_SECONDS,
+    host_of,
+    network_errors,
+    proxy_login_error,
+    set_up_sessions,
+)
 from litertlm.hub.token import Token, find_token
 from litertlm.progress import Progress
 
-CONNECT_SECONDS = 10.0
 METADATA_SECONDS = 30.0  # for a complete small answer
 METADATA_LIMIT = 64 << 20  # bytes; the largest ones of sharded models are below 10 MB
 TRIES = 5  # in a row, without a byte of progress
@@ -79,7 +85,7 @@ class HubClient:
             return json.loads(body)
         except (ValueError, RecursionError) as error:
             raise NetworkError(
-                f"{_host(self.endpoint)} does not answer like a Hugging Face Hub.",
+                f"{host_of(self.endpoint)} does not answer like a Hugging Face Hub.",
                 hint="Check HF_ENDPOINT, and proxies that ask for a login.",
             ) from error
 
@@ -153,7 +159,7 @@ class HubClient:
             if first is None and len(body) > most:
                 raise NetworkError(
                     f"Refused the metadata of {repo}: it is too large.",
-                    why=f"{_host(url)} sent more than {most >> 20} MB.",
+                    why=f"{host_of(url)} sent more than {most >> 20} MB.",
                 )
             return bytes(body[:most])
 
@@ -181,7 +187,7 @@ class HubClient:
             raise errors[0]
         if not results:
             raise NetworkError(
-                f"{_host(self.endpoint)} does not answer.",
+                f"{host_of(self.endpoint)} does not answer.",
                 why=f"No complete response within {METADATA_SECONDS:.0f} seconds.",
             )
         return results[0]
@@ -219,10 +225,12 @@ class HubClient:
         code = response.headers.get("X-Error-Code", "")
         refusal = Refusal(status, code, _one_line(message), response.url.path)
         error = NetworkError(
-            f"{_host(str(response.url))} answered {status} {response.reason_phrase}.",
+            f"{host_of(str(response.url))} answered {status} {response.reason_phrase}.",
             why=refusal.message,
             hint="The server is overloaded or has an error: try again later.",
         )
+        if status == 407:
+            raise proxy_login_error()
         if status in RETRIED_STATUS:
             raise Transient(error, _seconds_to_wait(response.headers))
         if not code and response.url.netloc != httpx2.URL(self.endpoint).netloc:
@@ -262,12 +270,18 @@ def open_client(
     """
     if constants.is_offline_mode():
         raise offline_error()
+    set_up_sessions(environment)
     token = find_token(environment, cwd, given=given)
+    if token is not None and token.readable_by_others:
+        progress.warn(
+            f"Other users of this machine can read the token file {token.path}. "
+            f"To prevent it: chmod 600 {shlex.quote(str(token.path))}"
+        )
     progress.detail(
         "No Hugging Face token found." if token is None else f"Token: from {token.source}."
     )
     if environment.get("HF_ENDPOINT"):
-        progress.detail(f"Hub: {_host(constants.ENDPOINT)} (HF_ENDPOINT).")
+        progress.detail(f"Hub: {host_of(constants.ENDPOINT)} (HF_ENDPOINT).")
     return HubClient(token, progress, min_speed=read_min_speed(environment))
 
 
@@ -293,11 +307,6 @@ def _check_range(repo: str, response: httpx2.Response, start: int, end: int | No
         why=f"Bytes {wanted} were requested; Content-Range is {_one_line(header)!r}.",
         hint="A proxy or a mirror may be at fault: check HF_ENDPOINT and HTTPS_PROXY.",
     )
-
-
-def _host(url: str) -> str:
-    """The host in `url`, without the rest, which may contain a signature or a password."""
-    return urlsplit(url).hostname or "the Hub"
 
 
 def _seconds_to_wait(headers: Mapping[str, str]) -> float | None:
@@ -340,39 +349,3 @@ def _body_message(response: httpx2.Response) -> str:
 def _one_line(text: str) -> str:
     """A server's text, made safe for a terminal."""
     return "".join(c if c.isprintable() else " " for c in text[:500]).strip()
-
-
-@contextlib.contextmanager
-def network_errors(endpoint: str) -> Iterator[None]:
-    """Turn the HTTP client's errors into Transient (retried) or NetworkError (not retried)."""
-    host = _host(endpoint)
-    try:
-        yield
-    except OfflineModeIsEnabled as error:
-        raise offline_error() from error
-    except httpx2.ProxyError as error:
-        raise NetworkError(
-            f"The proxy does not allow a connection to {host}.",
-            why=str(error),
-            hint="Check the variables HTTPS_PROXY, HTTP_PROXY and NO_PROXY.",
-        ) from error
-    except httpx2.TooManyRedirects as error:
-        raise NetworkError(f"Too many redirects from {host}.") from error
-    except (httpx2.ConnectError, httpx2.TimeoutException) as error:
-        raise Unreachable(
-            NetworkError(
-                f"Cannot reach {host}.",
-                why=str(error) or "Timeout.",
-                hint="Check the network connection and the proxy settings (HTTPS_PROXY).\n"
-                "Models on disk run without a network.",
-            )
-        ) from error
-    except (httpx2.NetworkError, httpx2.RemoteProtocolError) as error:
-        failure = NetworkError(f"The connection to {host} was interrupted.", why=str(error))
-        raise Transient(failure) from error
-    except httpx2.HTTPError as error:
-        raise NetworkError(f"The request to {host} failed.", why=str(error)) from error
-    except httpx2.InvalidURL as error:
-        raise UsageError(
-            "HF_ENDPOINT is not a valid URL.", why=str(error).replace(endpoint, "...")
-        ) from error

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import os
+import stat
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,10 +20,25 @@ HOW_TO_SET_TOKEN = (
 
 @dataclass(frozen=True)
 class Token:
-    """A token and its source, for messages. `repr` omits the value."""
+    """A token and its source, for messages. `repr` omits the value.
+
+    Attributes:
+        path: of the file that it was read from.
+    """
 
     value: str = field(repr=False)
     source: str
+    path: Path | None = None
+
+    @property
+    def readable_by_others(self) -> bool:
+        """Whether the file is open to other users of this machine."""
+        if self.path is None or os.name != "posix":
+            return False
+        try:
+            return bool(self.path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
+        except OSError:
+            return False
 
 
 def find_token(
@@ -39,24 +57,38 @@ def find_token(
         return _checked(value, "the variable HF_TOKEN")
     for path in (cwd / "HF_TOKEN", cwd.parent / "HF_TOKEN"):
         if path.is_file() and (value := _read(path)):
-            return _checked(value, f"the file {path}")
-    from huggingface_hub import get_token
+            return _checked(value, f"the file {path}", path)
+    from huggingface_hub import constants, get_token
 
-    if value := (get_token() or "").strip():
-        return _checked(value, "the stored login of huggingface_hub")
+    stored = Path(constants.HF_TOKEN_PATH)
+    with _unreadable(stored):
+        value = (get_token() or "").strip()
+    if value:
+        # The file may not be where it came from, but is the one that would be.
+        file = stored if stored.is_file() else None
+        return _checked(value, "the stored login of huggingface_hub", file)
     return None
 
 
 def _read(path: Path) -> str:
-    try:
+    with _unreadable(path):
         return path.read_text(encoding="utf-8-sig", errors="replace").strip()
+
+
+@contextlib.contextmanager
+def _unreadable(path: Path) -> Iterator[None]:
+    """Turn an error of reading the token file `path` into this program's."""
+    try:
+        yield
     except OSError as error:
         raise AccessDenied(
-            f"Cannot read the token file {path}.", why=error.strerror or ""
+            f"Cannot read the token file {path}.",
+            why=error.strerror or "",
+            hint=f"Make it readable (chmod 600 {path}), or remove it: open models need no token.",
         ) from error
 
 
-def _checked(value: str, source: str) -> Token:
+def _checked(value: str, source: str, path: Path | None = None) -> Token:
     """Check that a token can be sent in a header: an error while sending might print it."""
     if not (value and value.isascii() and value.isprintable() and " " not in value):
         raise AccessDenied(
@@ -64,4 +96,4 @@ def _checked(value: str, source: str) -> Token:
             why="A token is one word of letters, digits and underscores.",
             hint=HOW_TO_SET_TOKEN,
         )
-    return Token(value, source)
+    return Token(value, source, path)

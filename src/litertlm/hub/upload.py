@@ -17,8 +17,9 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from litertlm.errors import AccessDenied, LiteRtLmError, NetworkError, UsageError
-from litertlm.hub.client import HubClient, network_errors
+from litertlm.hub.client import HubClient
 from litertlm.hub.failures import Transient, bad_token_error
+from litertlm.hub.session import network_errors
 from litertlm.hub.token import HOW_TO_SET_TOKEN, TOKEN_PAGE, Token
 from litertlm.progress import Progress, Task
 

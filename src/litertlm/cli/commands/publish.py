@@ -76,6 +76,9 @@ def command(
         _print_files(app, made)
         app.output.data({**_fields(made), "dry_run": True, "card": made.card}, made.card)
         return
+    from litertlm.hub.endpoint import check_endpoint
+
+    check_endpoint(app.settings.environment)
     from litertlm.hub.client import open_client
 
     client = open_client(app.settings.environment, app.settings.cwd, app.output, given=token)

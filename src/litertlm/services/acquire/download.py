@@ -118,6 +118,9 @@ def _plan(
 ) -> tuple[HubClient | None, DownloadPlan]:
     """The plan from the Hub's metadata; without a network, from huggingface_hub's cache (the
     client is None then)."""
+    from litertlm.hub.endpoint import check_endpoint
+
+    check_endpoint(settings.environment)
     from litertlm.hub.cache import CachedHub
     from litertlm.hub.client import open_client
 
