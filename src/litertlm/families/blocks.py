@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from litertlm.families.step import Step
 from litertlm.families.weights import Rows, Weights, pairs_to_halves
-from litertlm.graph import Tensor, ops
+from litertlm.graph import Tensor, ops, table
 
 EMBEDDING, HEAD, HEAD_BIAS = "model.embed_tokens.weight", "lm_head.weight", "lm_head.bias"
 
@@ -29,8 +29,8 @@ def lookup(
 ) -> Tensor:
     """The rows `ids` [S] of the table `name` [vocab, width], times `scale`: [1, S, width]."""
     rows = ops.embedding_lookup(ids, ids.graph.constant(w.get(name, vocab, width)))
-    x = ops.reshape(rows, (1, *rows.shape))
-    return x if scale == 1.0 else ops.mul(x, scale)
+    # Adds the first axis, too. A RESHAPE would be followed by one more pass (tflite/delegate.py).
+    return ops.mul(rows, ids.graph.constant(table("scale", np.full((1, 1, 1), scale))))
 
 
 def linear(
@@ -200,9 +200,8 @@ def attend(
     value_dim = cache.value_dim or hd
     assert isinstance(heads, int)
     groups = heads // cache.heads
-    if scale != 1.0:
-        q = ops.mul(q, scale)
-    q = ops.reshape(q, (1, cache.heads, groups * s, hd))
+    # Also by 1, which tflite/delegate.py would do otherwise.
+    q = ops.mul(ops.reshape(q, (1, cache.heads, groups * s, hd)), scale)
     scores = ops.batch_matmul(q, keys)
     if softcap is not None:
         scores = soft_cap(scores, softcap)

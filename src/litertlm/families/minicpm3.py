@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from litertlm.families import blocks
 from litertlm.families.config_reader import ConfigReader
 from litertlm.families.decoder_config import DecoderConfig, read_decoder
 from litertlm.families.rope import read_rope, rope_parameters
 from litertlm.families.step import Step
 from litertlm.families.weights import Weights
-from litertlm.graph import Tensor, ops
+from litertlm.graph import Tensor, ops, table
 from litertlm.graph.state import KVCache, LayerStates
 
 _LATENT_EPS = 1e-6  # of the norms of latents, whatever `rms_norm_eps` is
@@ -121,7 +123,9 @@ def _attention(step: Step, w: Weights, c: Config, layer: int, x: Tensor) -> Tens
     bias = c.attention_bias
     latent = blocks.linear(x, w, p + "kv_a_proj_with_mqa", rank + rotated, bias=bias)
     shared = ops.reshape(ops.slice_axis(latent, -1, rank, rotated), (1, 1, s, rotated))
-    shared = ops.tile(rotate(shared), (1, heads, 1, 1))
+    # Not TILE, which XNNPACK does not compute (tflite/delegate.py).
+    each = x.graph.constant(table("each_head", np.ones((1, heads, 1, 1))))
+    shared = ops.mul(rotate(shared), each)
     latent = blocks.rms_norm(
         ops.slice_axis(latent, -1, 0, rank), w, p + "kv_a_layernorm", _LATENT_EPS
     )

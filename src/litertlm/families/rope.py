@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litertlm.families.config_reader import ConfigReader
-from litertlm.graph import Dim, Tensor, ops, table
-from litertlm.graph.types import DType, Graph
+from litertlm.graph import Tensor, ops, table
 
 ROPE_TYPES = ("default", "linear", "llama3", "yarn", "dynamic", "longrope", "proportional")
 
@@ -210,18 +209,14 @@ class Rotation:
         return out if rest is None else ops.concat([out, rest], -1)
 
 
-def rotation(graph: Graph, positions: Tensor, rope: Rope) -> Rotation:
-    """Tables for positions [S], FLOAT32. The sine of the first half is negated, so that
+def rotation(positions: Tensor, rope: Rope) -> Rotation:
+    """Tables for positions [S, 1], FLOAT32. The sine of the first half is negated, so that
     rotating needs no NEG: rotate(x) = x * cos + swap_halves(x) * sin.
     """
-    s: int | Dim = positions.shape[0]
-    half = len(rope.inv_freq)
-    freq = graph.constant(table("inv_freq", rope.inv_freq.reshape(1, half)))
-    angles = ops.mul(ops.reshape(positions, (s, 1)), freq)
-    cos, sin = ops.cos(angles), ops.sin(angles)
-    if rope.attention_factor != 1.0:
-        cos, sin = ops.mul(cos, rope.attention_factor), ops.mul(sin, rope.attention_factor)
-    assert positions.dtype is DType.FLOAT32
-    return Rotation(
-        ops.concat([cos, cos], -1), ops.concat([ops.mul(sin, -1.0), sin], -1), rope.rotary_dim
-    )
+    graph, factor = positions.graph, np.float32(rope.attention_factor)
+    both = np.concatenate([rope.inv_freq, rope.inv_freq])
+    angles = ops.mul(positions, graph.constant(table("inv_freq", both.reshape(1, -1))))
+    signs = np.repeat([-factor, factor], len(rope.inv_freq)).reshape(1, -1)
+    sin = ops.mul(ops.sin(angles), graph.constant(table("signs", signs)))
+    cos = ops.cos(angles)
+    return Rotation(cos if factor == 1 else ops.mul(cos, float(factor)), sin, rope.rotary_dim)

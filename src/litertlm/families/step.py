@@ -62,7 +62,8 @@ class Step:
         self.mask = self.graph.input("mask", (1, 1, s, c))
         for state in state_tensors(states, c):
             self.graph.state(state)
-        self._float_positions = ops.cast_float(self.positions)
+        # Reshaped as integers, which XNNPACK does not copy (tflite/delegate.py).
+        self._position_column = ops.cast_float(ops.reshape(self.positions, (s, 1)))
         self._rotations: dict[Rope, Rotation] = {}
         self._sliding_masks: dict[int, Tensor] = {}
         self._repeated_masks: dict[tuple[Tensor, int], Tensor] = {}
@@ -78,7 +79,7 @@ class Step:
         """cos and sin of this call's positions; made once per Rope."""
         found = self._rotations.get(rope)
         if found is None:
-            found = rotation(self.graph, self._float_positions, rope)
+            found = rotation(self._position_column, rope)
             self._rotations[rope] = found
         return found
 
@@ -102,15 +103,16 @@ class Step:
             else:
                 numbers = np.arange(c, dtype=np.float32).reshape(1, 1, 1, c)
                 columns = self.graph.constant(table("columns", numbers))
-            rows = ops.reshape(self._float_positions, (1, 1, s, 1))
+            rows = ops.cast_float(ops.reshape(self.positions, (1, 1, s, 1)))
             outside = ops.greater_equal(ops.sub(rows, columns), float(window))
             found = ops.select(outside, ops.scalar(self.mask, MASKED), self.mask)
             self._sliding_masks[window] = found
         return found
 
     def repeat_mask(self, mask: Tensor, groups: int) -> Tensor:
-        """The mask for G query heads that share a key head: [1, 1, G*S, C]."""
-        if groups == 1:
+        """The mask for G query heads that share a key head: [1, 1, G*S, C], or what broadcasts to
+        it."""
+        if groups == 1 or self.signature.tokens == 1:
             return mask
         found = self._repeated_masks.get((mask, groups))
         if found is None:
@@ -174,15 +176,21 @@ class Step:
         """
         s, width = self.signature.tokens, x.shape[2]
         # The values are not used, but the runtime grows keys only together with values.
-        values = ops.reshape(self._float_positions, (1, 1, 1, s))
+        values = ops.cast_float(ops.reshape(self.positions, (1, 1, 1, s)))
         self.update_cache(layer, ops.reshape(x, (1, 1, s, width)), values)
         keys, _ = self.cache(layer)
-        numbers = self.graph.constant(table("before", np.arange(-rows, 0, dtype=np.int32)))
-        indices = ops.add(self._first, numbers)
-        exists = ops.cast_float(ops.greater_equal(indices, 0))
-        before = ops.gather(keys, ops.maximum(indices, 0), 2)
-        before = ops.mul(before, ops.reshape(exists, (1, 1, rows, 1)))
-        return ops.concat([ops.reshape(before, (1, rows, width)), x], 1)
+        if isinstance(s, int):
+            numbers = self.graph.constant(table("rows", np.arange(-rows, s, dtype=np.int32)))
+            indices = ops.add(self._first, numbers)
+            length = keys.shape[2]
+            if isinstance(length, int):  # padding may extend beyond the cache
+                indices = ops.minimum(indices, length - 1)
+        else:
+            numbers = self.graph.constant(table("before", np.arange(-rows, 0, dtype=np.int32)))
+            indices = ops.concat([ops.add(self._first, numbers), self.positions], 0)
+        exists = ops.reshape(ops.greater_equal(indices, 0), (1, 1, rows + s, 1))
+        found = ops.gather(keys, ops.maximum(indices, 0), 2)
+        return ops.reshape(ops.mul(found, ops.cast_float(exists)), (1, rows + s, width))
 
     def last_rows(self, joined: Tensor, count: int) -> Tensor:
         """The last `count` rows that belong to tokens or to the state before them.

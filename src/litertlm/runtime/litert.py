@@ -9,7 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from litertlm.allocator import separate_large_blocks
 from litertlm.bundle_format.info import BundleInfo
 from litertlm.errors import NotEnoughResources
 from litertlm.runtime.engine import NO_CACHE, Decoding, EngineInfo, EngineOptions, Session
@@ -74,7 +73,6 @@ def load_engine(
         NotEnoughResources: the process is not allowed to use enough memory.
     """
     _check_address_space(bundle)
-    separate_large_blocks()
     result: list[Any] = []
 
     def load() -> None:

@@ -91,14 +91,7 @@ def slice_axis(x: Tensor, axis: int, start: int, size: int) -> Tensor:
 
     A dynamic axis must be long enough whatever its symbol is.
     """
-    axis = axis_of(x, axis)
-    begin = [0] * len(x.shape)
-    begin[axis] = start
-    sizes = [-1] * len(x.shape)
-    sizes[axis] = size
-    return emit(
-        SLICE, x, ints(x, "begin", begin), ints(x, "size", sizes), axis=axis, start=start, size=size
-    )
+    return strided_slice(x, axis, start, start + size)
 
 
 def _slice(inputs: Inputs, attrs: Attrs) -> Results:

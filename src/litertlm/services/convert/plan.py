@@ -33,6 +33,7 @@ from litertlm.services.convert.options import ConvertOptions
 from litertlm.services.worker import TemplateProcess
 from litertlm.tflite import Layout
 from litertlm.tflite import plan as plan_tflite
+from litertlm.tflite.delegate import separate_copies
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ def plan_models(
     layouts = {}
     for model_type, model in models.items():
         encoding_of = apply(model, recipe)
+        separate_copies(model)
         verify(model)
         layouts[model_type] = plan_tflite(
             model,
