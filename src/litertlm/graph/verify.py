@@ -13,7 +13,7 @@ from litertlm.graph.state import Role, StateTensor
 from litertlm.graph.types import Graph, GraphError, Model, Op, Tensor
 
 # Operations that take a part of a weight.
-_PARTS = ("gather", "slice", "strided_slice")
+_PARTS = ("gather", "strided_slice")
 
 
 def verify(model: Model) -> None:

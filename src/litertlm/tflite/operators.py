@@ -206,7 +206,6 @@ OPERATORS: dict[str, Operator] = {
     "rsqrt": Operator(76),
     "select": Operator(123),
     "sin": Operator(66),
-    "slice": Operator(65, version=_of_rank(5)),
     "softmax": Operator(25, 9, lambda op: ("0f", 1.0)),
     "split": Operator(
         49,

@@ -89,26 +89,10 @@ CONCAT = Operation("concat", _concat, lambda x, a: np.concatenate(x, axis=a["axi
 def slice_axis(x: Tensor, axis: int, start: int, size: int) -> Tensor:
     """Elements [start, start + size) of one axis and all of the others.
 
-    A dynamic axis must be long enough whatever its symbol is.
+    A dynamic axis must be long enough whatever its symbol is. This is no SLICE: with the size -1 of
+    an axis that is complete, XNNPACK does not take it, and TFLite sizes its output at each call.
     """
     return strided_slice(x, axis, start, start + size)
-
-
-def _slice(inputs: Inputs, attrs: Attrs) -> Results:
-    x = inputs[0]
-    axis, start, size = attrs["axis"], attrs["start"], attrs["size"]
-    inside = start >= 0 and size > 0 and at_least(x.shape[axis], start + size)
-    want(inside, "outside of the axis")
-    return ((replaced(x.shape, axis, size), x.dtype),)
-
-
-def _evaluate_slice(x: Sequence[Any], attrs: Attrs) -> Array:
-    start, size = attrs["start"], attrs["size"]
-    found: Array = np.take(x[0], range(start, start + size), axis=attrs["axis"])
-    return found
-
-
-SLICE = Operation("slice", _slice, _evaluate_slice, repeats=("axis", "start", "size"))
 
 
 def strided_slice(
