@@ -78,9 +78,10 @@ def make_config_case(
 def restated(case: ConfigCase, keys_of: Mapping[str, Mapping[str, Any]]) -> ConfigCase | None:
     """The same configuration in the types that transformers' config classes insist on, or None.
 
-    They refuse an integer where a number is meant, which JSON does not distinguish, and many of
-    them a null, which stands for an absent key in files of earlier versions. Neither changes what
-    a checkpoint means, so it is computed as what transformers computes without it.
+    They refuse an integer where a number is meant, which JSON does not distinguish; many of them a
+    null, which stands for an absent key in files of earlier versions; and a vocabulary without the
+    padding token that they assume where none is given, which no text has. None of these changes
+    what a checkpoint means, so it is compared with what transformers computes without it.
     """
     config = json.loads(json.dumps(case.config))
     text = config.get("text_config", config)
@@ -90,6 +91,7 @@ def restated(case: ConfigCase, keys_of: Mapping[str, Mapping[str, Any]]) -> Conf
             del text[key]
         elif type(text.get(key)) is int and type(known.get(key)) is float:
             text[key] = float(text[key])
+    text.setdefault("pad_token_id", 0)
     # Compared as texts, since 1 == 1.0.
     same = json.dumps(config) == json.dumps(case.config)
     return None if same else replace(case, config=config)

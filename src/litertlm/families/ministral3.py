@@ -61,12 +61,18 @@ def read_config(c: ConfigReader) -> Config:
     if not scaling.has("llama_4_scaling_beta"):
         raise scaling.unsupported("llama_4_scaling_beta", "is missing")
     kind = scaling.values.get("rope_type", scaling.values.get("type"))
-    if kind not in ("llama3", "yarn", "longrope") and not scaling.has(_ORIGINAL):
+    if kind in ("llama3", "yarn", "longrope"):
+        # A value beside the rotation's comes before it, as in `read_rope`.
+        original = scaling.size(_ORIGINAL, common["max_position_embeddings"])
+        original = c.size(_ORIGINAL, original)
+    elif scaling.has(_ORIGINAL):
+        original = scaling.size(_ORIGINAL)
+    else:
         raise scaling.unsupported(_ORIGINAL, "is missing")
     return Config(
         **common,
         llama_4_scaling_beta=scaling.number("llama_4_scaling_beta", 0.0),
-        original_max_position_embeddings=scaling.size(_ORIGINAL, common["max_position_embeddings"]),
+        original_max_position_embeddings=original,
         windows=(c.optional_size("sliding_window"),) * common["num_hidden_layers"],
         rope=rope,
     )
