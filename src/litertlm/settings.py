@@ -5,7 +5,7 @@ Nothing here is read at import: `cli/` passes the environment and the folder in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +92,20 @@ def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
         for name, value in environment.items()
         if name.upper() in _CHILD_VARIABLES or name.upper().startswith(_CHILD_PREFIXES)
     }
+
+
+def take_tokens(environment: MutableMapping[str, str]) -> dict[str, str]:
+    """A copy of the process's environment, whose tokens are removed from the process itself.
+
+    Native code of the runtime, and programs that are started, find no token in it.
+
+    Args:
+        environment: `os.environ`, whose changes reach the C library's `getenv`.
+    """
+    taken = dict(environment)
+    for name in TOKEN_VARIABLES:
+        environment.pop(name, None)
+    return taken
 
 
 def known_tokens(environment: Mapping[str, str]) -> frozenset[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from litertlm.cli.output import Output, make_output
+from litertlm.cli.output import ENVIRONMENT, Output, make_output
 from litertlm.errors import UsageError
 from litertlm.settings import Settings, load_settings
 
@@ -25,6 +25,10 @@ class App:
 
     settings: Settings
     output: Output
+
+    def use_token(self, token: str) -> None:
+        """Use `token` instead of that of the environment, and replace it in what is printed."""
+        click.get_current_context().ensure_object(dict)[ENVIRONMENT]["HF_TOKEN"] = token
 
     @property
     def store(self) -> Store:
@@ -86,7 +90,8 @@ def progress_option(function: Callable[..., None]) -> Callable[..., None]:
 def current_app() -> App:
     """The `App` of the running command."""
     common = click.get_current_context().ensure_object(dict)
-    settings = load_settings(os.environ, cwd=Path.cwd(), models_dir=common.get("models_dir"))
+    environment = common.setdefault(ENVIRONMENT, dict(os.environ))
+    settings = load_settings(environment, cwd=Path.cwd(), models_dir=common.get("models_dir"))
     return App(settings=settings, output=make_output(common))
 
 

@@ -14,7 +14,8 @@ import click
 from litertlm import __version__
 from litertlm.cli.app import common_options, help_without_command
 from litertlm.cli.errors import run_guarded
-from litertlm.cli.output import make_output
+from litertlm.cli.output import ENVIRONMENT, make_output
+from litertlm.settings import take_tokens
 
 PROGRAM = "litert-lm-cli"
 _COMPLETION_VARIABLE = "_LITERT_LM_CLI_COMPLETE"
@@ -86,6 +87,7 @@ cli.params += common_options()
 
 def main(argv: Sequence[str]) -> int:
     """Run the program; returns its exit code."""
+    environment = take_tokens(os.environ)
     if instruction := os.environ.get(_COMPLETION_VARIABLE):
         from click.shell_completion import shell_complete
 
@@ -97,14 +99,15 @@ def main(argv: Sequence[str]) -> int:
         return run_guarded(complete, lambda: make_output({}))
     # An error may occur before the options are parsed, and must be printed as they ask.
     flags: dict[str, Any] = {name: f"--{name}" in argv for name in ("json", "quiet", "verbose")}
+    flags[ENVIRONMENT] = environment
     if "--progress=json" in argv or ("--progress", "json") in pairwise(argv):
         flags["progress"] = "json"
-    code = run_guarded(lambda: _invoke(list(argv)), lambda: make_output(flags))
+    code = run_guarded(lambda: _invoke(list(argv), environment), lambda: make_output(flags))
     with contextlib.suppress(OSError):  # the reader may be gone
         make_output(flags).event("end", exit_code=code)
     return code
 
 
-def _invoke(argv: list[str]) -> None:
-    with cli.make_context(PROGRAM, argv) as context:
+def _invoke(argv: list[str], environment: dict[str, str]) -> None:
+    with cli.make_context(PROGRAM, argv, obj={ENVIRONMENT: environment}) as context:
         cli.invoke(context)

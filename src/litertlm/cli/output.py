@@ -25,6 +25,7 @@ from litertlm.cli.printable import LONGEST_LINE, printable, printable_line, reda
 from litertlm.cli.progress_display import Bar, Bars, Display, Lines, Nothing, Work
 from litertlm.settings import known_tokens
 
+ENVIRONMENT = "environment"  # the key of `make_output`
 _MIN_TEXT_WIDTH = 24  # columns; below it, text goes on a line of its own
 _CLEAR_REST = "\x1b[K"
 _RED, _GREEN, _YELLOW = "\x1b[31m", "\x1b[32m", "\x1b[33m"
@@ -297,7 +298,13 @@ def _can_encode(stream: TextIO, text: str) -> bool:
 
 
 def make_output(options: Mapping[str, Any]) -> Output:
-    """An `Output` on stdout and stderr; `options` are `json`, `quiet`, `verbose`, `progress`."""
+    """An `Output` on stdout and stderr.
+
+    Args:
+        options: `json`, `quiet`, `verbose`, `progress`, and ENVIRONMENT, the environment variables
+            with the tokens (default: those of the process).
+    """
+    environment = options.get(ENVIRONMENT, os.environ)
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a character gets a replacement, not an exception.
         # It flushes first, which fails again when stdout is full.
@@ -306,12 +313,12 @@ def make_output(options: Mapping[str, Any]) -> Output:
     return Output(
         sys.stdout,
         sys.stderr,
-        environment=os.environ,
+        environment=environment,
         json_wanted=options.get("json", False),
         quiet=options.get("quiet", False),
         verbose=options.get("verbose", False),
         events_wanted=options.get("progress") == "json",
-        secrets=lambda: known_tokens(os.environ),
+        secrets=lambda: known_tokens(environment),
         ticks=True,
     )
 

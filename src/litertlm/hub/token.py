@@ -45,8 +45,8 @@ def find_token(
     environment: Mapping[str, str], cwd: Path, *, given: str | None = None
 ) -> Token | None:
     """The first of: `given` (`--token`); the variable `HF_TOKEN`; a file `HF_TOKEN` in `cwd`; one
-    in its parent; the stored login of huggingface_hub. Surrounding white space is removed, and
-    empty values are ignored.
+    in its parent; the variable `HUGGING_FACE_HUB_TOKEN`; the stored login of huggingface_hub.
+    Surrounding white space is removed, and empty values are ignored.
 
     Raises:
         AccessDenied: a token file cannot be read, or its content cannot be a token.
@@ -58,6 +58,9 @@ def find_token(
     for path in (cwd / "HF_TOKEN", cwd.parent / "HF_TOKEN"):
         if path.is_file() and (value := _read(path)):
             return _checked(value, f"the file {path}", path)
+    # huggingface_hub's former name for the variable; cli/ has removed both from the process.
+    if value := environment.get("HUGGING_FACE_HUB_TOKEN", "").strip():
+        return _checked(value, "the variable HUGGING_FACE_HUB_TOKEN")
     from huggingface_hub import constants, get_token
 
     stored = Path(constants.HF_TOKEN_PATH)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -115,6 +118,32 @@ def test_known_tokens_come_from_variables_and_files(
         "token-of-folder",
         "token-of-parent",
     }
+
+
+_GETENV = """
+import ctypes, os, sys
+from litertlm.cli.main import main
+code = main(["pull", os.environ["HF_TOKEN"] + "!"])
+getenv = ctypes.CDLL(None).getenv
+getenv.restype = ctypes.c_char_p
+names = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+print(code, [getenv(name.encode()) for name in names], [name in os.environ for name in names])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the C library is another one there")
+def test_native_code_of_the_program_finds_no_token(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _GETENV],
+        env={**os.environ, "HF_TOKEN": "hf_first", "HUGGING_FACE_HUB_TOKEN": "hf_second"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "3 [None, None] [False, False]\n"
+    assert "<token>" in done.stderr  # the program itself knows it
+    assert "hf_first" not in done.stderr
 
 
 def test_a_child_gets_no_token_and_what_it_needs() -> None:

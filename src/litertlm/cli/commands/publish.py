@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +66,7 @@ def command(
             hint="Use --yes to publish without a question, or --dry-run to see what it would do.",
         )
     if token is not None:
-        os.environ["HF_TOKEN"] = token  # which output.py replaces in everything that is printed
+        app.use_token(token)
     request = service.PublishRequest(
         model, service.parse_target(to), public=public, accepted=accepted, checkpoint=checkpoint
     )
