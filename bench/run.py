@@ -45,8 +45,19 @@ SECTIONS = {
         "convert.py qwen3-0.6b gemma-3-270m --runs 1",
         "--peers",
     ),
+    "convert-large": (
+        "Conversion of the shapes of LFM2.5-1.2B and Gemma 4 E2B",
+        "convert.py lfm2.5-1.2b gemma-4-e2b",
+        "",
+    ),
+    "convert-gemma-4-peers": (
+        "Gemma 4 E2B with 3 of its 35 layers compared with litert-torch 0.10.0",
+        "convert.py gemma-4-e2b-3-layers --runs 1",
+        "--peers",
+    ),
     "graph": ("The graph without weights", "graph.py qwen3-0.6b", ""),
     "recipes": ("Recipes on the demo model", "recipes.py", ""),
+    "recipes-q4_0": ("Recipes on the demo model in Q4_0", "recipes.py --q4_0", ""),
     "speed": ("Speed compared with llama.cpp", "speed.py", "--peers"),
     "turns": ("Multi-turn chat compared with its complete history", "turns.py", ""),
     "oneshot": ("One answer, complete process", "oneshot.py", ""),
@@ -68,6 +79,7 @@ def measure(name: str, peers: bool) -> str | None:
     if extra and not peers:
         return None
     line = f"{command} {extra}".strip()
+    load = os.getloadavg()[0]  # of others: above 1, only ratios mean anything
     print(f"bench/{line}", file=sys.stderr)
     done = subprocess.run(
         [sys.executable, *line.split()],
@@ -81,6 +93,7 @@ def measure(name: str, peers: bool) -> str | None:
     if done.returncode:
         output += f"\n\nExit code {done.returncode}: a limit was exceeded."
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    machine += f", load {load:.0f} before" if load >= 1 else ""
     return f"## {title}\n\n`python bench/{line}`  \n{date.today()}, {machine}\n\n{output}\n"
 
 
