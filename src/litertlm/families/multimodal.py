@@ -35,6 +35,7 @@ _OTHER = {
     "gemma4_unified": ("embed_vision.", "embed_audio."),
     "mistral3": ("vision_tower.", "multi_modal_projector."),
 }
+OTHER_PARTS = tuple(sorted({prefix for prefixes in _OTHER.values() for prefix in prefixes}))
 
 
 def is_multimodal(config: Mapping[str, Any]) -> bool:

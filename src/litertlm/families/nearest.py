@@ -16,13 +16,13 @@ from litertlm.checkpoint import Checkpoint, StoredTensor, Tokenizer
 from litertlm.errors import LiteRtLmError
 from litertlm.families.config_keys import is_harmless
 from litertlm.families.config_reader import ConfigReader
-from litertlm.families.multimodal import text_name
+from litertlm.families.multimodal import OTHER_PARTS, text_name
 from litertlm.families.reference_keys import KEYS
 from litertlm.families.step import Signature, Step
 from litertlm.families.weights import DERIVED_TENSORS, Weights
 from litertlm.graph import GraphError
 
-# Layers that are compared; where layers differ, they mostly alternate.
+# Layers that are compared; where layers differ, more until one of each type is among them.
 _LAYERS = 2
 _LAYER = re.compile(r"\.layers\.(\d+)\.")
 _MOST_KEYS = 8  # of a message
@@ -79,7 +79,8 @@ def nearest(config: Mapping[str, Any], names: Iterable[str] | None) -> Nearest |
     section = config.get("text_config")
     values = {**config, **section} if isinstance(section, Mapping) else dict(config)
     keys = {key for key in values if not is_harmless(key)} - _OTHER_KEYS
-    stored = None if names is None else _plain_names(names)
+    layers = _compared_layers(values)
+    stored = None if names is None else _plain_names(names, layers)
     best: tuple[tuple[float, int], Nearest] | None = None
     for family in sorted(KEYS, key=lambda name: (name != _PLAINEST, name)):
         known = KEYS[family]
@@ -87,9 +88,11 @@ def nearest(config: Mapping[str, Any], names: Iterable[str] | None) -> Nearest |
         by_keys = _likeness(keys, own_keys)
         more, fewer, by_names = None, frozenset[str](), by_keys
         if stored is not None:
-            own = _tensor_names(family, values)
+            # Some families do not accept fewer layers, of which the last ones differ.
+            own = _tensor_names(family, values, layers) or _tensor_names(family, values, None)
             if own is None:
                 continue
+            own = _plain_names(own, layers)
             more, fewer, by_names = stored - own, own - stored, _likeness(stored, own)
         score = (by_names, -len(keys - own_keys))
         if by_names >= 0.5 and (best is None or score > best[0]):
@@ -115,29 +118,47 @@ def _likeness(one: set[str] | frozenset[str], other: set[str] | frozenset[str]) 
     return len(one & other) / max(1, len(one | other))
 
 
-def _plain_names(names: Iterable[str]) -> frozenset[str]:
+def _compared_layers(config: Mapping[str, Any]) -> int:
+    """How many layers have all types of layers among them, by the keys for types."""
+    types, attention = config.get("layer_types"), config.get("full_attn_idxs")
+    firsts = [_LAYERS - 1]
+    if isinstance(types, list):
+        firsts += [types.index(kind) for kind in types if isinstance(kind, str)]
+    if isinstance(attention, list):
+        firsts += sorted(i for i in attention if type(i) is int)[:1]
+    return max(firsts) + 1
+
+
+def _plain_names(names: Iterable[str], layers: int) -> frozenset[str]:
     """The names of the first layers, as text-only checkpoints have them."""
     plain = (text_name(name) for name in names)
     return frozenset(
         name
         for name in plain
         if name.startswith(("model.", "lm_head."))
+        and not name.removeprefix("model.").startswith(OTHER_PARTS)
         and not name.endswith(DERIVED_TENSORS)
-        and ((layer := _LAYER.search(name)) is None or int(layer[1]) < _LAYERS)
+        and ((layer := _LAYER.search(name)) is None or int(layer[1]) < layers)
     )
 
 
-def _tensor_names(family: str, config: Mapping[str, Any]) -> frozenset[str] | None:
-    """The tensors that a family asks for with this config; None if it does not accept it."""
+def _tensor_names(
+    family: str, config: Mapping[str, Any], layers: int | None
+) -> frozenset[str] | None:
+    """The tensors that a family asks for with this config; None if it does not accept it.
+
+    Args:
+        layers: only the first ones; None for all.
+    """
     from litertlm.families import FAMILIES
 
-    layers = config.get("num_hidden_layers")
+    all_layers = config.get("num_hidden_layers")
     values: dict[str, Any] = {
         # Lists with an entry for each layer are cut to the first layers.
-        key: value[:_LAYERS] if isinstance(value, list) and len(value) == layers else value
+        key: value[:layers] if isinstance(value, list) and len(value) == all_layers else value
         for key, value in config.items()
     }
-    values |= {"num_hidden_layers": _LAYERS, "model_type": family}
+    values |= {"num_hidden_layers": layers or all_layers, "model_type": family}
     module = importlib.import_module(f"litertlm.families.{FAMILIES[family]}")
     weights = _RequestedNames(Checkpoint(Path(), "safetensors", values, {}, {}, _NO_TOKENIZER))
     try:
