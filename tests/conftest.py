@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+
+# Before numpy is imported: threads of OpenBLAS gain nothing on tiny models, and wait by spinning.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import shutil
 import signal
 from pathlib import Path

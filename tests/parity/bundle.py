@@ -66,7 +66,7 @@ class Decoder:
     """A converted model driven as LiteRT-LM drives it: prefill all but one token, then decode."""
 
     def __init__(self, bundle: Path) -> None:
-        self._interpreter = Interpreter(model_content=tflite_model(bundle), num_threads=2)
+        self._interpreter = Interpreter(model_content=tflite_model(bundle), num_threads=1)
         self._runners = {
             name: self._interpreter.get_signature_runner(name)
             for name in self._interpreter.get_signature_list()
@@ -74,16 +74,18 @@ class Decoder:
         details = self._runners["decode"].get_input_details()
         outputs = self._runners["decode"].get_output_details()
         self._dynamic = "prefill" in self._runners
-        self._cache: dict[str, NDArray[np.float32]] = {}
+        self._empty: dict[str, NDArray[np.float32]] = {}
         for name, detail in details.items():
             if name in outputs:  # a state
                 shape = [CACHE if n == -1 else n for n in detail["shape_signature"]]
-                self._cache[name] = np.zeros(shape, np.float32)
+                self._empty[name] = np.zeros(shape, np.float32)
+        self._cache = self._empty
 
     def logits(self, tokens: NDArray[np.int32], prompt: int) -> NDArray[np.float32]:
         """Prefill the first `prompt` tokens, decode the others: logits after each token from
         the prompt's last on, `[len(tokens) - prompt + 1, vocab]`.
         """
+        self._cache = self._empty
         self._prefill(tokens[: prompt - 1])
         rows = [self._decode(tokens[i], i) for i in range(prompt - 1, len(tokens))]
         return np.stack(rows)

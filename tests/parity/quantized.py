@@ -6,8 +6,8 @@ quantizes activations too may differ by that alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,8 @@ from litertlm.quantize import RECIPES, apply
 from parity.bundle import MASKED
 
 
-def quantized_logits(source: Path, recipe: str, ids: Sequence[int]) -> NDArray[np.float32]:
+@lru_cache(maxsize=1)  # for the kinds of shapes of one recipe
+def quantized_logits(source: Path, recipe: str, ids: tuple[int, ...]) -> NDArray[np.float32]:
     """Logits after each of `ids`, `[len(ids), vocab]`, for the checkpoint folder `source`."""
     count = len(ids)
     checkpoint = open_checkpoint(source)

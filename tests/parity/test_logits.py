@@ -37,10 +37,10 @@ WEIGHTS_TOLERANCE = 3e-5
 @pytest.mark.parametrize("name", MODELS)
 def test_float_logits_equal_transformers(name: str, shapes: str, tiny_bundles: TinyBundles) -> None:
     golden = load_golden(name)
-    bundle = tiny_bundles.bundle(name, "none", shapes)
+    decoder = Decoder(tiny_bundles.bundle(name, "none", shapes))
     scale = np.abs(golden.logits).max()
     for prompt in PROMPT_LENGTHS:
-        have = decoded_logits(bundle, golden, prompt)
+        have = decoded_logits(decoder, golden, prompt)
         errors = np.abs(have - golden_logits(golden, prompt)).max(-1) / scale
         assert errors.max() <= FLOAT_TOLERANCE, first_wrong(errors, prompt)
 
@@ -60,12 +60,12 @@ def test_quantized_logits_stay_close(
     name: str, recipe: str, shapes: str, tiny_bundles: TinyBundles
 ) -> None:
     golden = load_golden(name)
-    bundle = tiny_bundles.bundle(name, recipe, shapes)
+    decoder = Decoder(tiny_bundles.bundle(name, recipe, shapes))
     exact = np.concatenate([golden_logits(golden, prompt) for prompt in PROMPT_LENGTHS])
-    have = np.concatenate([decoded_logits(bundle, golden, prompt) for prompt in PROMPT_LENGTHS])
+    have = np.concatenate([decoded_logits(decoder, golden, prompt) for prompt in PROMPT_LENGTHS])
     assert kl_divergence(exact, have).mean() < golden_limit(recipe, exact)
 
-    every = quantized_logits(tiny_bundles.checkpoint(name), recipe, golden.tokens.tolist())
+    every = quantized_logits(tiny_bundles.checkpoint(name), recipe, tuple(golden.tokens.tolist()))
     stored = np.concatenate([every[p - 1 : p + DECODED] for p in PROMPT_LENGTHS])
     if recipe in ACTIVATIONS_KL:
         assert kl_divergence(stored, have).mean() < ACTIVATIONS_KL[recipe]
@@ -88,11 +88,11 @@ def test_limits_reject_a_wrong_scale(
 ) -> None:
     name = "qwen3-gqa-tied"
     golden = load_golden(name)
-    bundle = with_wrong_scale(tiny_bundles, name, recipe, tmp_path)
+    decoder = Decoder(with_wrong_scale(tiny_bundles, name, recipe, tmp_path))
     prompt = PROMPT_LENGTHS[-1]
-    every = quantized_logits(tiny_bundles.checkpoint(name), recipe, golden.tokens.tolist())
+    every = quantized_logits(tiny_bundles.checkpoint(name), recipe, tuple(golden.tokens.tolist()))
     divergence = kl_divergence(
-        every[prompt - 1 : prompt + DECODED], decoded_logits(bundle, golden, prompt)
+        every[prompt - 1 : prompt + DECODED], decoded_logits(decoder, golden, prompt)
     )
     assert divergence.mean() > ACTIVATIONS_KL[recipe]
 
@@ -123,9 +123,9 @@ def golden_limit(recipe: str, exact: NDArray[np.float32]) -> float:
     return float(OF_UNIFORM[recipe] * kl_divergence(exact, np.zeros_like(exact)).mean())
 
 
-def decoded_logits(bundle: Path, golden: Golden, prompt: int) -> NDArray[np.float32]:
-    """The bundle's logits after a prompt of so many tokens and after DECODED more."""
-    return Decoder(bundle).logits(golden.tokens[: prompt + DECODED], prompt)
+def decoded_logits(decoder: Decoder, golden: Golden, prompt: int) -> NDArray[np.float32]:
+    """Logits after a prompt of so many tokens and after DECODED more."""
+    return decoder.logits(golden.tokens[: prompt + DECODED], prompt)
 
 
 def golden_logits(golden: Golden, prompt: int) -> NDArray[np.float32]:
