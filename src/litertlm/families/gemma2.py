@@ -21,7 +21,7 @@ class Config(DecoderConfig):
     """The keys that are Gemma 2's own."""
 
     attention_bias: bool
-    query_pre_attn_scalar: float
+    query_pre_attn_scalar: int
     attn_logit_softcapping: float | None
     final_logit_softcapping: float | None
 
@@ -46,7 +46,7 @@ def read_config(c: ConfigReader) -> Config:
     return Config(
         **common,
         attention_bias=c.flag("attention_bias"),
-        query_pre_attn_scalar=c.positive("query_pre_attn_scalar", 256.0),
+        query_pre_attn_scalar=c.size("query_pre_attn_scalar", 256),
         attn_logit_softcapping=c.optional_positive("attn_logit_softcapping"),
         final_logit_softcapping=c.optional_positive("final_logit_softcapping"),
         windows=layer_windows(c, c.optional_size("sliding_window"), sliding),

@@ -49,7 +49,7 @@ class Config(DecoderConfig):
     """
 
     attention_bias: bool
-    query_pre_attn_scalar: float
+    query_pre_attn_scalar: int
     final_logit_softcapping: float | None
     local_rope: Rope
 
@@ -70,7 +70,7 @@ def read_config(c: ConfigReader) -> Config:
     return Config(
         **common,
         attention_bias=c.flag("attention_bias"),
-        query_pre_attn_scalar=c.positive("query_pre_attn_scalar", 256.0),
+        query_pre_attn_scalar=c.size("query_pre_attn_scalar", 256),
         final_logit_softcapping=c.optional_positive("final_logit_softcapping"),
         windows=layer_windows(c, c.size("sliding_window"), sliding),
         rope=rope,

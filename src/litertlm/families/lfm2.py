@@ -81,13 +81,15 @@ def _intermediate_size(c: ConfigReader) -> int:
 
 def _layer_types(c: ConfigReader, layers: int) -> tuple[str, ...]:
     attention = c.get("full_attn_idxs")  # not used beside layer_types
+    if attention is not None and not (
+        isinstance(attention, list) and all(type(i) is int for i in attention)
+    ):
+        raise c.unsupported("full_attn_idxs", "must be a list of numbers of layers")
     types = c.enum_list("layer_types", (FULL, CONV), layers)
     key = "full_attn_idxs" if types is None else "layer_types"
     if types is None:
         if attention is None:
             attention = list(range(layers))
-        if not isinstance(attention, list) or not all(type(i) is int for i in attention):
-            raise c.unsupported(key, "must be a list of numbers of layers")
         types = tuple(FULL if i in attention else CONV for i in range(layers))
     if FULL not in types:
         raise c.unsupported(key, "leaves no layer with attention")

@@ -41,6 +41,7 @@ FAMILY = TinyFamily(
             unsupported=[
                 ("use_bidirectional_attention", {"use_bidirectional_attention": True}),
                 ("query_pre_attn_scalar", {"query_pre_attn_scalar": 0}),
+                ("query_pre_attn_scalar", {"query_pre_attn_scalar": 2.5}),
                 ("sliding_window", {"sliding_window": 0}),
             ],
             embedding=0.06,

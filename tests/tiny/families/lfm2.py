@@ -72,6 +72,7 @@ FAMILY = TinyFamily(
             unsupported=[
                 ("layer_types", {"layer_types": ["conv", "sliding_attention", "conv", "conv"]}),
                 ("conv_L_cache", {"conv_L_cache": 0}),
+                ("full_attn_idxs", {"full_attn_idxs": 2}),
             ],
             dtype="F32",
             **size(64, 4, 4, 2),
