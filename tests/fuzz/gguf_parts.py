@@ -151,9 +151,9 @@ def _mutated_value(rng: random.Random, kind: int, value: Any) -> list[Any]:
     if rng.random() < 0.2:
         kind = rng.choice([*_SCALARS])
         return [kind, rng.choice(NUMBERS)]
-    if kind == _STRING:
+    if isinstance(value, bytes):
         return [kind, rng.choice(TEXTS).encode("utf-8", "surrogatepass")]
-    if kind != _ARRAY:
+    if not isinstance(value, list):
         return [kind, rng.choice((*NUMBERS, value + 1, value - 1, -value, value * 2))]
     element, count, data = value
     change = rng.randrange(4)

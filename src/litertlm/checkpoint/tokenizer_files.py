@@ -183,6 +183,10 @@ def _adds_bos(
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise  # Ctrl-C
         raise DamagedCheckpoint(f"{path} has an invalid post_processor.", why=str(error)) from error
+    if 0 not in encoding.special_tokens_mask:
+        raise DamagedCheckpoint(
+            f"{path} has an invalid post_processor.", why="It removes the text that it is given."
+        )
     return bool(encoding.special_tokens_mask[0]) and bos == encoding.ids[0]
 
 

@@ -130,6 +130,18 @@ def added_tokens_of_a_wrong_type(folder: Path) -> None:
     update(folder / "tokenizer.json", added_tokens=[{"id": "1"}])
 
 
+def post_processor_without_text(folder: Path) -> None:
+    update(
+        folder / "tokenizer.json",
+        post_processor={
+            "type": "TemplateProcessing",
+            "single": [{"SpecialToken": {"id": "<bos>", "type_id": 0}}],
+            "pair": [],
+            "special_tokens": {"<bos>": {"id": "<bos>", "ids": [1], "tokens": ["<bos>"]}},
+        },
+    )
+
+
 def post_processor_of_nothing(folder: Path) -> None:
     update(folder / "tokenizer.json", post_processor={"type": "Nothing"})
 
@@ -159,6 +171,7 @@ def config_is_a_folder(folder: Path) -> None:
         (cut_off_tokenizer, DamagedCheckpoint, "tokenizer.json is cut off"),
         (added_tokens_of_a_wrong_type, DamagedCheckpoint, "malformed added_tokens"),
         (post_processor_of_nothing, DamagedCheckpoint, "an invalid post_processor"),
+        (post_processor_without_text, DamagedCheckpoint, "It removes the text"),
         (template_in_latin_1, DamagedCheckpoint, "chat_template.jinja is not UTF-8"),
         (config_is_a_folder, DamagedCheckpoint, "config.json is not a file"),
     ],
