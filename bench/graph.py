@@ -26,11 +26,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 from litertlm.checkpoint import Checkpoint, open_checkpoint
 from litertlm.families import identify
-from litertlm.graph.verify import verify
-from litertlm.quantize import RECIPES, apply
+from litertlm.quantize import RECIPES
 from litertlm.services.convert.options import ConvertOptions
-from litertlm.services.convert.plan import signatures
-from litertlm.tflite import plan, schema
+from litertlm.services.convert.plan import plan_models, signatures
+from litertlm.tflite import schema
 from litertlm.tflite.flatbuffer import Builder
 
 LIMITS = {"dynamic": 500, "static": 1000}  # milliseconds, for 28 layers
@@ -51,11 +50,9 @@ def best(work: Callable[[], object]) -> float:
 def graph(checkpoint: Checkpoint, shapes: str) -> int:
     """All work between reading the headers and the first weight; returns the flatbuffer."""
     options = ConvertOptions(shapes=shapes)
-    model = identify(checkpoint.config).build(checkpoint, signatures(options))
-    encoding_of = apply(model, RECIPES[options.recipe])
-    verify(model)
-    layout = plan(model, encoding_of, cache_length=options.kv_cache_max_len, description="bench")
-    return len(layout.flatbuffer)
+    models = {"model": identify(checkpoint.config).build(checkpoint, signatures(options))}
+    layouts = plan_models(models, RECIPES[options.recipe], cache_length=options.kv_cache_max_len)
+    return len(layouts["model"].flatbuffer)
 
 
 def ours() -> None:

@@ -13,7 +13,6 @@ copy may have one end within a partition and the other outside: a multiplication
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 
 from litertlm.graph import DType, Graph, GraphError, Model, Op, Tensor, ops
@@ -37,48 +36,41 @@ def separate_copies(model: Model) -> None:
             a family).
     """
     for graph in model.graphs:
-        partitions = _partitions(graph)
-        copies = _copies_across(graph, partitions)
-        if not copies:
-            continue
-        _separate(graph, partitions, copies)
-        if remaining := _copies_across(graph, _partitions(graph)):
-            op = next(iter(remaining))
-            raise GraphError(
-                f"{graph.name}: {op.kind} {op.output!r} copies from one XNNPACK partition into "
-                "another (tflite/delegate.py)"
-            )
+        rounds = _rounds(graph)
+        if copies := _copies_across(graph, rounds):
+            _separate(graph, rounds, copies)
 
 
-def _partitions(graph: Graph) -> dict[Op, int]:
-    """The partition of each operation of XNNPACK's; other operations are not in it.
+def _rounds(graph: Graph) -> dict[Op, int]:
+    """The round in which TFLite's algorithm assigns each operation to a partition.
 
-    TFLite's algorithm: rounds, each of which takes all operations whose inputs are known and that
-    are of one kind, XNNPACK's or not, as long as there are any.
+    A round takes all operations whose inputs are known and that are of one kind, XNNPACK's or not,
+    as long as there are any. XNNPACK's rounds are the odd ones, and a partition each.
     """
     makers = {tensor: op for op in graph.ops for tensor in op.outputs}
     users: dict[Op, list[Op]] = {op: [] for op in graph.ops}
     missing: dict[Op, int] = {}
-    ready: dict[bool, deque[Op]] = {False: deque(), True: deque()}
+    ready: tuple[list[Op], list[Op]] = ([], [])
+    delegated = {op: _is_delegated(op) for op in graph.ops}
     for op in graph.ops:
         needed = {makers[tensor] for tensor in op.inputs if tensor in makers}
         missing[op] = len(needed)
         for maker in needed:
             users[maker].append(op)
         if not needed:
-            ready[_is_delegated(op)].append(op)
+            ready[delegated[op]].append(op)
     found: dict[Op, int] = {}
-    number, kind = 0, _is_delegated(graph.ops[0])
-    while ready[False] or ready[True]:
-        while ready[kind]:
-            op = ready[kind].popleft()
-            if kind:
-                found[op] = number
+    number = int(delegated[graph.ops[0]])
+    while ready[0] or ready[1]:
+        waiting = ready[number % 2]
+        while waiting:
+            op = waiting.pop()
+            found[op] = number
             for user in users[op]:
                 missing[user] -= 1
                 if not missing[user]:
-                    ready[_is_delegated(user)].append(user)
-        number, kind = number + 1, not kind
+                    ready[delegated[user]].append(user)
+        number += 1
     return found
 
 
@@ -88,19 +80,32 @@ def _is_delegated(op: Op) -> bool:
     return op.kind != "concat" or len(op.inputs) <= _MOST_CONCATENATED
 
 
-def _copies_across(graph: Graph, partitions: dict[Op, int]) -> dict[Op, tuple[set[Tensor], bool]]:
-    """The copies with an end outside of their partition: the inputs that are, and whether the
-    output is."""
-    home = {tensor: number for op, number in partitions.items() for tensor in op.outputs}
+def _copies_across(graph: Graph, rounds: dict[Op, int]) -> dict[Op, tuple[set[Tensor], bool]]:
+    """XNNPACK's copies with an end outside of their partition: the inputs that are, and whether
+    the output is.
+
+    Raises:
+        GraphError: a product of such an input would be in an earlier partition than the copy.
+    """
+    home = {tensor: rounds[op] for op in graph.ops for tensor in op.outputs}
     outside = set(graph.outputs.values())
     for op in graph.ops:
-        outside.update(t for t in op.inputs if home.get(t) != partitions.get(op, -1))
+        outside.update([t for t in op.inputs if home.get(t) != rounds[op]])
     found = {}
-    for op in partitions:
-        if op.kind in _COPIES:
-            inputs = {t for t in op.inputs if t in outside and _is_float(t)}
-            if inputs or op.output in outside:
-                found[op] = (inputs, op.output in outside)
+    for op in graph.ops:
+        number = rounds[op]
+        if op.kind not in _COPIES or number % 2 == 0:
+            continue
+        inputs = {t for t in op.inputs if t in outside and _is_float(t)}
+        for tensor in inputs:
+            # Inputs of the signature are known before the first round.
+            if home.get(tensor, 0) not in (number - 1, number):
+                raise GraphError(
+                    f"{graph.name}: {op.kind} {op.output!r} copies {tensor!r}, which an earlier "
+                    "XNNPACK partition computes (tflite/delegate.py)"
+                )
+        if inputs or op.output in outside:
+            found[op] = (inputs, op.output in outside)
     return found
 
 
@@ -110,14 +115,14 @@ def _is_float(tensor: Tensor) -> bool:
 
 
 def _separate(
-    graph: Graph, partitions: dict[Op, int], copies: Mapping[Op, tuple[set[Tensor], bool]]
+    graph: Graph, rounds: dict[Op, int], copies: Mapping[Op, tuple[set[Tensor], bool]]
 ) -> None:
     before, graph.ops = graph.ops, []
     products: dict[tuple[Tensor, int], Tensor] = {}
     for op in before:
         inputs, result_outside = copies.get(op, (set(), False))
         for tensor in inputs:
-            key = tensor, partitions[op]
+            key = tensor, rounds[op]
             if key not in products:
                 products[key] = ops.mul(tensor, 1.0)
             op.inputs = tuple([products[key] if t is tensor else t for t in op.inputs])
