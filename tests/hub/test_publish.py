@@ -99,8 +99,12 @@ def test_dry_run_prints_the_card_and_uses_no_network(ready):
 
 
 def test_published_privately_then_for_all(ready, remote):
-    done = ready.run("publish", BASE, "--to", TO, "--yes", "--json")
+    done = ready.run("publish", BASE, "--to", TO, "--yes", "--json", "--progress", "json")
     assert done.code == 0, done.err
+    events = [json.loads(line) for line in done.err.splitlines()]
+    (sent,) = [e for e in events if e["event"] == "finished"]
+    assert sent["label"] == f"Uploading to {TO}"
+    assert sent["done_bytes"] == sent["total_bytes"] == ready.bundles(BASE)[0].stat().st_size
     assert json.loads(done.out)["commit"] == ready.hub.commit(TO)
     assert "Account: someone (token from the variable HF_TOKEN)" in done.err
     assert "TOKEN" not in done.err.replace("HF_TOKEN", "")

@@ -83,6 +83,6 @@ def _fields(bar: Bar) -> dict[str, Any]:
     return {
         "task": bar.number,
         "label": bar.label,
-        "done_bytes": bar.done,
+        "done_bytes": bar.furthest,
         "total_bytes": bar.total,
     }

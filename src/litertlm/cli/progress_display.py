@@ -25,8 +25,6 @@ _CELLS = 30
 class Bar:
     """Progress of a task, measured in bytes.
 
-    `done` never decreases: bytes that are done a second time do not count twice.
-
     Args:
         label: one printable line.
         total: bytes.
@@ -35,6 +33,8 @@ class Bar:
 
     Attributes:
         number: of the task, from 1.
+        done: bytes; fewer than before when something is done again.
+        furthest: the largest value of `done`.
     """
 
     def __init__(
@@ -51,20 +51,21 @@ class Bar:
         self._clock = clock
         self._changed = changed
         self._lock = threading.Lock()
-        self._exact = 0
-        self._done = 0
+        self.done = self.furthest = 0
         self._started = self._shown = self._moved = clock()
         self._samples = collections.deque([(self._started, 0)])
 
     def advance(self, nbytes: int) -> None:
         now = self._clock()
         with self._lock:
-            self._exact += nbytes
-            if self._exact > self._done:
-                self._done = self._exact
+            self.done += nbytes
+            self.furthest = max(self.furthest, self.done)
+            if nbytes:
                 self._moved = now
-            if now - self._samples[-1][0] >= _SAMPLE_SECONDS:
-                self._samples.append((now, self._done))
+            if nbytes < 0:
+                self._samples = collections.deque([(now, self.done)])
+            elif now - self._samples[-1][0] >= _SAMPLE_SECONDS:
+                self._samples.append((now, self.done))
             due = now - self._shown >= REDRAW_SECONDS
             if due:
                 self._shown = now
@@ -72,19 +73,14 @@ class Bar:
             self._changed(self)
 
     @property
-    def done(self) -> int:
-        """Bytes."""
-        return self._done
-
-    @property
     def share(self) -> float:
         """0 to 1."""
-        return min(1.0, self._done / self.total) if self.total else 1.0
+        return min(1.0, self.done / self.total) if self.total else 1.0
 
     def silence(self, now: float) -> float:
         """Seconds without a byte, if they are worth mentioning; else 0."""
         seconds = now - self._moved
-        return seconds if seconds >= _SILENCE_SECONDS and self._done < self.total else 0.0
+        return seconds if seconds >= _SILENCE_SECONDS and self.done < self.total else 0.0
 
     def speed(self, now: float) -> tuple[float, float] | None:
         """Bytes per second of the last seconds, and seconds left; None if it is too early to tell,
@@ -93,15 +89,15 @@ class Bar:
             while len(self._samples) > 1 and now - self._samples[1][0] > _RATE_SECONDS:
                 self._samples.popleft()
             start, before = self._samples[0]
-            if now - self._started <= _FIRST_RATE_SECONDS or now <= start or self._done <= before:
+            if now - self._started <= _FIRST_RATE_SECONDS or now <= start or self.done <= before:
                 return None
-            rate = (self._done - before) / (now - start)
-            return rate, max(0, self.total - self._done) / rate
+            rate = (self.done - before) / (now - start)
+            return rate, max(0, self.total - self.done) / rate
 
     def numbers(self) -> list[str]:
         """Percent, bytes, rate, time left; the first and the last are the most important."""
         now = self._clock()
-        parts = [f"{self.share:4.0%}", f"{format_bytes(self._done)} of {format_bytes(self.total)}"]
+        parts = [f"{self.share:4.0%}", f"{format_bytes(self.done)} of {format_bytes(self.total)}"]
         if silence := self.silence(now):
             parts.append(f"no data for {format_duration(silence)}")
         elif speed := self.speed(now):
@@ -339,7 +335,8 @@ class Lines:
         pass
 
     def tick(self) -> None:
-        if not self._work.waits:  # the reason for the silence was printed
+        # The reason for the silence was printed.
+        if not any(wait.requested for wait in self._work.waits):
             for bar in self._work.bars:
                 self.changed(bar)
 

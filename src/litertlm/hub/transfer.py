@@ -205,6 +205,9 @@ class Transfer:
                 f"{self.file.sha256 or self.file.blob_id}.",
                 hint="A proxy changes the file, or the Hub's copy is damaged.",
             )
+        self.client.progress.status(
+            f"The hash of {self.file.path} is wrong. Downloading it again..."
+        )
         self.task.advance(resumed - size)
         self._digest, self._hashed, self._sequential = new_digest(self.file), 0, False
         self.jobs.add(*self._block_jobs(), first=True)

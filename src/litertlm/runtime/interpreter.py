@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -45,9 +46,8 @@ def decode_logits(
             "The quality check needs the LiteRT interpreter, which is not installed.",
             hint="Install the package ai-edge-litert, or litert-lm-cli with its extra `verify`.",
         ) from error
-    with captured_stderr():  # it says which delegate it made
-        interpreter = Interpreter(model_path=str(model), num_threads=threads)
-        decode = interpreter.get_signature_runner("decode")
+    interpreter = Interpreter(model_path=str(model), num_threads=threads)
+    decode = interpreter.get_signature_runner("decode")
     details = decode.get_input_details()
     # A dynamic cache has the length of the text; a fixed one has its own.
     length = _size(details["mask"]["shape_signature"][-1], len(tokens))
@@ -59,12 +59,13 @@ def decode_logits(
     for position, token in enumerate(tokens[:length]):
         mask = np.full((1, 1, 1, length), MASKED, np.float32)
         mask[..., : position + 1] = 0.0
-        outputs = decode(
-            tokens=np.array([[token]], np.int32),
-            input_pos=np.array([position], np.int32),
-            mask=mask,
-            **states,
-        )
+        with captured_stderr() if position == 0 else nullcontext():  # it names its delegate
+            outputs = decode(
+                tokens=np.array([[token]], np.int32),
+                input_pos=np.array([position], np.int32),
+                mask=mask,
+                **states,
+            )
         states = {name: outputs[name] for name in states}
         yield outputs["logits"][0, 0]
 

@@ -92,14 +92,15 @@ def command(
         if not yes and not app.output.confirm(f"Publish to {made.repo} as {account.name}? [y/N] "):
             raise UsageError("Not published.")
 
-    published = service.publish(
-        request,
-        store=app.store,
-        settings=app.settings,
-        progress=app.output,
-        client=client,
-        confirm=confirm,
-    )
+    with app.output.about(model):
+        published = service.publish(
+            request,
+            store=app.store,
+            settings=app.settings,
+            progress=app.output,
+            client=client,
+            confirm=confirm,
+        )
     seen = "public" if published.public else "private"
     app.output.status(f"✓ Published to {published.url} ({seen})")
     app.output.status(f"To run it: litert-lm-cli run {published.draft.repo}")

@@ -127,10 +127,12 @@ def _quality(checks: Sequence[Mapping[str, Any]]) -> list[str]:
     """What `verify` found."""
     if not checks:
         return ["It was not verified."]
-    rows = [
-        (_text(str(check.get("name"))), _text(f"{check.get('verdict')}: {check.get('summary')}"))
-        for check in checks
-    ]
+    rows = []
+    for check in checks:
+        result = str(check.get("verdict"))
+        if result != "not checked":  # the summary has the reason, which is one of this machine
+            result += f": {check.get('summary')}"
+        rows.append((_text(str(check.get("name"))), _text(result)))
     return [
         "Compared with the checkpoint by `litert-lm-cli verify`:",
         "",
