@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
@@ -97,9 +98,20 @@ def _repeat_lost(lost: sys.UnraisableHookArgs) -> None:
     """Repeat a signal whose exception Python dropped, since it was raised in a `__del__`, a weakref
     callback or a generator that was being freed."""
     if isinstance(lost.exc_value, Interrupted):
-        # Later, because Python drops the exceptions of this function as well.
-        repeat = threading.Timer(_REPEAT_S, os.kill, (os.getpid(), lost.exc_value.number))
-        repeat.daemon = True
-        repeat.start()
+        number, caller = lost.exc_value.number, threading.get_ident()
+        threading.Thread(target=_repeat, args=(number, caller), daemon=True).start()
     else:
         sys.__unraisablehook__(lost)
+
+
+def _repeat(number: int, caller: int) -> None:
+    """Send the signal again when the thread `caller` has left `_repeat_lost`, whose exceptions
+    Python drops as well."""
+    inside = True
+    while inside:
+        time.sleep(_REPEAT_S)
+        frame, inside = sys._current_frames().get(caller), False
+        while frame is not None:
+            inside |= frame.f_code is _repeat_lost.__code__
+            frame = frame.f_back
+    os.kill(os.getpid(), number)
