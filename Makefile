@@ -5,9 +5,10 @@
 # make parity   compute the goldens again with transformers, in .venv-parity, and compare
 # make fuzz     run mutated input files (SECONDS=60 SEED=0); failures are saved in tests/fuzz/corpus
 # make fuzz-configs  compare changed configurations with transformers (COUNT=1000 SEED=0)
+# make fuzz-api  ask the real server what its OpenAPI description allows, and more (EXAMPLES=50 SEED=0)
 # make bench    run the benchmarks; writes bench/RESULTS.md
 # make chaos    kill -9, full disks and read errors (KILLS=1000 SEED=0); writes chaos.json
-.PHONY: setup browser test check parity fuzz fuzz-replay fuzz-configs chaos bench clean
+.PHONY: setup browser test check parity fuzz fuzz-replay fuzz-configs fuzz-api chaos bench clean
 
 PYTHON ?= python3
 DEV := .venv-dev
@@ -73,6 +74,11 @@ fuzz-replay: setup
 fuzz-configs: $(PARITY)/made
 	$(COMPARE) --count $(COUNT) --seed $(SEED) --store tests/fuzz/configs \
 	  --json fuzz-configs-$(SEED).json
+
+# Requests that schemathesis derives from the server's OpenAPI description: valid and invalid ones.
+EXAMPLES ?= 50
+fuzz-api: setup
+	PYTHONPATH=src:tests $(DEV)/bin/python -m server.openapi_run --examples $(EXAMPLES) --seed $(SEED)
 
 bench: setup
 	$(DEV)/bin/python bench/run.py

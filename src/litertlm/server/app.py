@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from litertlm.server import anthropic, ollama, ollama_models, openai, responses, web
+from litertlm.server import anthropic, ollama, ollama_models, openai, openapi, responses, web
 from litertlm.server.errors import RETRY_AFTER_S, ApiError
 from litertlm.server.state import State
 
@@ -38,6 +38,7 @@ def create_app(state: State) -> Starlette:
         *anthropic.ROUTES,
         *ollama.ROUTES,
         *ollama_models.ROUTES,
+        *openapi.ROUTES,
         *web.ROUTES,
     ]
     app = Starlette(
@@ -88,7 +89,9 @@ async def _on_http_error(http: HttpRequest, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     codes = {404: "not_found", 405: "method_not_allowed"}
     code = codes.get(error.status_code, "invalid_request")
-    return _error_response(http.url.path, ApiError(error.status_code, f"{error.detail}.", code))
+    response = _error_response(http.url.path, ApiError(error.status_code, f"{error.detail}.", code))
+    response.headers.update(error.headers or {})  # Allow
+    return response
 
 
 async def _on_bug(http: HttpRequest, error: Exception) -> Response:

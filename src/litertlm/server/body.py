@@ -51,6 +51,8 @@ class Body:
             return default
         if kind is float and type(value) is int:
             return float(value)
+        if kind is int and type(value) is float and value.is_integer():
+            return int(value)  # JSON has one kind of numbers
         if type(value) is not kind:
             raise self.error(name, f"must be {_NAMES[kind]}")
         return value

@@ -223,11 +223,10 @@ def _suppressed(body: Body) -> tuple[int, ...]:
     for token, bias in body.get("logit_bias", dict, {}).items():
         if not _TOKEN_ID.fullmatch(token):
             raise body.error("logit_bias", "must have token ids as names")
-        if bias == 0:
-            continue
-        if type(bias) not in (int, float) or bias > -100:
+        if type(bias) not in (int, float) or (bias != 0 and bias > -100):
             raise body.error("logit_bias", "must be -100 (never choose the token) or 0")
-        tokens.append(int(token))
+        if bias != 0:
+            tokens.append(int(token))
     return tuple(sorted(tokens))
 
 

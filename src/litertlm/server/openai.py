@@ -103,9 +103,9 @@ async def _completion(http: HttpRequest, body: Body, request: Request, *, chat: 
         "created": int(state.clock()),
         "model": found.name,
     }
+    settings = body.inner("stream_options")
+    usage = bool(settings and settings.get("include_usage", bool, False))
     if body.get("stream", bool, False):
-        settings = body.inner("stream_options")
-        usage = bool(settings and settings.get("include_usage", bool, False))
         parts = (_chat_parts if chat else _text_parts)(state, found, request, head, usage)
         return await stream(http, parts, "text/event-stream", lambda error: sse(error_body(error)))
     answer = await state.answer(http, found, request)
