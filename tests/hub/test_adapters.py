@@ -28,7 +28,7 @@ def weights_sent(world: World) -> list[str]:
 
 
 def test_adapter_and_its_base_are_fetched_and_recorded(world):
-    published(world)
+    published(world, license="llama3.2")
     done = world.run("pull", ADAPTER, "--json")
     assert done.code == 0, done.err
     shown = json.loads(done.out)
@@ -38,6 +38,8 @@ def test_adapter_and_its_base_are_fetched_and_recorded(world):
     assert f"It is a LoRA adapter; its base is {BASE}.\n" in done.err
     assert f"Converting {ADAPTER} with its base {BASE}...\n" in done.err
     assert [p.name for p in world.bundles(ADAPTER)] == ["tuned.litertlm"]
+    record = json.loads(world.bundles(ADAPTER)[0].with_suffix(".json").read_text())
+    assert record["base_licence"] == "llama3.2"
     assert not world.bundles(BASE), "the base itself was not asked for"
 
     # Both checkpoints are there: nothing is downloaded again, for this adapter or the base.

@@ -33,8 +33,9 @@ class Provenance:
         options: the other conversion options.
         parameters: the model's size, such as `270m`.
         base, base_commit: for a LoRA adapter, `origin` and `commit` of its base model.
-        licence: of the checkpoint or bundle, as its repository names it.
-        gated: whether that licence had to be accepted on the Hub.
+        licence, base_licence: of the checkpoint or bundle, and of an adapter's base, as their
+            repositories name them.
+        gated: whether one of them had to be accepted on the Hub.
         fingerprint: of a local checkpoint's files, to detect changes.
         sha256, size_bytes: of the bundle.
         created: ISO 8601 in UTC.
@@ -56,6 +57,7 @@ class Provenance:
     base: str | None = None
     base_commit: str | None = None
     licence: str | None = None
+    base_licence: str | None = None
     gated: bool = False
     fingerprint: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -205,6 +205,7 @@ def _convert(
             base=base.origin if base else None,
             base_commit=base.commit if base else None,
             licence=fetched.licence,
+            base_licence=base.licence if base else None,
             gated=fetched.gated or bool(base and base.gated),
             fingerprint=source.fingerprint,
             sha256=made.sha256,

@@ -145,6 +145,8 @@ def _licence(terms: Terms) -> str:
     if terms.licence is None:
         return f"The licence of {source} is not known. Its terms hold for this bundle."
     text = f"The terms of {source} hold for this bundle: {_text(terms.licence)}."
+    if terms.adapter_licence and terms.adapter_licence != terms.licence:
+        text = text.removesuffix(".") + f", and {_text(terms.adapter_licence)} for the adapter."
     if terms.texts:
         text += f" See {', '.join(f'[{_text(name)}]({name})' for name in terms.texts)}."
     if terms.gated:

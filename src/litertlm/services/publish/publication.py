@@ -107,7 +107,7 @@ def draft(
     """
     model = find_installed(request.model, store=store, settings=settings)
     source = checkpoint_of(model, store, given=request.checkpoint)
-    terms = terms_on_disk(model, source.path if source else None)
+    terms = terms_on_disk(model, source)
     if client is not None:
         terms = terms_on_hub(terms, client, progress)
     terms = check_terms(terms, request.accepted, public=request.public)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from litertlm.errors import LiteRtLmError, UsageError
 from litertlm.progress import Progress
 from litertlm.services.acquire import CATALOG, lookup
+from litertlm.services.checkpoint_source import CheckpointSource
 from litertlm.store import InstalledModel, Provenance
 from litertlm.store.files import read_regular
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 _REPO = re.compile(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*", re.A)
 _FRONT_MATTER_LICENCE = re.compile(r"^licen[cs]e:\s*[\"']?([\w.+-]+)", re.M | re.A)
 _LARGEST_TEXT = 1 << 20  # bytes
+# Must accompany every copy: section 3.1 of https://ai.google.dev/gemma/terms.
+_GEMMA_NOTICE = (
+    b"Gemma is provided under and subject to the Gemma Terms of Use found at "
+    b"ai.google.dev/gemma/terms\n"
+)
 
 
 @dataclass(frozen=True)
@@ -27,39 +33,54 @@ class Terms:
     """What is known about the base model and its licence.
 
     Attributes:
-        bases: repositories on the Hub: of the checkpoint, and of an adapter's base.
+        bases: repositories on the Hub: of an adapter, and of the model.
         commits: of `bases`, where they are known.
-        licence: as the repository names it, such as `apache-2.0` or `gemma`; None if not known.
-        gated: whether it must be accepted on the Hub.
-        texts: files of the licence, by name.
+        licence: of the model, as its repository names it, such as `apache-2.0` or `gemma`; None if
+            it is not known.
+        adapter_licence: of an adapter.
+        adapter: of `bases`, that of an adapter.
+        gated: whether a licence must be accepted on the Hub.
+        texts: files of the licences, by name.
     """
 
     bases: tuple[str, ...] = ()
     commits: Mapping[str, str] = field(default_factory=dict)
     licence: str | None = None
+    adapter_licence: str | None = None
+    adapter: str | None = None
     gated: bool = False
     texts: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def terms_on_disk(model: InstalledModel, checkpoint: Path | None) -> Terms:
+def terms_on_disk(model: InstalledModel, source: CheckpointSource | None) -> Terms:
     """The terms as far as they are known without the network.
 
     Args:
-        checkpoint: the folder or file that the bundle was made from, if it is on disk.
+        source: what the bundle was made from, if it is on disk.
     """
     known = model.provenance
     if known is None:
         return Terms()
     entry = lookup(model.name)
-    folder = checkpoint if checkpoint is None or checkpoint.is_dir() else checkpoint.parent
-    licence = known.licence or (entry.licence.lower() if entry else None)
+    folders = [_folder(path) for path in (source.path, source.base) if path] if source else []
+    own = known.licence or (entry.licence.lower() if entry else None)
+    own = own or (_card_licence(folders[0]) if folders else None)
+    model_licence, adapted = own, known.base is not None
+    if adapted:
+        model_licence = known.base_licence
+        model_licence = model_licence or (_card_licence(folders[1]) if len(folders) > 1 else None)
+    texts: dict[str, bytes] = {}
+    for folder in reversed(folders):
+        texts = _with_texts(texts, _texts(folder))
     bases = _bases(known)
     return Terms(
         bases=bases,
         commits=_commits(known, bases),
-        licence=licence or (None if folder is None else _card_licence(folder)),
+        licence=model_licence,
+        adapter_licence=own if adapted else None,
+        adapter=next((b for b in bases if b == known.origin), None) if adapted else None,
         gated=known.gated or bool(entry and entry.gated),
-        texts={} if folder is None else _texts(folder),
+        texts=texts,
     )
 
 
@@ -71,23 +92,23 @@ def terms_on_hub(terms: Terms, client: HubClient, progress: Progress) -> Terms:
     from litertlm.hub.choose import licence_files
     from litertlm.hub.info import repo_info
 
-    for base in terms.bases:
+    for base in reversed(terms.bases):
         try:
             info = repo_info(client, base, terms.commits.get(base))
             texts = {
                 file.name: client.read(info.repo, info.commit, file.path)
                 for file in licence_files(info)
-                if file.name not in terms.texts
             }
         except LiteRtLmError as error:
             progress.detail(f"The licence of {base} was not looked up. {error}")
             continue
         terms = replace(
-            terms,
-            licence=terms.licence or info.licence,
-            gated=terms.gated or info.gated,
-            texts={**terms.texts, **texts},
+            terms, gated=terms.gated or info.gated, texts=_with_texts(terms.texts, texts)
         )
+        if base == terms.adapter:
+            terms = replace(terms, adapter_licence=terms.adapter_licence or info.licence)
+        else:
+            terms = replace(terms, licence=terms.licence or info.licence)
     return terms
 
 
@@ -124,7 +145,23 @@ def check_terms(terms: Terms, accepted: str | None, *, public: bool) -> Terms:
             hint=f"If you have read and accept its terms: --i-accept {licence or 'LICENCE'}\n"
             "Without --public, the repository is private.",
         )
-    return replace(terms, licence=licence)
+    texts = terms.texts
+    if licence and licence.lower() == "gemma" and "NOTICE" not in texts:
+        texts = {**texts, "NOTICE": _GEMMA_NOTICE}
+    return replace(terms, licence=licence, texts=texts)
+
+
+def _folder(path: Path) -> Path:
+    return path if path.is_dir() else path.parent
+
+
+def _with_texts(texts: Mapping[str, bytes], more: Mapping[str, bytes]) -> dict[str, bytes]:
+    """`texts` and `more`, the adapter's; two different files of one name get two names."""
+    found = dict(texts)
+    for name, text in more.items():
+        if text not in found.values():
+            found[f"ADAPTER_{name}" if name in found else name] = text
+    return found
 
 
 def _bases(known: Provenance) -> tuple[str, ...]:
