@@ -38,7 +38,6 @@ DIFFERENT = {
     "exaone4-types-head-dim": "it takes heads to be as wide as the hidden size",
     "nemotron-bias-partial-untied": "it takes heads to be as wide as the hidden size",
     "gemma3n_text-sparse-shared": "it takes 256 embeddings for each layer",
-    "gemma4_text-k-eq-v": "it does not use all tensors of this file",
     "olmo2-bias-linear-tied": "it needs a head",
     "olmo3-yarn-pattern": "it computes the attention factor of YaRN, which the file has, too",
     "phi3-partial-longrope-tied": "it takes the long factors, by the context of the engine",

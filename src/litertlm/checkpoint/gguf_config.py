@@ -144,7 +144,8 @@ class Architecture:
 
 
 def translate_generation_config(file: GgufFile) -> Config:
-    """The keys of generation_config.json: end tokens beyond EOS, and sampling values."""
+    """The keys of generation_config.json: end tokens beyond EOS, suppressed tokens, and sampling
+    values."""
     values = file.values
     config: Config = {}
     size = _vocab_size(file)
@@ -152,6 +153,8 @@ def translate_generation_config(file: GgufFile) -> Config:
     ids = [number for number in dict.fromkeys(ends) if number is not None]
     if len(ids) > 1:
         config["eos_token_id"] = ids
+    if "tokenizer.ggml.suppress_tokens" in values:
+        config["suppress_tokens"] = values["tokenizer.ggml.suppress_tokens"]
     for key, name in (
         ("temp", "temperature"),
         ("top_k", "top_k"),

@@ -193,6 +193,8 @@ FAMILY = TinyFamily(
             embedding=0.06,
             dtype="F32",
             gguf={
+                "attention_bias": False,
+                "final_logit_softcapping": 30.0,  # what llama.cpp has where a file has none
                 "rope_parameters": {
                     _FULL: {
                         "rope_type": "proportional",

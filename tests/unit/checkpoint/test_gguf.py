@@ -220,8 +220,10 @@ def test_mistral_3_without_growing_queries_is_a_mistral(tmp_path: Path) -> None:
 
 
 def test_end_tokens_and_sampling_values(tmp_path: Path) -> None:
-    opened = open_checkpoint(write_gguf(MODELS["llama-gqa-tied"], tmp_path / "m.gguf"))
+    path = write_gguf(MODELS["llama-gqa-tied"], tmp_path / "m.gguf")
+    opened = open_checkpoint(edited(path, tokenizer__ggml__suppress_tokens=[7, 9]))
     assert opened.generation_config["eos_token_id"] == [4, 2]
+    assert opened.generation_config["suppress_tokens"] == [7, 9]
 
 
 @pytest.mark.parametrize(
