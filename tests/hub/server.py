@@ -14,6 +14,7 @@ ordinary, `settings.json` (read again at every request):
         "push": {"after": 2, "folder": "org/name.next"},      main moves after 2 file requests
         "flaky": {"status": 503, "times": 2, "where": "cdn", "retry_after": 1},
         "truncated": {"after": 1000, "times": 3},             connection dropped mid-body
+        "damaged": {"file": "f", "times": 1},                 the last byte of a body is wrong
         "slow": 100000,                                       bytes a second, each connection
         "total": 400000,                                      bytes a second, all connections
         "hold": 100000,       bodies wait once so many bytes were sent, until this is changed
@@ -511,6 +512,10 @@ class _Handler(BaseHTTPRequestHandler):
         stop = end
         if cut and self.hub.count(f"cut {repo}") < cut.get("times", 1 << 30):
             stop = min(end, start + cut["after"])
+        fault = options.get("damaged", {})
+        damaged = fault.get("file") == path.name and end == path.stat().st_size
+        if damaged:
+            damaged = self.hub.count(f"damaged {repo}") < fault.get("times", 1 << 30)
         chunk_size = max(1, min(CHUNK, slow // 20)) if slow else CHUNK
         with path.open("rb") as file:
             file.seek(start)
@@ -518,6 +523,8 @@ class _Handler(BaseHTTPRequestHandler):
             while at < stop:
                 size = min(chunk_size, stop - at)
                 chunk = file.read(self._may_send(repo, size) if held else size)
+                if damaged and at + len(chunk) == path.stat().st_size:
+                    chunk = chunk[:-1] + bytes([chunk[-1] ^ 1])
                 self.wfile.write(chunk)
                 at += len(chunk)
                 if not held:

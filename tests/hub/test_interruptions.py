@@ -80,7 +80,6 @@ def test_killed_while_converting(world, right_bundle, moment):
     stop = Stop(moment, world.home)
     process = world.start("pull", MODEL, **stop.environment)
     stop.wait(process)
-    assert (world.folder(MODEL) / "checkpoint" / ".hub.json").exists()
     stop.kill(process)
     complete = moment in AFTER_THE_RENAME
     assert bool(world.bundles(MODEL)) == complete

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 from litertlm.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from litertlm.checkpoint.files import ReadAt as ReadAt
+    from litertlm.checkpoint.files import WeightFile as WeightFile
     from litertlm.checkpoint.loader import open_checkpoint as open_checkpoint
     from litertlm.checkpoint.types import Checkpoint as Checkpoint
     from litertlm.checkpoint.types import StoredTensor as StoredTensor
     from litertlm.checkpoint.types import Tokenizer as Tokenizer
 
 EXPORTS = {
+    "files": ("ReadAt", "WeightFile"),
     "loader": ("open_checkpoint",),
     "types": ("Checkpoint", "StoredTensor", "Tokenizer"),
 }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from litertlm.errors import (
     DamagedCheckpoint,
@@ -25,6 +27,80 @@ DOWNLOAD_AGAIN = "Download or copy the file again."
 # The start of the text that a clone without Git LFS has in place of a large file.
 LFS_POINTER = b"version https://git-lfs"
 
+ReadAt = Callable[[memoryview, int], int]
+"""Fills a buffer from an offset of a file; returns how many bytes were read, 0 at its end."""
+
+
+class WeightFile(Protocol):
+    """A file that tensors are read from, by several threads at once. It may still be downloaded.
+
+    Attributes:
+        path: where it is, or will be.
+        size: of the complete file, in bytes.
+    """
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def size(self) -> int: ...
+
+    def reading(self, start: int, stop: int) -> AbstractContextManager[ReadAt]:
+        """Waits until bytes `[start, stop)` can be read; reads anywhere between them.
+
+        Raises:
+            OSError: the file cannot be opened. LiteRtLmError: its download failed.
+        """
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """A complete file on disk; see `WeightFile`.
+
+    Each reading opens the file: threads share nothing, and a checkpoint has no open files.
+    """
+
+    path: Path
+    size: int
+
+    @contextmanager
+    def reading(self, start: int, stop: int) -> Iterator[ReadAt]:
+        """See `WeightFile.reading`."""
+        with self.path.open("rb", buffering=0) as file:
+
+            def read_at(view: memoryview, offset: int) -> int:
+                file.seek(offset)
+                return file.readinto(view)
+
+            yield read_at
+
+
+def local_file(path: Path) -> LocalFile:
+    """The file at `path`.
+
+    Raises:
+        ModelNotFound, DamagedCheckpoint: as `regular_file_size`.
+    """
+    return LocalFile(path, regular_file_size(path))
+
+
+class WeightStream(io.RawIOBase):
+    """A weight file as a stream of bytes, for parsers."""
+
+    def __init__(self, file: WeightFile) -> None:
+        self._file = file
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        stop = min(self._file.size, self._position + len(view))
+        with self._file.reading(self._position, stop) as read_at:
+            count = read_at(view[: stop - self._position], self._position)
+        self._position += count
+        return count
+
 
 @dataclass(frozen=True)
 class FileTensor:
@@ -39,7 +115,7 @@ class FileTensor:
     dtype: str
     shape: tuple[int, ...]
     nbytes: int
-    file: Path
+    file: WeightFile
     offset: int
 
     def check_rows(self, start: int, stop: int) -> None:
@@ -68,31 +144,43 @@ def regular_file_size(path: Path) -> int:
     return status.st_size
 
 
-def read_range(path: Path, offset: int, into: NDArray[Any], *, tensor: str) -> None:
-    """Fill the contiguous array `into` with the bytes of `path` from `offset`.
-
-    Each call opens the file: threads share nothing, no memory is mapped, and a checkpoint has no
-    open files.
+def read_range(file: WeightFile, offset: int, into: NDArray[Any], *, tensor: str) -> None:
+    """Fill the contiguous array `into` with the bytes of `file` from `offset`.
 
     Raises:
         DamagedCheckpoint: the file ends early or is not readable; the error names the tensor.
     """
     view = into.reshape(-1).view("uint8")
+    with opened(file, offset, offset + len(view)) as read_at:
+        done = 0
+        while done < len(view):
+            count = read_at(view[done:].data, offset + done)
+            if not count:
+                raise ends_early(file, tensor)
+            done += count
+
+
+@contextmanager
+def opened(file: WeightFile, start: int, stop: int) -> Iterator[ReadAt]:
+    """As `file.reading`, with errors of the system explained.
+
+    Raises:
+        DamagedCheckpoint: the file is not readable.
+    """
     try:
-        with path.open("rb", buffering=0) as file:
-            file.seek(offset)
-            done = 0
-            while done < len(view):
-                count = file.readinto(view[done:].data)
-                if not count:
-                    raise DamagedCheckpoint(
-                        f"{path} ends inside of tensor {tensor}.",
-                        why="The file became shorter after its header was read.",
-                        hint=DOWNLOAD_AGAIN,
-                    )
-                done += count
+        with file.reading(start, stop) as read_at:
+            yield read_at
     except OSError as error:
-        raise unreadable(path, error) from error
+        raise unreadable(file.path, error) from error
+
+
+def ends_early(file: WeightFile, tensor: str) -> DamagedCheckpoint:
+    """The error for a file that became shorter."""
+    return DamagedCheckpoint(
+        f"{file.path} ends inside of tensor {tensor}.",
+        why="The file became shorter after its header was read.",
+        hint=DOWNLOAD_AGAIN,
+    )
 
 
 def read_bytes(path: Path, limit: int) -> bytes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from litertlm.checkpoint.files import optional_json_object, read_json_object
+from litertlm.checkpoint.files import WeightFile, optional_json_object, read_json_object
 from litertlm.checkpoint.quantized import check_quantization, dequantized
 from litertlm.checkpoint.safetensors import read_folder
 from litertlm.checkpoint.tokenizer_files import read_tokenizer
@@ -15,8 +16,11 @@ from litertlm.errors import ModelNotFound, UnsupportedModel
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
-def open_folder(folder: Path) -> Checkpoint:
+def open_folder(folder: Path, arriving: Mapping[str, WeightFile] | None = None) -> Checkpoint:
     """Open a checkpoint folder; reads the headers of its files and no weights.
+
+    Args:
+        arriving: files with weights that are not in the folder yet, by name.
 
     Raises:
         ModelNotFound: no config.json, no weights or no tokenizer.
@@ -32,13 +36,14 @@ def open_folder(folder: Path) -> Checkpoint:
         )
     config = read_json_object(path)
     check_quantization(str(path), config)
-    _check_not_pickled(folder)
+    if not arriving:
+        _check_not_pickled(folder)
     return Checkpoint(
         path=folder,
         format="safetensors",
         config=config,
         generation_config=optional_json_object(folder / GENERATION_CONFIG_FILE),
-        tensors=dequantized(str(path), config, read_folder(folder)),
+        tensors=dequantized(str(path), config, read_folder(folder, arriving)),
         tokenizer=read_tokenizer(folder, config),
     )
 

@@ -6,6 +6,7 @@ header. The quantized formats are decoded by `gguf.quants`.
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,9 +16,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from litertlm.checkpoint.files import DOWNLOAD_AGAIN, FileTensor, read_range, regular_file_size
+from litertlm.checkpoint.files import (
+    DOWNLOAD_AGAIN,
+    FileTensor,
+    WeightFile,
+    WeightStream,
+    local_file,
+    opened,
+    read_range,
+)
 from litertlm.checkpoint.gguf_header import GgufHeader, read_header
 from litertlm.errors import DamagedCheckpoint, UnsupportedModel
+
+_HEADER_BUFFER = 256 << 10
 
 
 @dataclass(frozen=True)
@@ -91,24 +102,31 @@ class GgufFile:
     tensors: Mapping[str, GgufTensor]
 
 
-def read_gguf(path: Path) -> GgufFile:
+def read_gguf(path: Path, arriving: WeightFile | None = None) -> GgufFile:
     """Read and check the header of a GGUF file; reads no weights.
+
+    Args:
+        arriving: the file, if it is not at `path` yet.
 
     Raises:
         DamagedCheckpoint: the header is cut off, or contradicts the file or itself.
         UnsupportedModel: a version, byte order or tensor type that is not read.
         ModelNotFound: no such file.
     """
-    size = regular_file_size(path)
-    with path.open("rb") as file:
-        header = read_header(file, size, str(path))
-    return GgufFile(path, header.values, _locate(path, size, header))
+    weights = arriving or local_file(path)
+    with (
+        opened(weights, 0, 0),
+        io.BufferedReader(WeightStream(weights), _HEADER_BUFFER) as stream,
+    ):
+        header = read_header(stream, weights.size, str(path))
+    return GgufFile(path, header.values, _locate(weights, header))
 
 
-def _locate(path: Path, size: int, header: GgufHeader) -> dict[str, GgufTensor]:
+def _locate(weights: WeightFile, header: GgufHeader) -> dict[str, GgufTensor]:
     """Locate each tensor; like llama.cpp, demand that they follow one another, padded."""
     from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
+    path, size = weights.path, weights.size
     sizes = {
         int(number): (number.name, *GGML_QUANT_SIZES[number]) for number in GGMLQuantizationType
     }
@@ -141,8 +159,9 @@ def _locate(path: Path, size: int, header: GgufHeader) -> dict[str, GgufTensor]:
         row_bytes = nbytes // info.shape[0]
         if row_bytes * info.shape[0] != nbytes:
             raise _damaged(path, f"Tensor {info.name} is a vector stored in {dtype} blocks.")
+        start = header.data_start + info.offset
         tensors[info.name] = GgufTensor(
-            info.name, dtype, info.shape, nbytes, path, header.data_start + info.offset, row_bytes
+            info.name, dtype, info.shape, nbytes, weights, start, row_bytes
         )
     return tensors
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from litertlm.checkpoint.files import WeightFile
 from litertlm.checkpoint.gguf_architectures import ARCHITECTURES
 from litertlm.checkpoint.gguf_config import (
     Architecture,
@@ -58,14 +59,17 @@ _FUSED = re.compile(r"blk\.(\d+)\.attn_qkv\.(weight|bias)")
 _LAYER = re.compile(r"blk\.(\d+)\.([\w.]+)\.(weight|bias)")
 
 
-def open_gguf(path: Path) -> Checkpoint:
+def open_gguf(path: Path, arriving: WeightFile | None = None) -> Checkpoint:
     """Open a GGUF file; only its header and the few rotary factors are read.
+
+    Args:
+        arriving: the file, if it is not at `path` yet.
 
     Raises:
         ModelNotFound, DamagedCheckpoint: as `read_gguf`.
         UnsupportedModel: an architecture, tensor or tokenizer that is not translated.
     """
-    file = read_gguf(path)
+    file = read_gguf(path, arriving)
     name = file.values.get("general.architecture")
     architecture = ARCHITECTURES.get(name) if isinstance(name, str) else None
     if architecture is None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from litertlm.checkpoint.files import read_magic, regular_file_size, unreadable
+from litertlm.checkpoint.files import WeightFile, read_magic, regular_file_size, unreadable
 from litertlm.checkpoint.folder import open_folder
 from litertlm.checkpoint.lora_config import is_adapter
 from litertlm.checkpoint.types import Checkpoint
@@ -12,13 +13,16 @@ from litertlm.constants import CONFIG_FILE
 from litertlm.errors import ModelNotFound
 
 
-def open_checkpoint(path: Path, *, base: Path | None = None) -> Checkpoint:
+def open_checkpoint(
+    path: Path, *, base: Path | None = None, arriving: Mapping[str, WeightFile] | None = None
+) -> Checkpoint:
     """Open a checkpoint folder, a GGUF file, or a folder with one GGUF file and no config.json.
 
     Reads and checks headers, tokenizer and config; weights are read later, by rows.
 
     Args:
         base: the checkpoint that `path`, a folder with a LoRA adapter, is merged into.
+        arriving: files with weights that are still downloaded, by name. Nothing else may be.
 
     Raises:
         ModelNotFound: the path does not exist, or is not a checkpoint.
@@ -26,6 +30,8 @@ def open_checkpoint(path: Path, *, base: Path | None = None) -> Checkpoint:
         DamagedCheckpoint: files that are cut off or contradict themselves.
     """
     try:
+        if arriving:
+            return _open_arriving(path, arriving)
         return _open(path) if base is None else _merged(path, base)
     except OSError as error:  # permissions, mostly
         raise unreadable(path, error) from error
@@ -49,6 +55,14 @@ def _open(path: Path) -> Checkpoint:
         )
     regular_file_size(path)
     return _open_file(path)
+
+
+def _open_arriving(path: Path, arriving: Mapping[str, WeightFile]) -> Checkpoint:
+    if path.name in arriving:
+        from litertlm.checkpoint.gguf_model import open_gguf
+
+        return open_gguf(path, arriving[path.name])
+    return open_folder(path, arriving)
 
 
 # Modules that most checkpoints do not need are imported late.

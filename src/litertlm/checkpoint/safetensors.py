@@ -21,11 +21,12 @@ from litertlm.checkpoint.files import (
     DOWNLOAD_AGAIN,
     LFS_POINTER,
     FileTensor,
+    WeightFile,
     is_count,
+    local_file,
     parse_json_object,
     read_json_object,
     read_range,
-    regular_file_size,
 )
 from litertlm.constants import SAFETENSORS_SUFFIX, WEIGHTS_FILE, WEIGHTS_INDEX_FILE
 from litertlm.errors import DamagedCheckpoint, LiteRtLmError, ModelNotFound, UnsupportedModel
@@ -75,7 +76,7 @@ class SafetensorsTensor(FileTensor):
         if self.dtype not in _STORED:
             raise UnsupportedModel(
                 f"Tensor {self.name} is stored as {self.dtype}.",
-                why=f"{self.file} has pre-quantized or non-float weights; "
+                why=f"{self.file.path} has pre-quantized or non-float weights; "
                 "only BF16, F16 and F32 are supported.",
                 hint="Use the original checkpoint that was quantized.",
             )
@@ -87,17 +88,36 @@ class SafetensorsTensor(FileTensor):
 
 
 def read_header(path: Path) -> dict[str, SafetensorsTensor]:
-    """The tensors of one file, by name, in the order of their data; validated against its size.
+    """The tensors of one file on disk, as `parse_header`.
 
     Raises:
         ModelNotFound: no such file.
+        DamagedCheckpoint: as `parse_header`.
+    """
+    return parse_header(local_file(path))
+
+
+def header_size(start: bytes) -> int | None:
+    """Bytes before the data of a file that begins with `start`; None if it cannot be such a file.
+
+    Args:
+        start: at least eight bytes.
+    """
+    length = int.from_bytes(start[:8], "little")
+    return 8 + length if length <= HEADER_LIMIT else None
+
+
+def parse_header(file: WeightFile) -> dict[str, SafetensorsTensor]:
+    """The tensors of one file, by name, in the order of their data; validated against its size.
+
+    Raises:
         DamagedCheckpoint: the header contradicts the file or itself.
     """
-    size = regular_file_size(path)
+    path, size = file.path, file.size
     length_bytes = np.zeros(8, np.uint8)
     if size < 8:
         raise _damaged(path, f"It has {size} bytes, and the header's length alone takes 8.")
-    read_range(path, 0, length_bytes, tensor="(header)")
+    read_range(file, 0, length_bytes, tensor="(header)")
     if length_bytes.tobytes() == LFS_POINTER[:8]:
         raise _damaged(path, "It is a Git LFS pointer: the file itself was not downloaded.")
     length = int.from_bytes(length_bytes.tobytes(), "little")
@@ -108,32 +128,38 @@ def read_header(path: Path) -> dict[str, SafetensorsTensor]:
     if length > HEADER_LIMIT:
         raise _damaged(path, f"Its header has {length:,} bytes; at most {HEADER_LIMIT:,} are read.")
     header_bytes = np.empty(length, np.uint8)
-    read_range(path, 8, header_bytes, tensor="(header)")
+    read_range(file, 8, header_bytes, tensor="(header)")
     header = parse_json_object(header_bytes.tobytes(), f"The header of {path}")
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict):
         raise _damaged(path, "Its __metadata__ is not an object.")
     data_start = 8 + length
-    tensors = [_tensor(path, name, entry, data_start) for name, entry in header.items()]
+    tensors = [_tensor(file, name, entry, data_start) for name, entry in header.items()]
     tensors.sort(key=lambda t: (t.offset, t.nbytes))
     _check_contiguous(path, tensors, data_start, size)
     return {t.name: t for t in tensors}
 
 
-def read_folder(folder: Path) -> dict[str, SafetensorsTensor]:
+def read_folder(
+    folder: Path, arriving: Mapping[str, WeightFile] | None = None
+) -> dict[str, SafetensorsTensor]:
     """The tensors of a checkpoint folder, by name, in the order of files and of their data.
 
     Either `model.safetensors`, the shards of the index, or a single safetensors file of another
     name.
 
+    Args:
+        arriving: files that are not in the folder yet, by name.
+
     Raises:
         ModelNotFound: the folder has no safetensors file.
         DamagedCheckpoint: a file is damaged, missing, or contradicts the index.
     """
-    if (folder / WEIGHTS_FILE).exists():
-        return read_header(folder / WEIGHTS_FILE)
+    arriving = arriving or {}
+    if WEIGHTS_FILE in arriving or (folder / WEIGHTS_FILE).exists():
+        return _read_file(folder / WEIGHTS_FILE, arriving)
     if (folder / WEIGHTS_INDEX_FILE).exists():
-        return _read_shards(folder)
+        return _read_shards(folder, arriving)
     files = sorted(folder.glob("*.safetensors"))
     if len(files) == 1 and "-of-" not in files[0].name:
         return read_header(files[0])
@@ -146,7 +172,11 @@ def read_folder(folder: Path) -> dict[str, SafetensorsTensor]:
     raise ModelNotFound(f"{folder} has no safetensors weights.")
 
 
-def _read_shards(folder: Path) -> dict[str, SafetensorsTensor]:
+def _read_file(path: Path, arriving: Mapping[str, WeightFile]) -> dict[str, SafetensorsTensor]:
+    return parse_header(arriving.get(path.name) or local_file(path))
+
+
+def _read_shards(folder: Path, arriving: Mapping[str, WeightFile]) -> dict[str, SafetensorsTensor]:
     index = folder / WEIGHTS_INDEX_FILE
     weight_map = read_json_object(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
@@ -159,20 +189,22 @@ def _read_shards(folder: Path) -> dict[str, SafetensorsTensor]:
             )
     tensors: dict[str, SafetensorsTensor] = {}
     for name in sorted(set(weight_map.values())):
-        for tensor in _read_shard(folder / name, index).values():
+        for tensor in _read_shard(folder / name, index, arriving).values():
             other = tensors.setdefault(tensor.name, tensor)
             if other is not tensor:
                 raise DamagedCheckpoint(
                     f"Tensor {tensor.name} is in two shards of {folder}.",
-                    why=f"Both {other.file.name} and {name} contain it.",
+                    why=f"Both {other.file.path.name} and {name} contain it.",
                 )
     _check_index(index, weight_map, tensors)
     return tensors
 
 
-def _read_shard(path: Path, index: Path) -> dict[str, SafetensorsTensor]:
+def _read_shard(
+    path: Path, index: Path, arriving: Mapping[str, WeightFile]
+) -> dict[str, SafetensorsTensor]:
     try:
-        return read_header(path)
+        return _read_file(path, arriving)
     except ModelNotFound as error:
         raise DamagedCheckpoint(
             f"{path} is missing.", why=f"{index.name} names it.", hint="Download it."
@@ -183,7 +215,7 @@ def _check_index(
     index: Path, weight_map: Mapping[str, str], tensors: Mapping[str, SafetensorsTensor]
 ) -> None:
     for name, file in weight_map.items():
-        if name not in tensors or tensors[name].file.name != file:
+        if name not in tensors or tensors[name].file.path.name != file:
             raise DamagedCheckpoint(
                 f"{index.parent / file} does not contain tensor {name}.",
                 why=f"{index.name} lists it there.",
@@ -191,7 +223,8 @@ def _check_index(
             )
 
 
-def _tensor(path: Path, name: str, entry: object, data_start: int) -> SafetensorsTensor:
+def _tensor(file: WeightFile, name: str, entry: object, data_start: int) -> SafetensorsTensor:
+    path = file.path
     if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= entry.keys():
         raise _damaged(path, f"Tensor {name} lacks a dtype, a shape or data_offsets.")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
@@ -207,7 +240,7 @@ def _tensor(path: Path, name: str, entry: object, data_start: int) -> Safetensor
             path,
             f"Tensor {name} has {end - begin:,} bytes, which is not {dtype} {shape}.",
         )
-    return SafetensorsTensor(name, dtype, tuple(shape), end - begin, path, data_start + begin)
+    return SafetensorsTensor(name, dtype, tuple(shape), end - begin, file, data_start + begin)
 
 
 def _check_contiguous(

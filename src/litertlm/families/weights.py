@@ -44,6 +44,10 @@ class Weights:
     _reused: set[str] = field(default_factory=set)
     # Whether the head is the embedding table, once it is known.
     _shared_head: bool | None = None
+    _numbers: dict[str, int] = field(init=False)  # of the tensors, in the order of their bytes
+
+    def __post_init__(self) -> None:
+        self._numbers = {name: number for number, name in enumerate(self.checkpoint.tensors)}
 
     def get(self, name: str, *shape: int, weight_offset: float = 0.0) -> Constant:
         """The tensor `name` of exactly `shape`; `weight_offset` is added to every value.
@@ -59,7 +63,14 @@ class Weights:
         if name in self._used_rows or name in self._complete:
             raise GraphError(f"{name} is requested twice, in different arrangements")
         rows = _with_offset(stored.rows, weight_offset)
-        constant = Constant(name, shape, DType.FLOAT32, rows, reused=name in self._reused)
+        constant = Constant(
+            name,
+            shape,
+            DType.FLOAT32,
+            rows,
+            reused=name in self._reused,
+            place=(self._numbers[name], 0),
+        )
         self._requests[name] = _Request(constant, weight_offset)
         self._complete.add(name)
         return constant
@@ -91,7 +102,8 @@ class Weights:
         self._take(name, matrix.shape[0], rows)
         read = _with_offset(_reader(matrix, rows), weight_offset)
         shape = (len(rows), *matrix.shape[1:])
-        constant = Constant(f"{name}{_label(rows)}", shape, DType.FLOAT32, read)
+        place = (self._numbers[name], int(min(rows, default=0)))
+        constant = Constant(f"{name}{_label(rows)}", shape, DType.FLOAT32, read, place=place)
         self._requests[name, order] = _Request(constant, weight_offset)
         return constant
 
@@ -126,7 +138,7 @@ class Weights:
             complete = stored.rows(0, stored_shape[0] if stored_shape else 1)
             return transform(complete).reshape(shape)[start:stop]
 
-        constant = Constant(name, shape, DType.FLOAT32, rows)
+        constant = Constant(name, shape, DType.FLOAT32, rows, place=(self._numbers[name], 0))
         self._requests[name, transform] = _Request(constant, 0.0)
         self._complete.add(name)
         return constant

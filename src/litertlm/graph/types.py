@@ -103,6 +103,8 @@ class Constant:
         weight: True for data that comes from the checkpoint.
         reused: whether several operations of a graph may read it, as those of a module that the
             model applies more than once.
+        place: of a weight in the bytes of the checkpoint: the number of its tensor, and its first
+            row in it. Weights of a checkpoint that is still downloaded arrive in this order.
     """
 
     name: str
@@ -111,6 +113,7 @@ class Constant:
     rows: Rows
     weight: bool = True
     reused: bool = False
+    place: tuple[int, int] = (0, 0)
 
     def read(self) -> NDArray[Any]:
         """All values."""

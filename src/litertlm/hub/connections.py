@@ -97,6 +97,12 @@ class Jobs:
             with self._changed:
                 self._changed.notify_all()
 
+    def end(self) -> None:
+        """Stop all jobs; those that wait are discarded."""
+        self.stop.set()
+        with self._changed:
+            self._changed.notify_all()
+
     def run(self) -> None:
         """Run all jobs to the end."""
         threads = [threading.Thread(target=self._work, daemon=True) for _ in range(MOST)]
@@ -106,7 +112,7 @@ class Jobs:
             for thread in threads:
                 thread.join()
         finally:
-            self._end()
+            self.end()
             for thread in threads:
                 thread.join(timeout=0.25)
         if self._errors:
@@ -118,7 +124,7 @@ class Jobs:
                 job()
             except BaseException as error:  # noqa: BLE001 - raised again by `run`
                 self._errors.append(error)
-                self._end()
+                self.end()
             finally:
                 with self._changed:
                     self._running -= 1
@@ -132,8 +138,3 @@ class Jobs:
                     return self._waiting.popleft()
                 self._changed.wait()
             return None
-
-    def _end(self) -> None:
-        self.stop.set()
-        with self._changed:
-            self._changed.notify_all()

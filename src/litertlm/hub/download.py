@@ -14,11 +14,13 @@ import contextlib
 import functools
 import os
 import shutil
-from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import replace
+import threading
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from litertlm.disk import hash_buffer, sync_to_disk, update_hash
+from litertlm.hub.arrival import ArrivingFile, Cancelled
 from litertlm.hub.cache import cached_file
 from litertlm.hub.client import HubClient
 from litertlm.hub.connections import Jobs
@@ -29,6 +31,7 @@ from litertlm.hub.transfer import HASH_BLOCK, Transfer, matches_hash, new_digest
 from litertlm.progress import Progress, Task
 
 PARTS_FOLDER = ".download"
+_SYNC_SECONDS = 0.5
 
 
 def download(
@@ -52,43 +55,171 @@ def download(
         NetworkError: the network failed repeatedly, or the received file is not the listed one.
         UnsupportedModel: two files would get the same name.
     """
-    check_case_conflicts(info, files)
-    parts = folder / PARTS_FOLDER
-    parts.mkdir(parents=True, exist_ok=True)
-    _remove_unknown(parts, {_part_name(info, file) for file in files})
-    to_fetch = sum(_to_fetch(info, file, folder) for file in files)
-    if there := sum(file.size for file in files) - to_fetch:
-        progress.detail(f"{there:,} bytes are on disk already.")
-    jobs = Jobs()
+    Download(client, info, files, folder, progress, before_rename=before_rename).run()
+    return [folder / file.name for file in files]
 
-    def fetch(file: RepoFile, task: Task) -> None:
-        target, path = folder / file.name, parts / _part_name(info, file)
+
+@dataclass(eq=False)
+class Download:
+    """The download of some files of a repository; see `download`.
+
+    Attributes:
+        heads: bytes from the beginning of files, by path, that were received before.
+        arriving: the files that can be read while they are downloaded, by name.
+    """
+
+    client: HubClient | None
+    info: RepoInfo
+    files: Sequence[RepoFile]
+    folder: Path
+    progress: Progress
+    before_rename: Callable[[Path], None] = lambda part: None
+    heads: Mapping[str, bytes] = field(default_factory=dict)
+    arriving: Mapping[str, ArrivingFile] = field(default_factory=dict)
+    jobs: Jobs = field(init=False, default_factory=Jobs)
+    _active: set[Path] = field(init=False, default_factory=set)  # parts
+    _left: set[str] = field(init=False)  # names of files that are not complete
+    _error: BaseException | None = field(init=False, default=None)
+    _changed: threading.Condition = field(init=False, default_factory=threading.Condition)
+
+    def __post_init__(self) -> None:
+        self._left = {file.name for file in self.files}
+
+    def run(self) -> None:
+        """Download all files.
+
+        Raises:
+            As `download`.
+        """
+        with self._prepared():
+            self.jobs.run()
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Download in the background; what is not complete at the end is left for another run."""
+        thread = threading.Thread(target=self._run, daemon=True)
+        with self._prepared():
+            thread.start()
+            try:
+                yield
+            finally:
+                self.jobs.end()
+                thread.join()
+                for file in self.arriving.values():
+                    file.close()
+
+    def wait(self, *, for_arriving: bool = True) -> None:
+        """Wait until the files are complete and verified.
+
+        Args:
+            for_arriving: also for those that can be read before.
+
+        Raises:
+            As `download`.
+        """
+        with self._changed:
+            self._changed.wait_for(
+                lambda: (
+                    self._error or not self._left - (set() if for_arriving else {*self.arriving})
+                )
+            )
+            if self._error is not None:
+                raise self._error
+
+    def check_read(self) -> None:
+        """Check that all bytes that were read from arriving files are those of complete files.
+
+        Raises:
+            Restarted: some were replaced since.
+        """
+        for file in self.arriving.values():
+            file.check()
+
+    def cancel(self) -> None:
+        """End every wait for bytes of an arriving file."""
+        for file in self.arriving.values():
+            file.fail(Cancelled())
+
+    @contextlib.contextmanager
+    def _prepared(self) -> Iterator[None]:
+        """The jobs of all files are queued; the progress is shown and the parts are synced."""
+        check_case_conflicts(self.info, self.files)
+        parts = self.folder / PARTS_FOLDER
+        parts.mkdir(parents=True, exist_ok=True)
+        _remove_unknown(parts, {_part_name(self.info, file) for file in self.files})
+        to_fetch = sum(_to_fetch(self.info, file, self.folder) for file in self.files)
+        if there := sum(file.size for file in self.files) - to_fetch:
+            self.progress.detail(f"{there:,} bytes are on disk already.")
+        # Those that are read while they arrive come last, since they need the others.
+        ordered = sorted(self.files, key=lambda file: file.name in self.arriving)
+        ended = threading.Event()
+        threading.Thread(target=self._sync, args=(ended,), daemon=True).start()
+        try:
+            with self.progress.task(f"Downloading {self.info.repo}", to_fetch) as task:
+                self.jobs.add(*(functools.partial(self._fetch, file, task) for file in ordered))
+                yield
+        finally:
+            ended.set()
+            _remove_empty(parts)
+
+    def _run(self) -> None:
+        error: BaseException | None = None
+        try:
+            self.jobs.run()
+        except BaseException as raised:  # noqa: BLE001 - raised again by those who wait
+            error = raised
+        with self._changed:
+            self._error = error
+            self._changed.notify_all()
+        if error is not None:
+            for file in self.arriving.values():
+                file.fail(error)
+
+    def _fetch(self, file: RepoFile, task: Task) -> None:
+        info = self.info
+        target = self.folder / file.name
+        path = self.folder / PARTS_FOLDER / _part_name(info, file)
+        arriving = self.arriving.get(file.name)
 
         def finish() -> None:
+            self._active.discard(path)
             sync_to_disk(path)
-            before_rename(path)
+            self.before_rename(path)
             os.replace(path, target)
-            sync_to_disk(folder)
+            sync_to_disk(self.folder)
+            complete()
+
+        def complete() -> None:
+            if arriving:
+                arriving.complete(target)
+            with self._changed:
+                self._left.discard(file.name)
+                self._changed.notify_all()
 
         if _matches(target, file):
+            complete()
             return
         if _take_cached(info, file, path):
-            progress.detail(f"{file.path}: from the Hugging Face cache.")
+            self.progress.detail(f"{file.path}: from the Hugging Face cache.")
             finish()
-        elif client is None:
+        elif self.client is None:
             raise offline_error()
         else:
-            waiting = replace(client, sleep=jobs.stop.wait)
+            waiting = replace(self.client, sleep=self.jobs.stop.wait)
             part = Part(path, file.size)
-            Transfer(waiting, info, file, part, task, jobs, finish).start()
+            if (head := self.heads.get(file.path)) and not part.received:
+                with part.writer() as writer:
+                    writer.write(0, head)
+                task.advance(len(head))
+            self._active.add(path)
+            Transfer(waiting, info, file, part, task, self.jobs, finish, arriving).start()
 
-    try:
-        with progress.task(f"Downloading {info.repo}", to_fetch) as task:
-            jobs.add(*(functools.partial(fetch, file, task) for file in files))
-            jobs.run()
-    finally:
-        _remove_empty(parts)
-    return [folder / file.name for file in files]
+    def _sync(self, ended: threading.Event) -> None:
+        """Send the parts to the disk while they are received: at the end, little is left to do."""
+        while not ended.wait(_SYNC_SECONDS):
+            for path in tuple(self._active):
+                with contextlib.suppress(OSError):  # it was renamed, or is synced at the end
+                    sync_to_disk(path)
 
 
 def missing_bytes(info: RepoInfo, files: Iterable[RepoFile], folder: Path) -> int:

@@ -80,6 +80,14 @@ class Part:
                 return min(self.size, index * whole + count)
         return self.size
 
+    def has(self, start: int, stop: int) -> bool:
+        """Whether bytes `[start, stop)` are there."""
+        whole = block_size(self.size)
+        return all(
+            index * whole + self.counts[index] >= min(stop, (index + 1) * whole)
+            for index in range(start // whole, -(-stop // whole))
+        )
+
     def missing(self, index: int) -> tuple[int, int]:
         """The range of bytes, end exclusive, that block `index` lacks."""
         start = index * block_size(self.size)

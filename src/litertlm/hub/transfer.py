@@ -10,12 +10,13 @@ from functools import partial
 
 from litertlm.disk import Digest, hash_buffer, update_hash
 from litertlm.errors import NetworkError
+from litertlm.hub.arrival import ArrivingFile, Restarted
 from litertlm.hub.client import HubClient
 from litertlm.hub.connections import Jobs
 from litertlm.hub.failures import TooSlow, Transient
 from litertlm.hub.info import RepoFile, RepoInfo
 from litertlm.hub.pace import Pace
-from litertlm.hub.part import Part
+from litertlm.hub.part import Part, block_size
 from litertlm.progress import Task
 
 HASH_BLOCK = 1 << 20
@@ -49,6 +50,7 @@ class Transfer:
     Attributes:
         client: waits with a `sleep` that `jobs.stop` interrupts.
         finish: called once, by the thread that verified the last byte.
+        arriving: is told what is there.
     """
 
     client: HubClient
@@ -58,6 +60,8 @@ class Transfer:
     task: Task
     jobs: Jobs
     finish: Callable[[], None]
+    arriving: ArrivingFile | None = None
+    _claimed: set[int] = field(init=False, default_factory=set)  # blocks that are received now
     _pace: Pace = field(init=False)
     _digest: Digest = field(init=False)
     _hashed: int = field(init=False, default=0)
@@ -79,14 +83,26 @@ class Transfer:
 
         The jobs raise NetworkError: the network failed repeatedly, or the hash is wrong twice.
         """
+        if self.arriving:
+            self.arriving.begin(self.part, self._hurry)
         self.jobs.add(*self._block_jobs(), first=True)
         self._verify()  # bytes of an earlier run, maybe all
 
     def _block_jobs(self) -> list[Callable[[], None]]:
         return [partial(self._receive_block, index) for index in self.part.incomplete()]
 
+    def _hurry(self, start: int, stop: int) -> None:
+        """Receive the blocks of a range before the others."""
+        whole = block_size(self.file.size)
+        blocks = range(start // whole, -(-stop // whole))
+        self.jobs.add(*(partial(self._receive_block, index) for index in blocks), first=True)
+
     def _receive_block(self, index: int) -> None:
-        """Receive what is missing of a block."""
+        """Receive what is missing of a block, if no other thread does."""
+        with self._lock:
+            if index in self._claimed:
+                return
+            self._claimed.add(index)
         try:
             self._receive(lambda: self.part.missing(index), alone=len(self.part.counts) == 1)
         except _RangesIgnored:
@@ -94,6 +110,9 @@ class Transfer:
                 first, self._sequential = not self._sequential, True
             if first:
                 self.jobs.add(self._receive_rest, first=True)
+        finally:
+            with self._lock:
+                self._claimed.remove(index)
 
     def _receive_rest(self) -> None:
         """Receive the file from its first missing byte on, from a server that ignores ranges."""
@@ -133,6 +152,8 @@ class Transfer:
                 if self._sequential and not alone:
                     return
                 writer.write(start, data)
+                if self.arriving:
+                    self.arriving.received()
                 start += len(data)
                 self.task.advance(len(data))
                 self.jobs.received(len(data))
@@ -195,6 +216,8 @@ class Transfer:
         Raises:
             NetworkError: this was the second time.
         """
+        if self.arriving:
+            self.arriving.fail(Restarted())
         size, resumed = self.part.received, self._resumed
         self.part.reset()
         self._tries, self._resumed = self._tries + 1, 0

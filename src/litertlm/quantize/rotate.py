@@ -14,12 +14,13 @@ while they are streamed.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from litertlm.graph import Constant, DType, Graph, Model, Tensor, ops, table
+from litertlm.graph import Constant, Graph, Model, Tensor, ops, table
 from litertlm.quantize.kernels import absmax_rows
 
 BLOCK = 32
@@ -102,7 +103,7 @@ def rotated_weight(weight: Constant) -> Constant:
         y *= step / np.float32(BLOCK)
         return y
 
-    return Constant(weight.name, weight.shape, DType.FLOAT32, rows, reused=weight.reused)
+    return replace(weight, rows=rows)
 
 
 def _times(x: NDArray[np.float32], matrix: NDArray[np.float32]) -> NDArray[np.float32]:

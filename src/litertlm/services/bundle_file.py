@@ -10,11 +10,15 @@ import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
 
 from litertlm.bundle import container
 from litertlm.bundle_format.constants import TFLITE_MODEL
 from litertlm.bundle_format.header import PlacedSection
-from litertlm.tflite import Layout, pwrite_all
+from litertlm.graph import Constant
+from litertlm.tflite import Arrival, Layout, Placed, pwrite_all
 from litertlm.tflite import write as write_tflite
 
 PREFILL_DECODE = "tf_lite_prefill_decode"
@@ -98,12 +102,15 @@ def write(
     threads: int,
     advance: Callable[[int], None] = lambda nbytes: None,
     final: Callable[[int], None] = lambda end: None,
+    cancel: Callable[[], None] | None = None,
 ) -> None:
     """Write a bundle to the open and empty file `fd`. Its `uuid`, if it has one, is replaced by
     the name of its contents.
 
     Args:
         threads, advance, final: see `tflite.write`.
+        cancel: given for weights that are still downloaded; see `tflite.Arrival`. The header is
+            written last then, since the rows that the uuid needs are not there before.
 
     Raises:
         ConversionFailed: a weight cannot be encoded.
@@ -115,18 +122,51 @@ def write(
     for section, payload in parts:
         if isinstance(payload, bytes):
             pwrite_all(fd, payload, section.begin)
-    system = dict(bundle.system)
-    if "uuid" in system:
-        system["uuid"] = contents_uuid(bundle)
-    pwrite_all(fd, container.encode_header(bundle.sections, system), 0)
+    rows: dict[tuple[Constant, int], bytes] = {}
+    arrival = None
+    if cancel is None:
+        _write_header(fd, bundle, _read_row)
+    else:
+
+        def seen(weight: Placed, row: int, values: NDArray[Any]) -> None:
+            rows[weight.constant, row] = values.tobytes()
+
+        arrival, final = Arrival(seen, cancel), lambda end: None
     for section, payload in parts:
         if isinstance(payload, Layout):
-            write_tflite(fd, section.begin, payload, threads=threads, advance=advance, final=final)
+            write_tflite(
+                fd,
+                section.begin,
+                payload,
+                threads=threads,
+                advance=advance,
+                final=final,
+                arrival=arrival,
+            )
+    if cancel is not None:
+        _write_header(fd, bundle, lambda constant, row: rows[constant, row])
 
 
-def contents_uuid(bundle: BundleLayout) -> str:
+def _write_header(fd: int, bundle: BundleLayout, row_of: Callable[[Constant, int], bytes]) -> None:
+    system = dict(bundle.system)
+    if "uuid" in system:
+        system["uuid"] = contents_uuid(bundle, row_of)
+    pwrite_all(fd, container.encode_header(bundle.sections, system), 0)
+
+
+def _read_row(constant: Constant, row: int) -> bytes:
+    return constant.rows(row, row + 1).tobytes()
+
+
+def contents_uuid(
+    bundle: BundleLayout, row_of: Callable[[Constant, int], bytes] = _read_row
+) -> str:
     """A name for the contents: from the metadata, the graphs, and the first and the last row of
-    every weight. It stands at the file's beginning, which is final before the rest is written."""
+    every weight. It stands at the file's beginning, which is final before the rest is written.
+
+    Args:
+        row_of: the values of a row as float32.
+    """
     digest = hashlib.sha256()
     for payload in bundle.payloads:
         if isinstance(payload, bytes):
@@ -136,5 +176,5 @@ def contents_uuid(bundle: BundleLayout) -> str:
         for weight in layout.weights:
             rows = weight.constant.shape[0]
             for row in sorted({0, rows - 1}):
-                digest.update(weight.constant.rows(row, row + 1).tobytes())
+                digest.update(row_of(weight.constant, row))
     return str(uuid.UUID(bytes=digest.digest()[:16], version=4))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +13,7 @@ from litertlm.constants import CONFIG_FILE
 from litertlm.errors import LiteRtLmError
 
 if TYPE_CHECKING:  # most commands open none
-    from litertlm.checkpoint import Checkpoint
+    from litertlm.checkpoint import Checkpoint, WeightFile
     from litertlm.families import Family
 
 
@@ -24,11 +25,15 @@ class CheckpointSource:
         path: the folder or `.gguf` file.
         base: what it is merged into, when it is a LoRA adapter.
         known_family: the family, where the config was read before there were files.
+        arriving: files with weights that are still downloaded, by name.
+        cancel: ends every wait for them.
     """
 
     path: Path
     base: Path | None = None
     known_family: Family | None = None
+    arriving: Mapping[str, WeightFile] | None = None
+    cancel: Callable[[], None] | None = None
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
@@ -41,7 +46,7 @@ class CheckpointSource:
 
         if self.base is None:
             self._check_model_type()
-        return open_checkpoint(self.path, base=self.base)
+        return open_checkpoint(self.path, base=self.base, arriving=self.arriving)
 
     @cached_property
     def family(self) -> Family:
@@ -69,5 +74,5 @@ class CheckpointSource:
         from litertlm.checkpoint.safetensors import read_folder
 
         with suppress(OSError, LiteRtLmError):
-            return list(read_folder(self.path))
+            return list(read_folder(self.path, self.arriving))
         return None

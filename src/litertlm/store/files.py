@@ -61,6 +61,7 @@ class BackgroundHasher:
     def __init__(self, path: Path, pool: Executor) -> None:
         self._path = path
         self._final_end = 0
+        self._written = 0
         self._finished = self._stopped = False
         self._changed = threading.Condition()
         self._hashed = pool.submit(self._hash)
@@ -72,6 +73,13 @@ class BackgroundHasher:
             if end > self._final_end:
                 self._final_end = end
                 self._changed.notify_all()
+
+    def mark_written(self, nbytes: int) -> None:
+        """`nbytes` more were written, anywhere in the file: it is time to sync them. May be called
+        by any thread."""
+        with self._changed:
+            self._written += nbytes
+            self._changed.notify_all()
 
     def finish(self) -> None:
         """The file is complete."""
@@ -114,10 +122,22 @@ class BackgroundHasher:
         return digest.hexdigest()
 
     def _sync(self) -> None:
-        position = 0
-        while (end := self._next_end(position, _SYNC_BLOCK)) is not None:
+        synced = 0
+        while (written := self._next_written(synced)) is not None:
             sync_to_disk(self._path)
-            position = end
+            synced = written
+
+    def _next_written(self, synced: int) -> int | None:
+        """Wait until enough was written since; how much that is in all. None at the end."""
+
+        def most() -> int:
+            return max(self._written, self._final_end)
+
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._stopped or self._finished or most() >= synced + _SYNC_BLOCK
+            )
+            return None if self._stopped or most() == synced else most()
 
 
 @contextlib.contextmanager

@@ -34,6 +34,7 @@ def write(
     threads: int,
     advance: Callable[[int], None],
     final: Callable[[int], None] = lambda end: None,
+    arrival: Arrival | None = None,
 ) -> None:
     """Write a TFLite file at offset `base` of the open file `fd`.
 
@@ -42,6 +43,8 @@ def write(
         advance: called with the number of bytes written, from several threads.
         final: called with an offset of `fd` before which nothing of this file will change, from
             several threads and not always in order.
+        arrival: for weights that are still downloaded: they are written in the order of their
+            bytes in the checkpoint instead of that of the file.
 
     Raises:
         ConversionFailed: a weight is NaN or infinite; the tensor is named.
@@ -53,18 +56,22 @@ def write(
         if w.encoding.scaled
     }
     pwrite_all(fd, layout.flatbuffer, base)
-    blocks = _Blocks(layout)
+    blocks = _Blocks(layout, arriving=arrival is not None)
 
     def work() -> None:
         while (block := blocks.take()) is not None:
             weight, found = layout.weights[block.weight], scales.get(block.weight)
-            advance(_write_block(fd, base, weight, block, found))
+            advance(_write_block(fd, base, weight, block, found, arrival))
             final(base + blocks.written(block))
 
     with ThreadPoolExecutor(threads) as pool:
         try:
             for worker in as_completed([pool.submit(work) for _ in range(threads)]):
                 worker.result()
+        except BaseException:
+            if arrival:
+                arrival.cancel()
+            raise
         finally:
             blocks.drop()  # after an error or Ctrl-C the threads end with their present block
     for index, values in scales.items():
@@ -74,6 +81,20 @@ def write(
             pwrite_all(fd, len(values).to_bytes(4, "little"), base + where - 4)
         pwrite_all(fd, values, base + where)
     final(base + layout.nbytes)
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """How to write weights while they are downloaded.
+
+    Attributes:
+        seen: called with the first and the last row of every weight, `[1, *shape[1:]]`, as soon
+            as they are read; from several threads.
+        cancel: called if the writing ends early, so that no thread waits for rows any longer.
+    """
+
+    seen: Callable[[Placed, int, NDArray[Any]], None]
+    cancel: Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -87,12 +108,16 @@ class _Block:
 
 
 class _Blocks:
-    """The blocks of a file in their order, for several threads."""
+    """The blocks of a file for several threads, in its order or in that of the checkpoint."""
 
-    def __init__(self, layout: Layout) -> None:
-        self._waiting = deque(_blocks(layout))
+    def __init__(self, layout: Layout, *, arriving: bool) -> None:
+        blocks = list(_blocks(layout))
+        if arriving:
+            blocks.sort(key=lambda block: _place(layout, block))
+        self._waiting = deque(blocks)
         self._taken: set[int] = set()  # their offsets
-        self._end = layout.first_scales
+        # In the order of the checkpoint, nothing is known to be final before the end.
+        self._end = 0 if arriving else layout.first_scales
         self._lock = threading.Lock()
 
     def take(self) -> _Block | None:
@@ -117,6 +142,11 @@ class _Blocks:
             self._waiting.clear()
 
 
+def _place(layout: Layout, block: _Block) -> tuple[int, int]:
+    tensor, first = layout.weights[block.weight].constant.place
+    return tensor, first + block.start
+
+
 def _blocks(layout: Layout) -> Iterator[_Block]:
     for index, weight in enumerate(layout.weights):
         shape = weight.constant.shape
@@ -128,11 +158,20 @@ def _blocks(layout: Layout) -> Iterator[_Block]:
 
 
 def _write_block(
-    fd: int, base: int, weight: Placed, block: _Block, scales: NDArray[Any] | None
+    fd: int,
+    base: int,
+    weight: Placed,
+    block: _Block,
+    scales: NDArray[Any] | None,
+    arrival: Arrival | None,
 ) -> int:
     constant, encoding = weight.constant, weight.encoding
     start, stop = block.start, block.stop
     values = constant.rows(start, stop)
+    if arrival:
+        for row in sorted({0, constant.shape[0] - 1}):
+            if start <= row < stop:
+                arrival.seen(weight, row, values[row - start : row - start + 1])
     if encoding.bits < 32 and values.ndim == 2:
         try:
             data, found = encoding.encode(values)

@@ -6,7 +6,6 @@ Letters in shapes: out, in: of the weight [out, in]; G: groups of columns that s
 from __future__ import annotations
 
 import math
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from litertlm.checkpoint.files import read_range, unreadable
+from litertlm.checkpoint.files import ends_early, opened, read_range
 from litertlm.checkpoint.safetensors import SafetensorsTensor
 from litertlm.errors import DamagedCheckpoint
 
@@ -216,15 +215,9 @@ def _read_columns(part: SafetensorsTensor, start: int, stop: int) -> NDArray[Any
         read_range(part.file, part.offset, block, tensor=part.name)
         return block
     view = block.view(np.uint8).reshape(rows, -1)
-    try:
-        with part.file.open("rb", buffering=0) as file:
-            for row in range(rows):
-                offset = part.offset + (row * width + start) * block.itemsize
-                if os.preadv(file.fileno(), [view[row].data], offset) != view.shape[1]:
-                    raise DamagedCheckpoint(
-                        f"{part.file} ends inside of tensor {part.name}.",
-                        why="The file became shorter after its header was read.",
-                    )
-    except OSError as error:
-        raise unreadable(part.file, error) from error
+    with opened(part.file, part.offset, part.offset + part.nbytes) as read_at:
+        for row in range(rows):
+            offset = part.offset + (row * width + start) * block.itemsize
+            if read_at(view[row].data, offset) != view.shape[1]:
+                raise ends_early(part.file, part.name)
     return block

@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING
 from litertlm import __version__
 from litertlm.checkpoint.files import read_json_object
 from litertlm.checkpoint.lora_config import LoraConfig, is_adapter, read_lora_config
-from litertlm.constants import ADAPTER_CONFIG_FILE, GGUF_SUFFIX
+from litertlm.constants import ADAPTER_CONFIG_FILE, GGUF_SUFFIX, SAFETENSORS_SUFFIX
 from litertlm.errors import LiteRtLmError, ModelNotFound, NetworkError
 from litertlm.progress import Progress
 from litertlm.services.acquire.catalog import suggestions
-from litertlm.services.acquire.fetched import FetchedBundle, FetchedCheckpoint
+from litertlm.services.acquire.fetched import (
+    ArrivingCheckpoint,
+    FetchedBundle,
+    FetchedCheckpoint,
+)
 from litertlm.services.acquire.hub_report import report_plan
 from litertlm.services.acquire.plan import DownloadPlan, adapter_of_an_adapter, decide
 from litertlm.services.acquire.reference import HubModel, not_an_adapter
@@ -29,7 +33,7 @@ from litertlm.store.files import atomic_write_bytes, file_sha256, read_regular
 if TYPE_CHECKING:  # 200 ms that a model on disk need not pay
     from litertlm.hub.client import HubClient
     from litertlm.hub.info import RepoInfo
-    from litertlm.services.acquire.plan import Hub
+    from litertlm.services.acquire.heads import Hub
 
 _KEPT_FILE = ".hub.json"  # in a checkpoint folder: the download is complete, and this is its origin
 
@@ -46,6 +50,7 @@ def fetch_from_hub(
     adapter_wanted: bool = False,
     checkpoint_wanted: bool = False,
     locked: Callable[[], AbstractContextManager[None]] = nullcontext,
+    convert_on_arrival: bool = False,
 ) -> FetchedBundle | FetchedCheckpoint:
     """Download what the repository has into `folder`, the model's: a ready bundle beside the
     provenance file, or a checkpoint into `folder/checkpoint`.
@@ -58,6 +63,7 @@ def fetch_from_hub(
         checkpoint_wanted: ready bundles are passed over.
         locked: takes the model's lock, if the caller does not have it. Only after the kind of
             the repository is known: else two adapters that name each other would deadlock.
+        convert_on_arrival: a checkpoint may be returned before it is downloaded.
 
     Raises:
         UsageError: there is nothing but ready bundles, and a checkpoint is wanted.
@@ -89,8 +95,11 @@ def fetch_from_hub(
         if kept is not None and plan.kind != "bundle":  # done while this one waited
             return replace(kept, base=base)
         _check_room(plan, place)
-        fetched = _download(client, model, plan, place, progress)
-    return replace(fetched, base=base) if isinstance(fetched, FetchedCheckpoint) else fetched
+        if plan.kind == "bundle":
+            return _download_bundle(client, model, plan, place, progress)
+        on_arrival = convert_on_arrival and client is not None and base is None
+        fetched = _fetch_checkpoint(client, plan, place, progress, on_arrival=on_arrival)
+    return replace(fetched, base=base)
 
 
 def _with_base(
@@ -177,54 +186,84 @@ def _check_room(plan: DownloadPlan, place: Path) -> None:
     check_memory(title, plan.sizes)
 
 
-def _download(
+def _download_bundle(
     client: HubClient | None, model: HubModel, plan: DownloadPlan, place: Path, progress: Progress
-) -> FetchedBundle | FetchedCheckpoint:
+) -> FetchedBundle:
     from litertlm.hub.download import download
 
     info, file = plan.info, plan.files[0]
-    if plan.kind == "bundle":
 
-        def provenance(complete: Path) -> Provenance:
-            return Provenance(
-                model=str(model.name),
-                source="hub",
-                origin=info.repo,
-                commit=info.commit,
-                revision=model.revision,
-                licence=info.licence,
-                gated=info.gated,
-                # The Hub gives no SHA-256 of files that it keeps in git itself; those are small.
-                sha256=file.sha256 or file_sha256(complete),
-                size_bytes=complete.stat().st_size,
-                created=timestamp(),
-                versions={"litert-lm-cli": __version__},
-            )
+    def provenance(complete: Path) -> Provenance:
+        return Provenance(
+            model=str(model.name),
+            source="hub",
+            origin=info.repo,
+            commit=info.commit,
+            revision=model.revision,
+            licence=info.licence,
+            gated=info.gated,
+            # The Hub gives no SHA-256 of files that it keeps in git itself; those are small.
+            sha256=file.sha256 or file_sha256(complete),
+            size_bytes=complete.stat().st_size,
+            created=timestamp(),
+            versions={"litert-lm-cli": __version__},
+        )
 
-        record: Provenance | None = None
+    record: Provenance | None = None
 
-        def write_record(part: Path) -> None:
-            nonlocal record
-            record = provenance(part)
-            stage_provenance(place / file.name, part, record)
+    def write_record(part: Path) -> None:
+        nonlocal record
+        record = provenance(part)
+        stage_provenance(place / file.name, part, record)
 
-        (path,) = download(client, info, plan.files, place, progress, before_rename=write_record)
-        # No record was written for a file that was complete before.
-        return FetchedBundle(path, record or provenance(path))
+    (path,) = download(client, info, plan.files, place, progress, before_rename=write_record)
+    # No record was written for a file that was complete before.
+    return FetchedBundle(path, record or provenance(path))
+
+
+def _fetch_checkpoint(
+    client: HubClient | None,
+    plan: DownloadPlan,
+    place: Path,
+    progress: Progress,
+    *,
+    on_arrival: bool,
+) -> FetchedCheckpoint:
+    """The checkpoint in `place`: downloaded, or (`on_arrival`) with its download prepared."""
+    from litertlm.hub.arrival import ArrivingFile
+    from litertlm.hub.download import Download
+    from litertlm.services.acquire.heads import check_heads, read_heads
+
+    info = plan.info
+    heads: dict[str, bytes] = {}
+    if client and plan.family and plan.config:
+        heads = read_heads(client, info, plan.files)
+        check_heads(info, plan.config, plan.family, heads)
     (place / _KEPT_FILE).unlink(missing_ok=True)
-    paths = download(client, info, plan.files, place, progress)
-    kept = {"repo": info.repo, "revision": info.revision, "commit": info.commit}
-    sizes = {f.name: f.size for f in plan.files}
-    contents = {**kept, "licence": info.licence, "gated": info.gated, "files": sizes}
-    atomic_write_bytes(place / _KEPT_FILE, json.dumps(contents, indent=2).encode())
-    path = paths[0] if plan.kind == "gguf" else place
+
+    def record() -> None:
+        kept = {"repo": info.repo, "revision": info.revision, "commit": info.commit}
+        sizes = {f.name: f.size for f in plan.files}
+        contents = {**kept, "licence": info.licence, "gated": info.gated, "files": sizes}
+        atomic_write_bytes(place / _KEPT_FILE, json.dumps(contents, indent=2).encode())
+
+    weights = {
+        file.name: ArrivingFile(place / file.name, file.size)
+        for file in plan.files
+        if on_arrival and file.name.endswith((SAFETENSORS_SUFFIX, GGUF_SUFFIX))
+    }
+    download = Download(client, info, plan.files, place, progress, heads=heads, arriving=weights)
+    if not on_arrival:
+        download.run()
+        record()
     return FetchedCheckpoint(
-        path,
+        place / plan.files[0].name if plan.kind == "gguf" else place,
         info.repo,
         info.commit,
         family=plan.family,
         licence=info.licence,
         gated=info.gated,
+        arriving=ArrivingCheckpoint(download, record) if on_arrival else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,11 +11,34 @@ from litertlm.store import Provenance
 
 if TYPE_CHECKING:
     from litertlm.families import Family
+    from litertlm.hub.download import Download
+
+
+@dataclass(frozen=True)
+class ArrivingCheckpoint:
+    """A download that is not running yet, and during which its weights are converted.
+
+    Attributes:
+        download: weights can be read while they arrive, the other files when they are complete.
+        record: records, when all files are verified, that the checkpoint is complete.
+    """
+
+    download: Download
+    record: Callable[[], None]
+
+    def finish(self) -> None:
+        """Wait until all files are complete and verified.
+
+        Raises:
+            NetworkError and others: as the download.
+        """
+        self.download.wait()
+        self.record()
 
 
 @dataclass(frozen=True)
 class FetchedCheckpoint:
-    """Checkpoint files on disk, checked, to be converted.
+    """Checkpoint files on disk, checked, to be converted; or such that are still to arrive.
 
     Attributes:
         path: the folder or the `.gguf` file.
@@ -24,6 +48,7 @@ class FetchedCheckpoint:
         transient: whether it was downloaded for this conversion only.
         family: where it is known already from its config.
         licence, gated: as in the provenance.
+        arriving: the download of the files, if they are not there.
     """
 
     path: Path
@@ -34,6 +59,7 @@ class FetchedCheckpoint:
     family: Family | None = None
     licence: str | None = None
     gated: bool = False
+    arriving: ArrivingCheckpoint | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from litertlm.constants import GGUF_SUFFIX
-from litertlm.errors import UsageError
+from litertlm.errors import (
+    ConversionFailed,
+    DamagedCheckpoint,
+    QualityCheckFailed,
+    UsageError,
+)
 from litertlm.memory import check_address_space
 from litertlm.progress import Progress
 from litertlm.services.acquire.fetched import FetchedBundle, FetchedCheckpoint
@@ -141,6 +146,7 @@ def _install(
     converted: Callable[[Conversion], None],
 ) -> InstalledModel:
     """Fetch, convert and record; the caller has the model's lock."""
+    _set_up_process()  # before numpy is first imported, which is below
     fetched = source.fetch()
     fetched_base = fetched.base if isinstance(fetched, FetchedCheckpoint) else None
     if isinstance(fetched, FetchedBundle):
@@ -172,13 +178,43 @@ def _convert(
     progress: Progress,
 ) -> tuple[Provenance, Conversion]:
     check_address_space()
-    _set_up_process()  # before numpy is first imported, which is below
+    if fetched.arriving is None:
+        return _convert_files(source, fetched, bundle, options, settings, progress)
+    from litertlm.hub.arrival import Restarted
+
+    with fetched.arriving.download.running():
+        try:
+            return _convert_files(source, fetched, bundle, options, settings, progress)
+        except (Restarted, ConversionFailed, DamagedCheckpoint, QualityCheckFailed) as error:
+            # A file had a wrong hash and is downloaded once more, or will prove to have one.
+            fetched.arriving.finish()
+            progress.detail(f"Converting again, from verified files: {error}")
+    complete = replace(fetched, arriving=None)
+    return _convert_files(source, complete, bundle, options, settings, progress)
+
+
+def _convert_files(
+    source: Source,
+    fetched: FetchedCheckpoint,
+    bundle: Path,
+    options: ConvertOptions,
+    settings: Settings,
+    progress: Progress,
+) -> tuple[Provenance, Conversion]:
     from litertlm.services.convert import convert_source, count_parameters
 
-    base = fetched.base
+    base, arriving = fetched.base, fetched.arriving
+    if arriving:
+        arriving.download.wait(for_arriving=False)
     # Merging an adapter may change the config, and with it what the family is given.
     known = fetched.family if base is None else None
-    checkpoint = CheckpointSource(fetched.path, base.path if base else None, known)
+    checkpoint = CheckpointSource(
+        fetched.path,
+        base.path if base else None,
+        known,
+        arriving.download.arriving if arriving else None,
+        arriving.download.cancel if arriving else None,
+    )
     if source.kind == "local":
         progress.status(f"Model not found locally. Converting from {source.title}...")
     parameters = parameters_in_name(source.name.name) or format_parameters(
@@ -193,6 +229,9 @@ def _convert(
 
     def write_record(made: Conversion, temporary: Path) -> None:
         nonlocal record
+        if arriving:
+            arriving.finish()
+            arriving.download.check_read()
         record = Provenance(
             model=str(source.name),
             source=source.kind,

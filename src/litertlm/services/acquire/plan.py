@@ -27,11 +27,8 @@ from litertlm.services.convert import ConvertOptions
 
 if TYPE_CHECKING:  # 200 ms that a model on disk need not pay
     from litertlm.families import Family
-    from litertlm.hub.cache import CachedHub
-    from litertlm.hub.client import HubClient
     from litertlm.hub.info import RepoFile, RepoInfo
-
-    Hub = HubClient | CachedHub
+    from litertlm.services.acquire.heads import Hub
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class DownloadPlan:
         others: usable files that were passed over, and files for other hardware.
         sizes: what it takes on disk and in memory.
         adapter: the configuration of an adapter.
-        family: of a checkpoint with a config.json.
+        family, config: of a checkpoint with a config.json.
     """
 
     info: RepoInfo
@@ -55,6 +52,7 @@ class DownloadPlan:
     elsewhere: tuple[str, ...] = ()
     adapter: LoraConfig | None = None
     family: Family | None = None
+    config: dict[str, Any] | None = None
 
 
 def decide(
@@ -151,7 +149,7 @@ def _checkpoint_plan(hub: Hub, info: RepoInfo, options: ConvertOptions) -> Downl
         shards = [str(name) for name in weight_map.values()]
     files = choose.checkpoint_files(info, shards)
     sizes = checkpoint_sizes(files, config, family, options)
-    return DownloadPlan(info, "checkpoint", files, sizes, family=family)
+    return DownloadPlan(info, "checkpoint", files, sizes, family=family, config=config)
 
 
 def _adapter_plan(hub: Hub, info: RepoInfo, *, as_base: bool) -> DownloadPlan:

@@ -107,6 +107,8 @@ def source_of(
                     base_of=bases.fetch,
                     adapter_wanted=request.base is not None,
                     checkpoint_wanted=request.checkpoint_wanted,
+                    # The plan of this recipe needs rows of every weight.
+                    convert_on_arrival=request.options.recipe != "dynamic_int4",
                 )
 
             return Source(

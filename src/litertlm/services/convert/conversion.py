@@ -259,12 +259,18 @@ def write_plan(
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
     try:
         with progress.task("Converting", plan.bundle.weights_nbytes) as task:
+
+            def advance(nbytes: int) -> None:
+                task.advance(nbytes)
+                file.mark_written(nbytes)
+
             bundle_file.write(
                 fd,
                 plan.bundle,
                 threads=os.cpu_count() or 1,
-                advance=task.advance,
+                advance=advance,
                 final=file.mark_final,
+                cancel=plan.source.cancel,
             )
     finally:
         os.close(fd)

@@ -1,0 +1,189 @@
+"""Checkpoints are converted while they are downloaded, to the same bundles."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import constants
+
+from converted import write_bundle
+from hub.conftest import World
+from litertlm.checkpoint.gguf_header import HEAD_BYTES
+from litertlm.errors import DamagedCheckpoint, NetworkError
+from litertlm.hub import part as part_module
+from litertlm.services.acquire import AcquireRequest, acquire
+from litertlm.services.acquire import heads as heads_module
+from litertlm.services.convert import ConvertOptions
+from litertlm.settings import Settings
+from litertlm.store import Store
+from recorder import Recorder
+from stopping import wait_until
+from tiny import MODELS, write_checkpoint
+from tiny.checkpoint import change_config
+from tiny.gguf_file import write_gguf
+from tiny.other_head import write_with_head
+from tiny.quantized import FORMS, write_quantized
+
+MODEL = "org/tiny"
+BLOCK = 10_000
+HEAD = 8_000  # bytes that are asked for first
+
+
+@pytest.fixture
+def small_blocks(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Downloads of this process, in many blocks for each of the tiny files."""
+    monkeypatch.setattr(part_module, "BLOCK_BYTES", BLOCK)
+    monkeypatch.setattr(heads_module, "FIRST_BYTES", HEAD)
+    monkeypatch.setattr(constants, "ENDPOINT", world.hub.url)
+    monkeypatch.setenv("no_proxy", "*")
+    return world
+
+
+def pull(world: World, options: ConvertOptions | None = None) -> tuple[bytes, Recorder]:
+    """The bundle that this process makes, and what it reported."""
+    progress = Recorder()
+    settings = Settings(world.models, world.cwd, {"HF_ENDPOINT": world.hub.url})
+    request = AcquireRequest(MODEL, options=options or ConvertOptions())
+    made = acquire(request, store=Store(world.models), settings=settings, progress=progress)
+    assert not (world.folder(MODEL) / "checkpoint" / ".download").exists()
+    assert made.provenance
+    data = made.bundle.read_bytes()
+    assert made.provenance.sha256 == hashlib.sha256(data).hexdigest()
+    return data, progress
+
+
+def plain(source: Path, folder: Path, options: ConvertOptions | None = None) -> bytes:
+    """The bundle of a conversion from the disk."""
+    return write_bundle(source, folder / "plain", options or ConvertOptions()).read_bytes()
+
+
+def weight_ranges(world: World) -> list[tuple[int, int]]:
+    """The ranges of files with weights that were asked for; an open end is 1 << 60."""
+    ranges = [r.range or "bytes=0-" for r in world.hub.of("cdn")]
+    ends = [text.removeprefix("bytes=").split("-") for text in ranges]
+    return [(int(start), int(end or 1 << 60)) for start, end in ends]
+
+
+def sharded(folder: Path) -> Path:
+    return write_checkpoint(MODELS["llama-llama3-f16-sharded"], folder)
+
+
+def fused_projections(folder: Path) -> Path:
+    return write_checkpoint(MODELS["phi3-window-untied"], folder)
+
+
+def equal_head(folder: Path) -> Path:
+    return write_with_head("qwen3-gqa-tied", folder, equal=True)
+
+
+def gptq(folder: Path) -> Path:
+    """Weights whose parts are read together and lie apart."""
+    source, _, _ = write_quantized(MODELS["llama-gqa-tied"], FORMS["gptq"], folder.parent / "made")
+    return source.rename(folder)
+
+
+def gguf(folder: Path) -> Path:
+    folder.mkdir()
+    model = replace(MODELS["llama-gqa-tied"], dtype="F32")
+    return write_gguf(model, folder / "model-F32.gguf")
+
+
+@pytest.mark.parametrize("write", [sharded, fused_projections, equal_head, gptq, gguf])
+def test_the_bundle_is_that_of_a_plain_conversion(
+    write: Callable[[Path], Path], small_blocks: World, tmp_path: Path
+) -> None:
+    (small_blocks.hub.folder / "org").mkdir()
+    source = write(small_blocks.hub.folder / MODEL)
+    data, progress = pull(small_blocks)
+    assert data == plain(source, tmp_path)
+    assert not any("again" in line for line in progress.lines)
+    files = [p for p in (small_blocks.hub.folder / MODEL).iterdir() if p.is_file()]
+    weights = sum(p.stat().st_size for p in files if p.suffix in (".safetensors", ".gguf"))
+    assert len(small_blocks.hub.of("cdn")) > weights / BLOCK
+    # The config, the index and the first bytes of a GGUF file are read before, too.
+    twice = [p for p in files if p.name in ("config.json", "model.safetensors.index.json")]
+    before = sum(p.stat().st_size for p in twice) + (HEAD_BYTES if write is gguf else 0)
+    assert small_blocks.hub.bytes_sent == sum(p.stat().st_size for p in files) + before
+
+
+@pytest.mark.parametrize("recipe", ["int8", "fp16", "none", "dynamic_int4"])
+def test_every_recipe_gives_the_bytes_of_a_plain_conversion(
+    recipe: str, small_blocks: World, tmp_path: Path
+) -> None:
+    source = sharded(small_blocks.hub.folder / MODEL)
+    options = ConvertOptions(recipe=recipe)
+    assert pull(small_blocks, options)[0] == plain(source, tmp_path, options)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"truncated": {"after": HEAD + 500, "times": 20}},
+        {"flaky": {"status": 503, "times": 3, "where": "cdn", "retry_after": 0}},
+        {"flaky": {"status": 429, "times": 3, "where": "cdn", "retry_after": 0}},
+        {"ranges": False},
+    ],
+    ids=["dropped", "503", "429", "no ranges"],
+)
+def test_faults_of_the_line_change_nothing(
+    fault: dict[str, Any], small_blocks: World, tmp_path: Path
+) -> None:
+    source = sharded(small_blocks.hub.folder / MODEL)
+    small_blocks.hub.configure(MODEL, **fault)
+    assert pull(small_blocks)[0] == plain(source, tmp_path)
+
+
+def test_damaged_bytes_are_fetched_again_and_converted_again(
+    small_blocks: World, tmp_path: Path
+) -> None:
+    source = write_checkpoint(MODELS["llama-bias-untied-linear"], small_blocks.hub.folder / MODEL)
+    damaged = {"file": "model.safetensors", "times": 1}
+    small_blocks.hub.configure(MODEL, damaged=damaged)
+    data, progress = pull(small_blocks)
+    assert data == plain(source, tmp_path)
+    assert any("Converting again, from verified files" in line for line in progress.lines)
+    sizes = [p.stat().st_size for p in (source / "config.json", *source.iterdir())]
+    assert small_blocks.hub.bytes_sent == sum(sizes) + (source / "model.safetensors").stat().st_size
+
+
+def test_a_wrong_hash_leaves_no_bundle(small_blocks: World) -> None:
+    write_checkpoint(MODELS["llama-gqa-tied"], small_blocks.hub.folder / MODEL)
+    small_blocks.hub.configure(MODEL, hashes={"model.safetensors": "0" * 64})
+    with pytest.raises(NetworkError, match=r"hash of model\.safetensors .* is wrong"):
+        pull(small_blocks)
+    assert small_blocks.bundles(MODEL) == []
+    assert [p for p in small_blocks.folder(MODEL).iterdir() if p.is_file()] == []
+
+
+def test_shapes_are_judged_before_the_weights_are_downloaded(small_blocks: World) -> None:
+    source = sharded(small_blocks.hub.folder / MODEL)
+    change_config(source, {"intermediate_size": 24})
+    with pytest.raises(DamagedCheckpoint, match="does not fit its config"):
+        pull(small_blocks)
+    asked = weight_ranges(small_blocks)
+    assert asked == [(0, HEAD - 1)] * len(list(source.glob("*.safetensors")))
+
+
+def test_rows_are_converted_before_the_download_is_complete(world: World) -> None:
+    """The real program: the rows that are there are in the bundle when the rest is held back."""
+    source = write_checkpoint(MODELS["llama-bias-untied-linear"], world.hub.folder / MODEL)
+    size = sum(p.stat().st_size for p in source.iterdir())
+    world.hub.configure(MODEL, hold=size - 2_000)
+    process = world.start("pull", MODEL)
+
+    def written() -> int:
+        parts = world.folder(MODEL).glob(".*.litertlm.*.tmp")
+        return sum(sum(map(bool, p.read_bytes())) for p in parts)
+
+    wait_until(lambda: written() > size / 8, process, "most rows were converted")
+    assert list((world.folder(MODEL) / "checkpoint").glob("*.safetensors")) == []
+    world.hub.configure(MODEL)
+    _, err = process.communicate()
+    assert process.returncode == 0, err
+    (bundle,) = world.bundles(MODEL)
+    assert bundle.read_bytes() == plain(source, world.home)
