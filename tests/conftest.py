@@ -17,6 +17,7 @@ from hypothesis import settings
 from converted import write_bundle
 from litertlm.services.convert.options import ConvertOptions
 from program import run_program
+from shared import made_once
 
 # A shared machine decides how long an example takes, so time is no verdict.
 settings.register_profile("untimed", deadline=None)
@@ -32,10 +33,12 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 @pytest.fixture(scope="session")
 def demo_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A models folder with the demo model, to be read only."""
-    home = tmp_path_factory.mktemp("demo")
-    ended = run_program("pull", "demo", home=home)
-    assert ended.code == 0, ended.err
-    return home / "models"
+
+    def pull(home: Path) -> None:
+        ended = run_program("pull", "demo", home=home)
+        assert ended.code == 0, ended.err
+
+    return made_once(tmp_path_factory, "demo", pull) / "models"
 
 
 @pytest.fixture
@@ -63,5 +66,10 @@ def demo_bundle(demo_models: Path) -> Path:
 @pytest.fixture(scope="session")
 def demo_float_bundle(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo model as a float32 bundle."""
-    target = tmp_path_factory.mktemp("float") / "float.litertlm"
-    return write_bundle(demo_gguf, target, ConvertOptions(recipe="none"))
+    options = ConvertOptions(recipe="none")
+    folder = made_once(
+        tmp_path_factory,
+        "float",
+        lambda folder: write_bundle(demo_gguf, folder / "float.litertlm", options),
+    )
+    return folder / "float.litertlm"

@@ -11,15 +11,16 @@ says why. The hashes include the version of this program, which every bundle rec
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from converted import write_bundle
 from litertlm.services.convert.options import ConvertOptions
+from litertlm.store.files import file_sha256
 from tiny import MODELS, write_checkpoint
 from tiny.adapter import ADAPTERS, write_adapter
 from tiny.gguf_file import GGUF_CASES, write_gguf
@@ -57,19 +58,24 @@ def bundle_hashes(source: str) -> dict[str, str]:
         }
 
 
-def demo_hashes(checkpoint: Path) -> dict[str, str]:
-    """The hashes of the demo model, from its GGUF file, at the default lengths."""
+def demo_hashes(checkpoint: Path, made: Mapping[str, Path] | None = None) -> dict[str, str]:
+    """The hashes of the demo model, from its GGUF file, at the default lengths.
+
+    Args:
+        made: bundles that exist already, by `recipe-shapes`.
+    """
     options = ConvertOptions()
-    return {
-        f"{recipe}-{shapes}": convert_and_hash(
-            checkpoint,
-            recipe,
-            shapes,
-            cache=options.kv_cache_max_len,
-            prefill=options.prefill_lengths,
-        )
-        for recipe, shapes in DEMO_CASES
-    }
+    hashes = {name: file_sha256(path) for name, path in (made or {}).items()}
+    for recipe, shapes in DEMO_CASES:
+        if f"{recipe}-{shapes}" not in hashes:
+            hashes[f"{recipe}-{shapes}"] = convert_and_hash(
+                checkpoint,
+                recipe,
+                shapes,
+                cache=options.kv_cache_max_len,
+                prefill=options.prefill_lengths,
+            )
+    return hashes
 
 
 def convert_and_hash(
@@ -87,7 +93,7 @@ def convert_and_hash(
     )
     with tempfile.TemporaryDirectory() as folder:
         target = write_bundle(source, Path(folder) / "model.litertlm", options, base=base)
-        return hashlib.sha256(target.read_bytes()).hexdigest()
+        return file_sha256(target)
 
 
 def _write_source(source: str, folder: Path) -> tuple[Path, Path | None]:

@@ -27,7 +27,7 @@ from recorder import Recorder
 from litertlm.services.chat import RunOptions, load_model
 
 bundle, grown, questions = Path(sys.argv[1]), json.loads(sys.argv[2]), json.loads(sys.argv[3])
-model = load_model("demo", bundle, Path(sys.argv[4]), RunOptions(), progress=Recorder())
+model = load_model("demo", bundle, Path(sys.argv[4]), RunOptions(threads=1), progress=Recorder())
 
 def answer(text):
     session = model.engine.open_session(Decoding(max_tokens={TOKENS}))

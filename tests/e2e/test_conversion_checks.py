@@ -146,24 +146,23 @@ def test_where_the_runtime_does_not_work_the_conversion_says_so_and_goes_on(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("module", ["texts", "answers"])
 def test_no_process_is_left_however_the_conversion_ends(
-    number: signal.Signals, module: str, demo_gguf: Path, tmp_path: Path
+    number: signal.Signals, module: str, tmp_path: Path
 ) -> None:
+    write_checkpoint(TINY, tmp_path / "tiny")
     (tmp_path / "tmp").mkdir()
     # The process that asks the runtime waits before it has loaded it.
     stop = Stop(
         Moment("import", "litert_lm", process=f"litertlm.services.worker.{module}"), tmp_path
     )
     process = subprocess.Popen(
-        [*PROGRAM, "convert", str(demo_gguf)],
+        [*PROGRAM, "convert", "tiny"],
         env=isolated_environment(tmp_path, TMPDIR=str(tmp_path / "tmp"), **stop.environment),
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    bundle = (
-        tmp_path / "models/local/SmolLM2-135M-Instruct.Q4_1/SmolLM2-135M-Instruct.Q4_1.litertlm"
-    )
+    bundle = tmp_path / "models/local/tiny/tiny.litertlm"
     stop.wait(process)
     assert workers(tmp_path)
     assert list((tmp_path / "tmp").iterdir())

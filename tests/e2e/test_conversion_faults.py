@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from program import PROGRAM, isolated_environment, run_program
 from stopping import Moment, Stop
 from tiny import MODELS, write_checkpoint
+from tiny.gguf_file import write_gguf
 
 BUNDLE = "models/local/SmolLM2-135M-Instruct.Q4_1/SmolLM2-135M-Instruct.Q4_1.litertlm"
 TINY_BUNDLE = "models/local/tiny/tiny.litertlm"
@@ -61,14 +63,16 @@ def names(home: Path) -> set[str]:
     return {name for name in files if ".locks" not in name}
 
 
-@pytest.fixture(scope="module")
-def sha256(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+@pytest.fixture
+def sha256(demo_bundle: Path) -> str:
     """Of the bundle that an undisturbed conversion makes."""
-    home = tmp_path_factory.mktemp("undisturbed")
-    ended = run_program("convert", demo_gguf, "--json", home=home)
-    assert ended.code == 0, ended.err
-    digest: str = json.loads(ended.out)["sha256"]
-    return digest
+    return hashlib.sha256(demo_bundle.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def tiny_gguf(tmp_path: Path) -> Path:
+    """A small GGUF file, which is converted in a quarter of the demo model's time."""
+    return write_gguf(replace(MODELS["llama-gqa-tied"], dtype="F32"), tmp_path / "tiny.gguf")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -123,7 +127,7 @@ def test_a_killed_conversion_is_made_good_by_the_next(
 ) -> None:
     for skip in (0, 7, 40):
         stop = Stop(Moment("pwrite", TEMPORARY, skip), tmp_path)
-        process = start("convert", demo_gguf, "--force", home=tmp_path, **stop.environment)
+        process = start("convert", demo_gguf, "--no-check", home=tmp_path, **stop.environment)
         stop.wait(process)
         stop.kill(process)
         # Each kill leaves its temporary file; the conversion after it removed the one before.
@@ -178,33 +182,37 @@ def test_two_conversions_of_one_model_at_once(demo_gguf: Path, tmp_path: Path, s
 
 
 def test_a_changed_checkpoint_is_converted_again_and_a_namesake_gets_its_own_name(
-    demo_gguf: Path, tmp_path: Path
+    tiny_gguf: Path, tmp_path: Path
 ) -> None:
     for place in ("a", "b"):
         (tmp_path / place).mkdir()
-        (tmp_path / place / "model.gguf").hardlink_to(demo_gguf)
-    first = json.loads(run_program("convert", "a/model.gguf", "--json", home=tmp_path).out)
+        (tmp_path / place / "model.gguf").hardlink_to(tiny_gguf)
+    first = json.loads(
+        run_program("convert", "a/model.gguf", "--no-check", "--json", home=tmp_path).out
+    )
     assert first["model"] == "local/model"
-    again = run_program("convert", "a/model.gguf", home=tmp_path)
+    again = run_program("convert", "a/model.gguf", "--no-check", home=tmp_path)
     assert "✓ Model already exists at models/local/model/model.litertlm" in again.err
-    other = json.loads(run_program("convert", "b/model.gguf", "--json", home=tmp_path).out)
+    other = json.loads(
+        run_program("convert", "b/model.gguf", "--no-check", "--json", home=tmp_path).out
+    )
     assert other["model"].startswith("local/model-")
     (tmp_path / "a" / "model.gguf").unlink()
-    (tmp_path / "a" / "model.gguf").write_bytes(demo_gguf.read_bytes())
-    changed = run_program("convert", "a/model.gguf", home=tmp_path)
+    (tmp_path / "a" / "model.gguf").write_bytes(tiny_gguf.read_bytes())
+    changed = run_program("convert", "a/model.gguf", "--no-check", home=tmp_path)
     assert "Model successfully converted!" in changed.err
 
 
-def test_output_dir_and_force(demo_gguf: Path, tmp_path: Path) -> None:
-    arguments = ["convert", demo_gguf, "--output-dir", "out"]
+def test_output_dir_and_force(tiny_gguf: Path, tmp_path: Path) -> None:
+    arguments = ["convert", tiny_gguf, "--output-dir", "out", "--no-check"]
     made = run_program(*arguments, home=tmp_path)
     assert made.code == 0
     assert made.out == ""
-    path = "out/local/SmolLM2-135M-Instruct.Q4_1/SmolLM2-135M-Instruct.Q4_1.litertlm"
+    path = "out/local/tiny/tiny.litertlm"
     assert (tmp_path / path).exists()
     lines = made.err.splitlines()
     assert lines[1:5] == [
-        f"Converting {demo_gguf}...",
+        f"Converting {tiny_gguf}...",
         "Model size: 135m",
         "Quantization: dynamic_int8",
         "✓ Model successfully converted!",

@@ -36,7 +36,7 @@ def test_greedy_answers_equal_transformers(
     content = open_checkpoint(demo_gguf).tokenizer.json
     assert content is not None
     tokenizer = Tokenizer.from_str(content.decode())
-    options = EngineOptions(cache_dir=tmp_path)
+    options = EngineOptions(threads=1, cache_dir=tmp_path)
     engine = load_engine(demo_float_bundle, read_bundle_info(demo_float_bundle), options)
     try:
         for question, ids in zip(QUESTIONS, goldens["greedy"], strict=True):
@@ -81,6 +81,6 @@ def quality(bundle: Path, gguf: Path, ids: list[int]) -> Check:
         read_header(bundle),
         open_checkpoint(gguf),
         ids,
-        threads=2,
+        threads=1,
         progress=Recorder(),
     )

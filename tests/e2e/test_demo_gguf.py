@@ -56,7 +56,12 @@ def test_every_tensor(demo_gguf: Path) -> None:
     assert len(opened.tensors) == len(stored) == 272
     for name, tensor in opened.tensors.items():
         source = stored[names.get_name(name, (".weight",)) or ""]
-        values = dequantize(source.data, source.tensor_type).reshape(tensor.shape)
-        if name.endswith(("q_proj.weight", "k_proj.weight")):  # llama.cpp interleaved the halves
-            values = values.reshape(-1, 32, 2, 576).swapaxes(1, 2).reshape(tensor.shape)
-        np.testing.assert_array_equal(tensor.rows(0, tensor.shape[0]), values, strict=True)
+        rows = tensor.shape[0]
+        # All of a layer's weights, but only the ends of the embeddings, which take seconds.
+        for start, stop in ((0, min(rows, 2048)), (max(0, rows - 2048), rows)):
+            values = dequantize(source.data[start:stop], source.tensor_type)
+            if name.endswith(("q_proj.weight", "k_proj.weight")):  # llama.cpp interleaved halves
+                values = values.reshape(-1, 32, 2, 576).swapaxes(1, 2).reshape(tensor.shape)
+            np.testing.assert_array_equal(tensor.rows(start, stop), values, strict=True)
+            if rows <= 2048:
+                break

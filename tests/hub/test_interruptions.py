@@ -15,15 +15,14 @@ from hub.test_downloads import publish_tiny
 from stopping import Moment, Stop, wait_until
 
 MODEL = "org/tiny"
-# Moments of a conversion, in their order: those at which the bundle has no name, and those after.
+# Moments of a conversion, in their order: those at which the bundle has no name, and one after.
+# More of them: tests/e2e/test_conversion_faults.py.
 BEFORE_THE_RENAME = (
     Moment("pwrite", "stub.litertlm"),
-    Moment("open", ".tiny.litertlm.*.tmp"),
     Moment("pwrite", ".tiny.litertlm.*.tmp", skip=10),
-    Moment("rename", ".tiny.json.new"),
     Moment("rename", "tiny.litertlm"),
 )
-AFTER_THE_RENAME = (Moment("rename", "tiny.json"), Moment("remove", ".tiny.json.new"))
+AFTER_THE_RENAME = (Moment("rename", "tiny.json"),)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +57,7 @@ def assert_ends_right(world: World, right: tuple[str, str]) -> None:
     assert hidden == [f"models/{MODEL}/checkpoint/.hub.json"]
 
 
-@pytest.mark.parametrize("share", [0, 0.1, 0.3, 0.5, 0.8, 0.99])
+@pytest.mark.parametrize("share", [0, 0.4, 0.99])
 def test_killed_while_downloading(world, right_bundle, share):
     publish_tiny(world, MODEL)
     at = 1 + int(share * checkpoint_size(world))
