@@ -29,7 +29,7 @@ from litertlm.graph.state import KVCache, LayerStates, RecurrentState, zero_stat
 from litertlm.graph.verify import verify
 from litertlm.quantize import RECIPES, apply
 from litertlm.services.bundle_file import PREFILL_DECODE
-from litertlm.services.verify.stub import write_bundle
+from litertlm.services.verify.stub_bundle import write_bundle
 from litertlm.tflite import plan
 from tiny.tokenizer import EOS, VOCAB_SIZE, tokenizer_json
 

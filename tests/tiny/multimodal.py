@@ -23,7 +23,7 @@ from litertlm.checkpoint import open_checkpoint
 from litertlm.families import Signature, identify
 from litertlm.graph import Constant, DType, Graph, Model, ops
 from litertlm.quantize import RECIPES, apply
-from litertlm.services.verify.stub import write_bundle
+from litertlm.services.verify.stub_bundle import write_bundle
 from litertlm.tflite import plan as plan_tflite
 from tiny.checkpoint import write_checkpoint
 from tiny.models import MODELS

@@ -29,7 +29,7 @@ from litertlm.graph import Dim, Model, Tensor, ops
 from litertlm.graph.state import KVCache, LayerStates, RecurrentState
 from litertlm.graph.verify import verify
 from litertlm.quantize import RECIPES, apply
-from litertlm.services.verify.stub import write_bundle
+from litertlm.services.verify.stub_bundle import write_bundle
 from litertlm.tflite import plan as plan_tflite
 from tiny.tokenizer import EOS, VOCAB_SIZE, tokenizer_json
 

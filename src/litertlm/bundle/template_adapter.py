@@ -17,12 +17,10 @@ which ends with a request, keeps its bytes.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from litertlm.bundle import hf_template as reference
-from litertlm.bundle import probe_conversations as probe
 from litertlm.bundle.adapted_template import PLAIN_TEMPLATE, AdaptedTemplate, SourceTemplate
 from litertlm.bundle.jinja_literals import text_literal
 from litertlm.bundle.minijinja_macros import PYTHON_JSON, PYTHON_TEXT
@@ -30,6 +28,14 @@ from litertlm.bundle.minijinja_translator import Translator, Untranslatable
 from litertlm.bundle.probe_conversations import Conversation
 from litertlm.bundle.runtime_jinja import RenderError, compile_for_runtime, runtime_variables
 from litertlm.bundle.special_tokens import thinking_tags
+from litertlm.bundle.template_traits import (
+    MARK,
+    ReferenceTemplate,
+    TemplateTraits,
+    fixed_now,
+    is_prefix,
+    template_traits,
+)
 from litertlm.errors import TemplateError
 
 _NORMALISE = """\
@@ -64,8 +70,6 @@ _NORMALISE = """\
 {%- if not tools -%}{%- set tools = none -%}{%- endif -%}
 """
 
-_MARK = "\u2063next message\u2063"
-
 _STABLE_BEFORE = """\
 {%- set chat_open = messages and messages[-1].role == "assistant" and not add_generation_prompt -%}
 {%- if chat_open -%}
@@ -98,13 +102,13 @@ def adapt(source: SourceTemplate) -> AdaptedTemplate:
         RecursionError, MemoryError: a limit of this process.
     """
     try:
-        original = _ReferenceTemplate(source.text, source.variables)
+        original = ReferenceTemplate(source.text, source.variables)
     except reference.LIMITS:
         raise
     except reference.FAILURES as error:
         return use_plain(source, f"{_NOT_RENDERED}: {error}")
     try:
-        traits = _traits(original, source.tokens)
+        traits = template_traits(original, source.tokens)
     except TemplateError as error:
         return replace(use_plain(source, f"{_NOT_RENDERED}: {error.why}"), original_is_usable=True)
     reasons: list[str] = []
@@ -136,7 +140,7 @@ def adapt(source: SourceTemplate) -> AdaptedTemplate:
 def use_plain(source: SourceTemplate, reason: str) -> AdaptedTemplate:
     """The plain template, for a `source` that cannot be rendered at all."""
     text = PLAIN_TEMPLATE if source.fallback is None else source.fallback
-    traits = _traits(_ReferenceTemplate(text, source.variables), source.tokens)
+    traits = template_traits(ReferenceTemplate(text, source.variables), source.tokens)
     return replace(_plain(source.fallback, traits, [reason]), original_is_usable=False)
 
 
@@ -159,142 +163,8 @@ _NAMES = {
 }
 
 
-@dataclass(frozen=True)
-class _TemplateTraits:
-    prefix_stable: bool
-    runtime_stable: bool
-    ends_with_token: bool
-    end_of_turn: str | None
-    renders_bos: bool
-    supports_thinking: bool
-    supports_tools: bool
-    conversations: tuple[Conversation, ...]
-    histories: tuple[Conversation, ...]
-
-
-def _now() -> datetime:
-    return datetime(2025, 3, 9, 12, 30)
-
-
-class _ReferenceTemplate:
-    """The checkpoint's template, compiled with Jinja2."""
-
-    def __init__(self, source: str, variables: Mapping[str, str]) -> None:
-        self.bos = variables.get("bos_token", "")
-        self._variables = dict(variables)
-        self._compiled = reference.environment(_now).from_string(source)
-
-    def writes_bos(self, chat: Conversation) -> bool:
-        """Whether the prompt begins with the variable `bos_token`, not with its literal text."""
-        text = self.text(chat, prompt=True, bos_token=_MARK) if self.bos else None
-        return text is not None and text.startswith(_MARK)
-
-    def text(self, chat: Conversation, *, prompt: bool, **more: str) -> str | None:
-        """The rendered text, or None if the template raises an error."""
-        try:
-            return self._compiled.render(
-                messages=list(chat.messages),
-                tools=None if chat.tools is None else list(chat.tools),
-                documents=None,
-                add_generation_prompt=prompt,
-                **{**self._variables, **chat.arguments, **more},
-            )
-        except reference.LIMITS:
-            raise
-        except reference.FAILURES:
-            return None
-
-
-def _traits(original: _ReferenceTemplate, tokens: Iterable[str]) -> _TemplateTraits:
-    hello = Conversation([probe.user("Hello")])
-    asked = original.text(hello, prompt=True)
-    if asked is None:
-        raise TemplateError(
-            "The chat template cannot be used.", why="it refuses a single user message"
-        )
-    on, off = (
-        original.text(Conversation(hello.messages, None, {"enable_thinking": value}), prompt=True)
-        for value in (True, False)
-    )
-    with_tools = original.text(Conversation(hello.messages, probe.TOOLS), prompt=True)
-    supports_tools = with_tools is not None and probe.TOOL_NAME in with_tools
-    thinks = on != off or (on is not None and on.rstrip().endswith("<think>"))
-    chats = probe.plain_conversations() + probe.thinking_conversations()
-    histories = [c for c in chats if len(c.messages) > 2]
-    if supports_tools:
-        chats += probe.tool_conversations()
-        histories += [c for c in probe.tool_conversations() if len(c.messages) > 2]
-    end = _end_of_turn(original, tokens)
-    answered = original.text(
-        Conversation([*hello.messages, probe.assistant(probe.ANSWER)]), prompt=False
-    )
-    return _TemplateTraits(
-        prefix_stable=all(_keeps_prompt(original, chat) for chat in histories),
-        runtime_stable=all(
-            _is_prefix(lambda c, p: original.text(c, prompt=p), chat) for chat in histories
-        ),
-        ends_with_token=end is not None and (answered or "").endswith(probe.ANSWER + end),
-        end_of_turn=end,
-        renders_bos=original.writes_bos(hello),
-        supports_thinking=thinks,
-        supports_tools=supports_tools,
-        conversations=tuple(chats),
-        histories=tuple(histories),
-    )
-
-
-def _end_of_turn(original: _ReferenceTemplate, tokens: Iterable[str]) -> str | None:
-    """The token after an answer: one of `tokens`, else a text that looks like a token."""
-    chat = [probe.user("Hello"), probe.assistant(probe.ANSWER), probe.user("Bye")]
-    text = original.text(Conversation(chat), prompt=True)
-    if text is None or probe.ANSWER not in text:
-        return None
-    rest = text.split(probe.ANSWER, 1)[1].lstrip()
-    named = [token for token in tokens if token and rest.startswith(token.strip())]
-    if named:
-        return max(named, key=len).strip()
-    found = re.match(r"<[^<>\s]+>|\[/?[A-Z_]+\]", rest)
-    return found.group() if found else None
-
-
-def _turns(chat: Conversation) -> Iterator[tuple[Conversation, Conversation]]:
-    """Each history that ends with an answer, and the same with the next request."""
-    for index, message in enumerate(chat.messages[:-1]):
-        if message["role"] == "assistant":
-            stop = index + 2
-            while stop < len(chat.messages) and chat.messages[stop]["role"] == "tool":
-                stop += 1
-            yield (
-                Conversation(chat.messages[: index + 1], chat.tools, chat.arguments),
-                Conversation(chat.messages[:stop], chat.tools, chat.arguments),
-            )
-
-
-def _is_prefix(text: Callable[[Conversation, bool], str | None], chat: Conversation) -> bool:
-    """Whether the runtime accepts every turn of this conversation."""
-    for before, after in _turns(chat):
-        old, new = text(before, False), text(after, True)
-        if old is not None and new is not None and not new.startswith(old):
-            return False
-    return True
-
-
-def _keeps_prompt(original: _ReferenceTemplate, chat: Conversation) -> bool:
-    """Whether each turn's text starts with the previous turn and the unchanged answer."""
-    for before, after in _turns(chat):
-        answer = before.messages[-1]
-        asked = Conversation(before.messages[:-1], before.tools, before.arguments)
-        old, new = original.text(asked, prompt=True), original.text(after, prompt=True)
-        if old is None or new is None or answer.get("tool_calls"):
-            continue
-        rest = new[len(old) :] if new.startswith(old) else ""
-        if not rest.lstrip().startswith(str(answer["content"]).strip()):
-            return False
-    return True
-
-
 def _candidates(
-    source: str, variables: Mapping[str, str], traits: _TemplateTraits
+    source: str, variables: Mapping[str, str], traits: TemplateTraits
 ) -> Iterator[tuple[str, Callable[[], str]]]:
     def translated(stable: bool, text: bool) -> Callable[[], str]:
         return lambda: _translate(source, variables, traits, stable=stable, text=text)
@@ -318,7 +188,7 @@ def _candidates(
 
 
 def _translate(
-    source: str, variables: Mapping[str, str], traits: _TemplateTraits, *, stable: bool, text: bool
+    source: str, variables: Mapping[str, str], traits: TemplateTraits, *, stable: bool, text: bool
 ) -> str:
     """The translation: macros, special tokens, normalised messages, then the template's body."""
     translator = Translator(python_text=text)
@@ -339,7 +209,7 @@ def _translate(
         return "".join([*parts, body])
     if traits.end_of_turn is None:
         raise Untranslatable("the end of an assistant's turn cannot be told")
-    mark, end = text_literal(_MARK), text_literal(traits.end_of_turn)
+    mark, end = text_literal(MARK), text_literal(traits.end_of_turn)
     before = _STABLE_BEFORE.replace("MARK", mark)
     after = _STABLE_AFTER.replace("MARK", mark).replace("END", end)
     return "".join([*parts, before, body, after])
@@ -352,12 +222,12 @@ _DIFFERENT_MEANING = re.compile(
 
 
 def _difference(
-    source: str, original: _ReferenceTemplate, traits: _TemplateTraits, kind: str
+    source: str, original: ReferenceTemplate, traits: TemplateTraits, kind: str
 ) -> str | None:
     """The first difference from the checkpoint's own template, or None."""
     if kind == "original" and (found := _DIFFERENT_MEANING.search(source)):
         return f"{found.group()!r} means something else there"
-    render = compile_for_runtime(source, _now)
+    render = compile_for_runtime(source, fixed_now)
 
     def text(chat: Conversation, prompt: bool) -> str | None:
         arguments = runtime_variables(
@@ -383,7 +253,7 @@ def _difference(
             if got != wanted:
                 return _describe(wanted, got or "")
     for chat in traits.histories:
-        if not _is_prefix(text, chat):
+        if not is_prefix(text, chat):
             return "a turn's text does not start with the text of the turn before"
     return None
 
@@ -394,9 +264,7 @@ def _describe(wanted: str, got: str) -> str:
     return f"{got[at : at + 30]!r} instead of {wanted[at : at + 30]!r} at character {at}"
 
 
-def _plain(
-    fallback: str | None, traits: _TemplateTraits, reasons: Sequence[str]
-) -> AdaptedTemplate:
+def _plain(fallback: str | None, traits: TemplateTraits, reasons: Sequence[str]) -> AdaptedTemplate:
     return AdaptedTemplate(
         PLAIN_TEMPLATE if fallback is None else fallback,
         "fallback",

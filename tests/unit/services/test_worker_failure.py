@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from litertlm.services.verify.runtime_comparison import RuntimeComparison
-from litertlm.services.verify.stub import plain_sections
+from litertlm.services.verify.stub_bundle import plain_sections
 from litertlm.services.worker import TemplateProcess, Worker, WorkerFailed
 from tiny import MODELS, write_checkpoint
 

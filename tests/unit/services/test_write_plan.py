@@ -12,7 +12,7 @@ from litertlm.bundle_format.header import read_header
 from litertlm.services.convert.conversion import write_plan
 from litertlm.services.convert.options import ConvertOptions
 from litertlm.services.convert.plan import plan_conversion
-from litertlm.services.verify.stub import plain_sections, write_stub
+from litertlm.services.verify.stub_bundle import plain_sections, write_stub
 from litertlm.store.files import hash_in_background
 from litertlm.tflite import pwrite_all
 from recorder import Recorder

@@ -47,14 +47,14 @@ def chat_on_terminal(
 
     def while_loading() -> None:
         # prompt_toolkit takes a while to import; the engine loads in native code at the same time.
-        import_module("litertlm.cli.repl.prompt")
+        import_module("litertlm.cli.repl.prompt_line")
 
     load = make_loader(app, installed, request)
     kinds = kinds_of(request.attached)
     tools = request.toolbox.schemas if request.toolbox else ()
     model = load(options, kinds=kinds, while_loading=while_loading)
     from litertlm.cli.repl.commands import Next, run_command
-    from litertlm.cli.repl.prompt import PromptLine
+    from litertlm.cli.repl.prompt_line import PromptLine
     from litertlm.cli.repl.state import Repl
 
     repl = Repl(

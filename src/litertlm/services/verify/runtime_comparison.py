@@ -12,7 +12,7 @@ from litertlm.bundle_format.info import BundleInfo, SamplerDefaults
 from litertlm.checkpoint import Tokenizer
 from litertlm.constants import TOKENIZER_FILE
 from litertlm.services.verify.report import Check, Verdict, judged, not_checked
-from litertlm.services.verify.stub import plain_sections, write_stub
+from litertlm.services.verify.stub_bundle import plain_sections, write_stub
 from litertlm.services.worker import TemplateProcess, Worker, WorkerFailed, absolute
 
 _SHOWN = 3  # problems of one kind

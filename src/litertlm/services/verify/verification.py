@@ -20,7 +20,7 @@ from litertlm.services.verify.runtime_comparison import (
     compare_in_runtime,
 )
 from litertlm.services.verify.structure import check_structure
-from litertlm.services.verify.stub import sections_of
+from litertlm.services.verify.stub_bundle import sections_of
 from litertlm.services.worker import TemplateProcess
 from litertlm.store import InstalledModel
 

@@ -14,7 +14,7 @@ from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output.vt100 import Vt100_Output
 
-from litertlm.cli.repl.prompt import PromptLine
+from litertlm.cli.repl.prompt_line import PromptLine
 
 
 class _Ended(KeyboardInterrupt):
