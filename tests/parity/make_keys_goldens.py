@@ -4,27 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import sys
-from pathlib import Path
 
 import transformers
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from litertlm.families import FAMILIES
-from litertlm.families import reference_keys as stored
-
-HEAD = f'''"""Keys and defaults of the config classes of transformers {transformers.__version__}.
-
-Written by tests/parity/make_keys_goldens.py.
-"""
-
-from __future__ import annotations
-
-from collections.abc import Mapping
-from math import inf
-from typing import Any
-
-'''
+from litertlm.families.reference_keys import FILE
 
 
 def table() -> dict[str, dict[str, object]]:
@@ -36,28 +23,20 @@ def table() -> dict[str, dict[str, object]]:
     return made
 
 
-def source(made: dict[str, dict[str, object]]) -> str:
-    """The module, as the formatter has it; what all classes have alike is written once."""
+def content(made: dict[str, dict[str, object]]) -> str:
+    """The file; what all classes have alike is written once."""
     first, *others = made.values()
     common = {
         key: value
         for key, value in first.items()
         if all(key in keys and keys[key] == value for keys in others)
     }
-    text = HEAD + "_COMMON: Mapping[str, Any] = {\n" + _items(common, 4) + "}\n\n"
-    text += "KEYS: Mapping[str, Mapping[str, Any]] = {\n"
-    for model_type, keys in made.items():
-        own = {key: value for key, value in keys.items() if key not in common}
-        text += f'    "{model_type}": {{\n        **_COMMON,\n{_items(own, 8)}    }},\n'
-    return text + "}\n"
-
-
-def _items(keys: dict[str, object], indent: int) -> str:
-    lines = ""
-    for key, value in keys.items():
-        shown = f'"{value}"' if isinstance(value, str) else repr(value)
-        lines += f'{" " * indent}"{key}": {shown},\n'
-    return lines
+    own = {
+        name: {key: value for key, value in keys.items() if key not in common}
+        for name, keys in made.items()
+    }
+    values = {"transformers": transformers.__version__, "common": common, "keys": own}
+    return json.dumps(values, indent=1) + "\n"
 
 
 def main() -> int:
@@ -66,12 +45,12 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
     made = table()
     if not parser.parse_args().check:
-        Path(stored.__file__).write_text(source(made))
+        FILE.write_text(content(made))
         print(f"{len(made)} config classes written")
         return 0
-    differ = [name for name in made if made[name] != stored.KEYS.get(name)]
-    print(f"config classes: {', '.join(differ) or 'same'}")
-    return int(bool(differ))
+    differs = FILE.read_text() != content(made)
+    print(f"config classes: {'other keys or defaults' if differs else 'same'}")
+    return int(differs)
 
 
 if __name__ == "__main__":

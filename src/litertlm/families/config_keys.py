@@ -1,7 +1,7 @@
 """Keys of config.json that a family does not read: harmless, refused, or unknown.
 
 A key of transformers' config class with a value other than its default changes the result there.
-reference_keys.py lists these keys and their defaults.
+reference_keys.json lists these keys and their defaults.
 """
 
 from __future__ import annotations
