@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from litertlm.checkpoint import Checkpoint
 from litertlm.errors import UnsupportedModel
-from litertlm.families.config_keys import unknown_keys
+from litertlm.families.config_keys import check_nulls, unknown_keys
 from litertlm.families.config_reader import ConfigReader
 from litertlm.families.multimodal import MULTIMODAL, is_multimodal, text_config, text_part
 from litertlm.families.step import Signature, Step
@@ -169,5 +169,6 @@ def identify(config: Mapping[str, Any]) -> Family:
     module = importlib.import_module(f"litertlm.families.{FAMILIES[model_type]}")
     prefix = "text_config." if is_multimodal(config) else ""
     reader = ConfigReader(text_config(config), prefix)
+    check_nulls(reader, model_type)
     family_config = module.read_config(reader)
     return Family(model_type, module, family_config, unknown_keys(reader, model_type))

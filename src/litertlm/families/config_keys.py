@@ -37,6 +37,17 @@ _UNUSED: Mapping[str, frozenset[str]] = {
         }
     ),
 }
+# Sizes that transformers computes from others where they are null, but not for these models.
+_GEMMA = ("gemma", "gemma2", "gemma3_text", "gemma3n_text", "gemma4_text", "gemma4_unified_text")
+_NOT_NULL: Mapping[str, frozenset[str]] = {
+    "head_dim": frozenset({*_GEMMA, "glm4", "helium", "lfm3", "ministral3", "qwen3"}),
+    "num_key_value_heads": frozenset(
+        {
+            *(*_GEMMA, "exaone4", "glm4", "helium", "lfm2", "lfm3", "ministral3", "mistral"),
+            *("stablelm", "starcoder2"),
+        }
+    ),
+}
 # Keys that transformers reads for every model, whatever its class. The last three change which
 # keys and values its cache keeps.
 _EVERY_MODEL: Mapping[str, Any] = {
@@ -50,6 +61,13 @@ _EVERY_MODEL: Mapping[str, Any] = {
 def is_harmless(key: str) -> bool:
     """Whether a key of config.json does not change what a model computes."""
     return _HARMLESS.fullmatch(key) is not None
+
+
+def check_nulls(config: ConfigReader, model_type: str) -> None:
+    """Raises UnsupportedModel for a size that is null and must not be."""
+    for key, types in _NOT_NULL.items():
+        if key in config.values and config.values[key] is None and model_type in types:
+            raise config.unsupported(key, "is null")
 
 
 def unknown_keys(config: ConfigReader, model_type: str) -> tuple[str, ...]:

@@ -32,7 +32,6 @@ def read_config(c: ConfigReader) -> Config:
     c = c.with_defaults(
         num_key_value_heads=32, rms_norm_eps=1e-5, sliding_window=4096, sliding_window_pattern=4
     )
-    c.size("num_key_value_heads")  # not null, unlike in other families
     common = read_decoder(c)
     layers, window = common["num_hidden_layers"], c.optional_size("sliding_window")
     sliding = [False] * layers

@@ -66,7 +66,6 @@ def read_config(c: ConfigReader) -> Config:
         tie_word_embeddings=True,
         sliding_window=256,
     )
-    c.size("num_key_value_heads")  # not null, unlike in other families
     eps = c.positive("norm_eps", c.positive("rms_norm_eps", 1e-5))  # transformers reads both names
     if eps != c.positive("rms_norm_eps", eps):
         raise c.unsupported("rms_norm_eps", f"is there beside a norm_eps of {eps}")
