@@ -6,6 +6,7 @@ import json
 import math
 import random
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 NUMBERS: tuple[Any, ...] = (
@@ -80,11 +81,11 @@ def mutate_json(rng: random.Random, value: Any, keys: Sequence[str] = ()) -> Any
 def _mutate_node(rng: random.Random, root: Any, keys: Sequence[str]) -> Any:
     parent, key = _random_place(rng, root)
     if parent is None:
-        return rng.choice(VALUES) if rng.random() < 0.02 else root
+        return _value(rng) if rng.random() < 0.02 else root
     old = parent[key]
     kind = rng.randrange(12)
     if kind < 4:
-        parent[key] = rng.choice(VALUES)
+        parent[key] = _value(rng)
     elif kind == 4:
         del parent[key]
     elif kind == 5:
@@ -96,13 +97,18 @@ def _mutate_node(rng: random.Random, root: Any, keys: Sequence[str]) -> Any:
     elif kind == 8 and isinstance(parent, dict):
         parent[rng.choice((*keys, *TEXTS) if keys else TEXTS)] = parent.pop(key)
     elif kind == 9 and isinstance(parent, dict) and keys:
-        parent[rng.choice(keys)] = rng.choice(VALUES)
+        parent[rng.choice(keys)] = _value(rng)
     elif kind == 10:
         other, at = _random_place(rng, root)
         parent[key] = json.loads(json.dumps(other[at])) if other is not None else old
     else:
-        parent[key] = rng.choice(VALUES) if not isinstance(old, (list, dict)) else type(old)()
+        parent[key] = _value(rng) if not isinstance(old, (list, dict)) else type(old)()
     return root
+
+
+def _value(rng: random.Random) -> Any:
+    """One of VALUES; a copy, which a later mutation may change."""
+    return deepcopy(rng.choice(VALUES))
 
 
 def _near(rng: random.Random, old: Any) -> Any:
@@ -115,7 +121,7 @@ def _near(rng: random.Random, old: Any) -> Any:
     if isinstance(old, str):
         return rng.choice((old.upper(), old + "x", old[:-1], old[::-1], f"{old}\x1b[2J"))
     if isinstance(old, list):
-        return rng.choice((old[1:], old + old[:1], old[::-1], [*old, rng.choice(VALUES)]))
+        return rng.choice((old[1:], old + old[:1], old[::-1], [*old, _value(rng)]))
     return old
 
 

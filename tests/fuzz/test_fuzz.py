@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from fuzz.actions import Outcome, judged, observe
 from fuzz.campaign import TIMEOUT, run_campaign
 from fuzz.corpus import Entry, entries, known_failures, load_entry, save_entry
+from fuzz.mutate import VALUES, mutate_json
 from fuzz.pool import worker
 from fuzz.targets import TARGETS, make_case
 from litertlm.errors import DamagedBundle, EngineFailed
@@ -42,6 +44,13 @@ def test_a_case_is_the_same_every_time(target: str) -> None:
     made = [make_case(target, 3, number) for number in range(8)]
     assert made == [make_case(target, 3, number) for number in range(8)]
     assert made != [make_case(target, 4, number) for number in range(8)]
+
+
+def test_mutations_do_not_change_the_values_that_they_use() -> None:
+    before = repr(VALUES)
+    for number in range(2000):
+        mutate_json(random.Random(number), {"a": {"b": [1, {"c": 2}]}, "d": [[]]}, ("a", "e"))
+    assert repr(VALUES) == before
 
 
 @pytest.mark.parametrize("target", TARGETS)
