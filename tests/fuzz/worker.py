@@ -18,13 +18,35 @@ from fuzz import actions
 from fuzz.bases import base_files
 from fuzz.corpus import load_entry
 from fuzz.targets import Case, apply_change, make_case
+from litertlm.bundle.adapted_template import AdaptedTemplate, SourceTemplate
 from litertlm.services.worker import TemplateLimits, TemplateProcess
 
 # Less time than the program's, which hostile templates take in full.
 TEMPLATE_LIMITS = TemplateLimits(seconds=2.0)
+_MOST_ADAPTED = 1000
 # Address space, above what the imports took: an input of a few kilobytes needs far less, but what a
 # template may take must be free, or its excess counts as a machine without memory.
 MEMORY = TEMPLATE_LIMITS.memory + (1 << 29)
+
+
+class _Templates(TemplateProcess):
+    """Adapts each template once: most cases have the one of their base."""
+
+    def __init__(self) -> None:
+        super().__init__(TEMPLATE_LIMITS)
+        self._adapted: dict[str, AdaptedTemplate] = {}
+
+    def begin(self, source: SourceTemplate) -> None:
+        if repr(source) not in self._adapted:
+            super().begin(source)
+
+    def adapt(self, source: SourceTemplate) -> AdaptedTemplate:
+        key = repr(source)
+        if key not in self._adapted:
+            if len(self._adapted) >= _MOST_ADAPTED:
+                self._adapted.clear()
+            self._adapted[key] = super().adapt(source)
+        return self._adapted[key]
 
 
 def run_case(case: Case, folder: Path, templates: TemplateProcess) -> actions.Outcome:
@@ -65,7 +87,7 @@ def main() -> None:
     os.dup2(2, 1)  # what is printed by others must not look like an answer
     with (
         tempfile.TemporaryDirectory(dir=os.environ.get("FUZZ_TMP")) as name,
-        TemplateProcess(TEMPLATE_LIMITS) as templates,
+        _Templates() as templates,
     ):
         folder = Path(name)
         os.environ.update(HOME=name, LITERT_LM_MODELS=f"{name}/models", NO_COLOR="1")
