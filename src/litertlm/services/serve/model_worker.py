@@ -5,8 +5,9 @@
 The first line on stdin: `{"name", "bundle", "cache" (a path or null), "options" (of `RunOptions`),
 "sessions", "session_bytes", "reject_control_tokens"}`; the answer is `{"loaded": {...}}` or
 `{"failed": {...}}`. Then one request at a time: `{"request": {...}}` (see `events.Request`), and
-lines with `piece`, `finished` or `failed`. `{"cancel": true}` ends the running answer soon. The
-process ends when stdin is closed, so it never outlives the server.
+lines with `piece`, `finished` or `failed`. `{"cancel": true}` ends the running answer soon, also
+while its prompt is rendered. The process ends when stdin is closed, so it never outlives the
+server.
 """
 
 from __future__ import annotations
@@ -79,18 +80,31 @@ class Server:
         if (running := self._running) is not None:
             running.cancel()
 
+    def stop_rendering(self) -> None:
+        """End the process of the chat template if it renders."""
+        self._model.render.cancel()
+
     def begin(self) -> None:
         """Called before each request, by the thread that also receives `cancel`."""
         self._cancelled = False
 
     def answer(self, request: Request) -> None:
         """Send the answer."""
-        chat = self._chat(request)
+        chat = self._running = self._chat(request)
+        try:
+            if self._cancelled:  # before there was something to cancel
+                raise KeyboardInterrupt
+            self._answer(chat, request)
+        except KeyboardInterrupt:  # while the prompt was rendered
+            self._send({"finished": _finished("cancelled", 0, 0, 0, 0.0, 0.0)})
+        finally:
+            self._running = None
+
+    def _answer(self, chat: Chat, request: Request) -> None:
         if request.count_only:
             tokens = chat.used_tokens()
             self._send({"finished": _finished("stop", tokens, 0, 0, 0.0, 0.0)})
             return
-        self._running = chat
         parameters = tool_parameters(request.tools)
         for piece in split_calls(chat.proceed(), parameters):
             if self._cancelled:
@@ -102,7 +116,6 @@ class Server:
         calls: list[Any] = []
         if request.tools and chat.messages[-1]["role"] == "assistant":
             calls, _ = read_calls(chat.messages[-1]["content"], parameters)
-        self._running = None
         fields = _finished(
             "tool_calls" if calls and answer.finish_reason == "stop" else answer.finish_reason,
             answer.prompt_tokens,
@@ -131,6 +144,7 @@ class Server:
             plain_render if request.raw else self._model.render,
             replace(chosen, drop_oldest=request.drop_oldest, new_session=seeded),
             notice=lambda text: None,
+            cancel_render=self._model.render.cancel,
             pool=self._pool,
         )
         chat.messages = [_message(message) for message in request.messages]
@@ -216,6 +230,8 @@ def main() -> None:
                 orders.put(order)
             for server in served if "cancel" in order else ():
                 server.cancel()
+        for server in served:
+            server.stop_rendering()  # busy, that process would not notice the end of this one
         os._exit(0)
 
     threading.Thread(target=listen, name="orders", daemon=True).start()

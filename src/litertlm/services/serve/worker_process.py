@@ -19,6 +19,7 @@ from litertlm.settings import child_environment
 
 _LONGEST_LINE = 64 << 20
 _REASON_LINES = 3
+_END_SECONDS = 2.0
 CRASHED = "WorkerCrashed"
 
 
@@ -99,11 +100,16 @@ class WorkerProcess:
                 pass
 
     async def close(self) -> None:
-        """End the process."""
+        """End the process, and that of its chat template."""
         if self._process is not None:
-            with suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            try:
+                await asyncio.wait_for(self._process.wait(), _END_SECONDS)
+            except asyncio.TimeoutError:  # native code does not let its threads run
+                with suppress(ProcessLookupError):
+                    self._process.kill()
+                await self._process.wait()
         self._errors.close()
 
     async def _send(self, values: Mapping[str, Any]) -> None:
