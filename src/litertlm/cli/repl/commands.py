@@ -203,9 +203,10 @@ def _save(repl: Repl, argument: str) -> Next:
 def _load(repl: Repl, argument: str) -> Next:
     path = _path(repl, argument)
     system, messages = read_conversation(path)
+    repl.check_control_tokens("\n".join(m["content"] for m in messages), "conversation")
     repl.load_encoders(file for message in messages for file in message.get("attachments", ()))
-    repl.chat.clear()
     repl.change("system", system)
+    repl.chat.clear()
     repl.chat.messages.extend(messages)
     repl.output.note(f"Loaded {len(messages)} messages from {path}.")
     return Next.PROMPT

@@ -9,13 +9,13 @@ from typing import Any
 
 from litertlm.errors import UsageError
 from litertlm.services.chat import Chat, Message, Value, read_attachment
-from litertlm.store.files import read_regular
+from litertlm.store.files import atomic_write_bytes, read_regular
 
 _MAX_BYTES = 64_000_000
 
 
 def write_conversation(path: Path, model: str, options: Mapping[str, Value], chat: Chat) -> None:
-    """Write a conversation as JSON; attachments as paths.
+    """Write a conversation as JSON; attachments as paths. A file that is there stays complete.
 
     Raises:
         UsageError: the file cannot be written.
@@ -28,7 +28,10 @@ def write_conversation(path: Path, model: str, options: Mapping[str, Value], cha
     }
     text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
     try:
-        path.write_text(text, encoding="utf-8")
+        if path.parent.is_dir() and (path.is_file() or not path.exists()):
+            atomic_write_bytes(path.resolve(), text.encode())
+        else:
+            path.write_text(text, encoding="utf-8")  # a device, a pipe, or the error
     except OSError as error:
         raise UsageError(f"Cannot write {path}.", why=error.strerror or "") from error
 
