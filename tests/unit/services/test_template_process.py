@@ -156,6 +156,21 @@ def test_a_signal_handler_can_cancel(template: str) -> None:
         assert render(templates, "{{ 1 }}") == "1"
 
 
+GROWS = """
+from litertlm.services.worker.limits import memory_watched
+with memory_watched(1 << 30):
+    kept = b"x" * (1 << 20)
+with memory_watched(1 << 26):
+    kept = [kept * 2 for _ in range(200_000)]
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no peak memory of this kind")
+def test_memory_that_is_watched_where_the_kernel_sets_no_limit() -> None:
+    done = subprocess.run([sys.executable, "-c", GROWS], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "MemoryError\n")
+
+
 PARENT = """
 import sys
 from litertlm.services.worker import TemplateLimits, TemplateProcess
