@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import expect
 
-from litertlm.services.serve import Failed
+from litertlm.services.serve import Failed, Finished, TextPiece
 from page.conftest import Chat, PageServer
 
 PNG = bytes.fromhex(
@@ -188,6 +188,18 @@ def test_images_only_for_models_that_take_them(chat: Chat, server: PageServer) -
         attach.click()
     chooser.value.set_files(broken)
     expect(chat.page.get_by_role("status")).to_contain_text("c.png is not a picture")
+
+
+def test_what_the_model_did_not_see_or_say_is_mentioned(chat: Chat, server: PageServer) -> None:
+    server.workers.events = [TextPiece("text", "So"), Finished("context", 99, 0, 1, 0.1, 0.2)]
+    notes = chat.ask("Hi").locator(".notes")
+    expect(notes).to_contain_text("the maximum number of tokens was reached")
+    ended = Finished("stop", 99, 0, 1, 0.1, 0.2, dropped_messages=2)
+    server.workers.events = [TextPiece("text", "So"), ended]
+    notes = chat.ask("And?").locator(".notes")
+    expect(notes).to_contain_text("The 2 oldest messages were left out.")
+    chat.page.reload()
+    expect(chat.answers.last.locator(".notes")).to_contain_text("The 2 oldest messages")
 
 
 def test_rename_search_and_delete(chat: Chat) -> None:

@@ -46,10 +46,18 @@ MARKDOWN = (
     "| <img src=x onerror=boom()> | [m](javascript:boom()) |\n|--|--|\n| <script>boom()</script> |",
     "# <img src=x onerror=boom()>\n\n> <script>boom()</script>\n\n- [ ] <img src=x onerror=boom()>",
     "```<img/src=x/onerror=boom()>\n</code></pre><img src=x onerror=boom()>\n```",
+    "```js\n'<img src=x onerror=boom()>' // </script><script>boom()</script>\n```",
+    '```html\n<img src="x" onerror="boom()"><!--\n```',
     "&lt;img src=x onerror=boom()&gt; &#60;script&#62;boom()&#60;/script&#62;",
     "a\x00b\u202e\ufeff\x1b[31m<img src=x onerror=boom()>",
 )
-DEEP = (">" * 20_000, "*a **b " * 2_000, "[" * 9_000, "|a" * 500 + "|\n" + "|-" * 500)
+DEEP = (
+    "```js\n" + '"\\' * 20_000 + "\n```",
+    ">" * 20_000,
+    "*a **b " * 2_000,
+    "[" * 9_000,
+    "|a" * 500 + "|\n" + "|-" * 500,
+)
 # What Markdown may become, and the page's own buttons and icons.
 ALLOWED = {
     *("A", "P", "BR", "HR", "UL", "OL", "LI", "EM", "STRONG", "DEL", "CODE", "PRE", "BLOCKQUOTE"),

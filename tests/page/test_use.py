@@ -11,7 +11,7 @@ from page.conftest import Chat, PageServer
 
 RICH = (
     "# Title\n\nText with `code`, a [link](https://example.com/) and **bold**.\n\n"
-    "```python\n" + "x = " + "1 + " * 60 + "1\n```\n\n"
+    "```python\ndef f(x):  # a comment\n    return Odd('x') + " + "1 + " * 60 + "1\n```\n\n"
     "| a | b | c | d | e | f |\n|---|---|---|---|---|---|\n" + "| wide cell " * 6 + "|\n\n"
     "- [x] one\n- two\n  1. three\n\n> quote\n\n" + "word" * 60
 )
@@ -95,6 +95,7 @@ def test_narrow_and_wide_light_and_dark(chat: Chat, server: PageServer) -> None:
     server.answer(RICH, thinking="Hm.")
     chat.ask("word" * 60)
     chat.answers.first.locator("summary").click()
+    expect(chat.text.locator(".code-comment")).to_have_text("# a comment")
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         assert violations(page) == []

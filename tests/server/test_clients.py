@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import anthropic
+import httpx2
 import ollama
 import openai
 import pytest
@@ -215,6 +216,16 @@ def test_ollama(server_url: str) -> None:
     with pytest.raises(ollama.ResponseError) as caught:
         client.chat(model="no/such", messages=ASK)
     assert caught.value.status_code == 404
+
+
+def test_ollama_says_what_was_left_out(server_url: str) -> None:
+    long = [{"role": "user", "content": "word " * 1300}, {"role": "assistant", "content": "Yes."}]
+    body = {"model": "demo", "messages": [*long, *ASK], "options": {"num_predict": 3}}
+    answer = httpx2.post(f"{server_url}/api/chat", json={**body, "stream": False}, timeout=300)
+    assert answer.json()["dropped_messages"] == 2
+    body["messages"] = ASK
+    last = httpx2.post(f"{server_url}/api/chat", json=body, timeout=300).text.splitlines()[-1]
+    assert "dropped_messages" not in last
 
 
 def test_anthropic(server_url: str) -> None:

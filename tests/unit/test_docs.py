@@ -20,10 +20,12 @@ def test_models_document_has_the_tables_of_families_and_keys() -> None:
     assert keys_table() in text, "run python -m doc_tables"
 
 
-def test_dependencies_document_has_the_hash_of_the_library_of_the_page() -> None:
-    (library,) = (Path(web.__file__).parent / "page" / "vendor").glob("*.js")
-    digest = hashlib.sha256(library.read_bytes()).hexdigest()
-    assert f"`{digest}`" in (DOCS / "dependencies.md").read_text()
+def test_dependencies_document_has_the_hashes_of_the_libraries_of_the_page() -> None:
+    libraries = list((Path(web.__file__).parent / "page" / "vendor").glob("*.js"))
+    assert libraries
+    for library in libraries:
+        digest = hashlib.sha256(library.read_bytes()).hexdigest()
+        assert f"`{digest}`" in (DOCS / "dependencies.md").read_text(), library.name
 
 
 def test_models_document_names_every_gguf_architecture() -> None:

@@ -143,6 +143,8 @@ def _end(end: Finished) -> dict[str, Any]:
         "prompt_eval_duration": _nanoseconds(end.first_token_s),
         "eval_count": end.answer_tokens,
         "eval_duration": _nanoseconds(end.total_s - end.first_token_s),
+        # Not of Ollama, which leaves them out in silence.
+        **({"dropped_messages": end.dropped_messages} if end.dropped_messages else {}),
     }
 
 

@@ -187,6 +187,7 @@ OLLAMA_END: dict[str, Schema] = {
     "prompt_eval_duration": DURATION,
     "eval_count": COUNT,
     "eval_duration": DURATION,
+    "dropped_messages": COUNT,
 }
 _DETAILS = exact(
     parent_model=STRING,

@@ -134,6 +134,7 @@ function statsOf(part) {
     // The first token belongs to the time before it.
     speed: part.eval_count > 1 && seconds > 0 ? (part.eval_count - 1) / seconds : null,
     cut: part.done_reason === "length",
+    dropped: part.dropped_messages ?? 0,
   };
 }
 

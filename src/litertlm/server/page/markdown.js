@@ -6,6 +6,7 @@
 
 import { Lexer } from "./vendor/marked.esm.js";
 import { copyButton, el } from "./dom.js";
+import { highlight } from "./highlight.js";
 
 const OPTIONS = { gfm: true, breaks: true };
 const PROTOCOLS = new Set(["http:", "https:", "mailto:"]);
@@ -20,7 +21,17 @@ const ENTITIES = {
 
 /** Elements for a complete text. */
 export function renderMarkdown(text) {
-  return blocks(lex(text));
+  const nodes = blocks(lex(text));
+  colour(nodes);
+  return nodes;
+}
+
+/** Colours for the code in blocks that are complete. */
+function colour(nodes) {
+  for (const node of nodes) {
+    const all = node.matches(".code") ? [node] : node.querySelectorAll(".code");
+    for (const block of all) highlight(block.querySelector("code"), block.querySelector("span").textContent);
+  }
 }
 
 function lex(text) {
@@ -55,6 +66,7 @@ export class GrowingMarkdown {
     const exact = tokens.reduce((sum, token) => sum + token.raw.length, 0) === rest.length;
     if (complete.length && exact) {
       this.replaceTail(blocks(complete), null);
+      colour(this.tail);
       for (const token of complete) if (token.type !== "space") this.onBlock(token.raw.trim());
       this.tail = [];
       this.done += length;
@@ -68,6 +80,7 @@ export class GrowingMarkdown {
   finish() {
     const rest = this.text.slice(this.done).trim();
     if (rest) this.onBlock(rest);
+    colour(this.tail);
     // Links may be defined at the end of the text.
     if (DEFINITION.test(this.text)) this.element.replaceChildren(...renderMarkdown(this.text));
   }

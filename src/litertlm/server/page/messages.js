@@ -167,12 +167,8 @@ class MessageView {
           ),
         ),
       );
-    } else if (status === "done" && stats?.cut) {
-      notes.push(
-        el("p", { class: "note" }, "The answer ends here because the maximum number of tokens was reached."),
-      );
-    } else if (status === "done" && message.role === "assistant" && !message.text) {
-      notes.push(el("p", { class: "note" }, "The answer is empty."));
+    } else if (status === "done") {
+      notes.push(...doneNotes(message).map((note) => el("p", { class: "note" }, note)));
     }
     // An error that is shown is not read aloud again.
     const key = notes.map((note) => note.textContent).join();
@@ -185,7 +181,7 @@ class MessageView {
     const buttons = [];
     if (all.length > 1) buttons.push(versionSwitch(message, all, actions));
     if (streaming) return buttons;
-    buttons.push(copyButton("Copy message", () => message.text));
+    if (message.text) buttons.push(copyButton("Copy message", () => message.text));
     if (message.role === "user") {
       buttons.push(iconButton("edit", "Edit message", () => this.edit(all), { "data-edit": true }));
     } else {
@@ -290,6 +286,21 @@ function versionSwitch(message, all, actions) {
     el("span", {}, `${at + 1} / ${all.length}`),
     step(1, "right", "Next version"),
   );
+}
+
+/** What is to be known about a complete message. */
+function doneNotes({ role, text, stats }) {
+  const notes = [];
+  if (role === "assistant" && !text) notes.push("The answer is empty.");
+  if (stats?.cut) notes.push("The answer ends here because the maximum number of tokens was reached.");
+  if (stats?.dropped) {
+    notes.push(
+      "The conversation is longer than the context of the model. " +
+        (stats.dropped === 1 ? "The oldest message was" : `The ${stats.dropped} oldest messages were`) +
+        " left out.",
+    );
+  }
+  return notes;
 }
 
 function statsLine({ stats, model }) {

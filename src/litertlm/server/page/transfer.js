@@ -125,7 +125,8 @@ function readStats(given) {
   if (!isObject(given)) return null;
   const { prompt, tokens, firstToken, speed } = given;
   const valid = [prompt, tokens, firstToken].every(Number.isFinite) && (speed === null || Number.isFinite(speed));
-  return valid ? { prompt, tokens, firstToken, speed, cut: given.cut === true } : null;
+  const dropped = Number.isInteger(given.dropped) && given.dropped > 0 ? given.dropped : 0;
+  return valid ? { prompt, tokens, firstToken, speed, cut: given.cut === true, dropped } : null;
 }
 
 function isObject(value) {

@@ -56,6 +56,7 @@ class Finished:
         prompt_tokens, reused_tokens, answer_tokens, first_token_s, total_s: as in `Answer`.
         calls: `{"name": ..., "arguments": {...}}` each.
         load_s: seconds that the request waited for the model to be loaded.
+        dropped_messages: the oldest messages, which were left out so that the prompt fits.
     """
 
     reason: str
@@ -66,6 +67,7 @@ class Finished:
     total_s: float
     calls: tuple[Mapping[str, Any], ...] = ()
     load_s: float = 0.0
+    dropped_messages: int = 0
 
 
 Event = TextPiece | Finished

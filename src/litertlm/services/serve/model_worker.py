@@ -124,7 +124,11 @@ class Server:
             answer.first_token_s,
             answer.total_s,
         )
-        self._send({"finished": {**fields, "calls": [call.fields for call in calls]}})
+        more = {
+            "calls": [call.fields for call in calls],
+            "dropped_messages": answer.dropped_messages,
+        }
+        self._send({"finished": {**fields, **more}})
 
     def _chat(self, request: Request) -> Chat:
         options = _options(request.options).over(self._defaults)
