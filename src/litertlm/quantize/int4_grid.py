@@ -13,7 +13,7 @@ is missing, scale times the sum of the block's inputs (quantize/level_shift.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,9 +128,8 @@ def grid_shifts(weight: Constant) -> Constant:
             result[first - start : last - start] = missing.reshape(last - first, -1)
         return result
 
-    return Constant(
-        f"{weight.name}.shift", (rows, cols // BLOCK), weight.dtype, shifts, reused=weight.reused
-    )
+    name, shape = f"{weight.name}.shift", (rows, cols // BLOCK)
+    return replace(weight, name=name, shape=shape, rows=shifts)
 
 
 def grid_levels(w: NDArray[np.float32]) -> Levels:
