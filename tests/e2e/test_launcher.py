@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -55,7 +56,7 @@ def clone(tmp_path: Path) -> Path:
     return clone
 
 
-def test_from_a_fresh_clone(clone: Path, tmp_path: Path) -> None:
+def test_from_a_fresh_clone(clone: Path, tmp_path: Path, demo_models: Path) -> None:
     elsewhere = tmp_path / "else where"
     elsewhere.mkdir()
     program = elsewhere / "llm"
@@ -93,6 +94,14 @@ def test_from_a_fresh_clone(clone: Path, tmp_path: Path) -> None:
     code, out, err = run(program, "list", cwd=elsewhere)
     assert (code, out) == (0, "")
     assert err.startswith(f"No models in {clone}/models.\n")
+
+    # The commands of README.md for scripts, as they are written there.
+    shutil.copytree(demo_models, clone / "models", copy_function=os.link, dirs_exist_ok=True)
+    _, commands, *_ = re.findall(
+        r"^```sh\n(.*?)^```", (clone / "README.md").read_text(), re.M | re.S
+    )
+    code, out, err = run(Path("/bin/bash"), "-ec", commands, cwd=clone)
+    assert (code, out) == (0, 2 * "The capital of France is Paris.\n"), err
 
     # Other pins: another environment.
     with (clone / "constraints.txt").open("a") as pins:
