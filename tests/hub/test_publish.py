@@ -236,12 +236,14 @@ def test_the_user_is_asked(ready, remote):
 def test_published_demo_answers_under_its_new_name(world, demo_models):
     shutil.copytree(demo_models, world.models, copy_function=os.link)
     world.hub.allow(TOKEN)
+    # The card has what is recorded; a comparison of this model's logits takes ten seconds.
+    assert world.run("verify", "demo", "--only", "prompts").code == 0
     done = world.run("publish", "demo", "--to", "someone/smol", "--yes", HF_TOKEN=TOKEN)
     assert done.code == 0, done.err
     card = (world.hub.folder / "someone/smol/README.md").read_text()
     assert 'license: "apache-2.0"' in card
     assert 'base_model: "HuggingFaceTB/SmolLM2-135M-Instruct"' in card
-    assert "| quality | passed: KL divergence 0.00" in card
+    assert "| prompts | passed: " in card
     question = "What is the capital of France?"
     answered = world.run("run", "someone/smol", "--prompt", question, HF_TOKEN=TOKEN)
     assert answered.code == 0, answered.err
