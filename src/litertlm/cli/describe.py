@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
 from litertlm.store import InstalledModel, ModelName, Store
 from litertlm.store.files import size_of
+from litertlm.store.retention import last_used
 
 
 def model_fields(model: InstalledModel, store: Store) -> dict[str, Any]:
     """The fields of a model on disk, the same in every command."""
     sizes = store.sizes(model)
     provenance = model.provenance
+    used = datetime.fromtimestamp(last_used(model), timezone.utc)
     return {
         "model": model.name,
         "path": str(model.bundle),
@@ -30,6 +33,7 @@ def model_fields(model: InstalledModel, store: Store) -> dict[str, Any]:
         "sha256": provenance.sha256 if provenance else None,
         "created": provenance.created if provenance else None,
         "versions": dict(provenance.versions) if provenance else {},
+        "used": used.isoformat(timespec="seconds"),
     }
 
 
@@ -47,4 +51,5 @@ def checkpoint_fields(name: ModelName, store: Store) -> dict[str, Any]:
         "options": {},
         **dict.fromkeys(("source", "origin", "commit", "base", "base_commit", "sha256", "created")),
         "versions": {},
+        "used": None,
     }

@@ -1,5 +1,6 @@
 """Models on disk: layout, provenance, locks, sizes, removal."""
 
+from litertlm.store.embedded_record import encode_record, read_record
 from litertlm.store.names import BUNDLE_SUFFIX, ModelName, parse_name, safe_part
 from litertlm.store.provenance import (
     Provenance,
@@ -31,8 +32,10 @@ __all__ = [
     "SharedProgress",
     "Store",
     "check_integrity",
+    "encode_record",
     "parse_name",
     "provenance_path",
+    "read_record",
     "safe_part",
     "stage_provenance",
     "timestamp",

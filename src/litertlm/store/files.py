@@ -9,7 +9,7 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -172,6 +172,29 @@ def file_sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file."""
     digest = hashlib.sha256()
     update_hash(digest, path, 0, path.stat().st_size, hash_buffer())
+    return digest.hexdigest()
+
+
+def copy_hashed(source: Path, target: Path, size: int, advance: Callable[[int], None]) -> str:
+    """Copy the first `size` bytes of a file; returns their SHA-256, hexadecimal.
+
+    Args:
+        advance: called with the number of bytes that were copied since the last call.
+
+    Raises:
+        OSError: a file cannot be read or written, or `source` is shorter.
+    """
+    digest, buffer = hashlib.sha256(), hash_buffer()
+    with source.open("rb", buffering=0) as old, target.open("wb") as new:
+        left = size
+        while left:
+            count = old.readinto(buffer[:left])
+            if not count:
+                raise OSError(f"{source} became shorter while it was read")
+            digest.update(buffer[:count])
+            new.write(buffer[:count])
+            left -= count
+            advance(count)
     return digest.hexdigest()
 
 

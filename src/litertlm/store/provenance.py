@@ -129,10 +129,17 @@ def _staged(bundle: Path) -> Provenance | None:
 def read_provenance(path: Path) -> Provenance | None:
     """The provenance in `path`; None when there is none or it is not one."""
     try:
-        data = json.loads(read_regular(path))
-    except (OSError, ValueError):
+        return parse_provenance(read_regular(path))
+    except OSError:
         return None
-    return _parsed(data)
+
+
+def parse_provenance(data: bytes) -> Provenance | None:
+    """The provenance in the JSON text `data`; None when it is not one."""
+    try:
+        return _parsed(json.loads(data))
+    except (ValueError, RecursionError):
+        return None
 
 
 def _parsed(data: object) -> Provenance | None:

@@ -72,7 +72,8 @@ def write_bundle(path: Path, size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["list"], ["models"], ["run", "--help"], ["publish", "--help"]]
+    "arguments",
+    [["--help"], ["list"], ["models"], ["run", "--help"], ["publish", "--help"], ["prune"]],
 )
 def test_imports_no_heavy_module(arguments: list[str], tmp_path: Path) -> None:
     install(tmp_path / "models", "google/gemma-3-270m")

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from litertlm.services.acquire.catalog import CatalogEntry as CatalogEntry
     from litertlm.services.acquire.catalog import catalog_fields as catalog_fields
     from litertlm.services.acquire.catalog import lookup as lookup
+    from litertlm.services.acquire.download import forget_download as forget_download
     from litertlm.services.acquire.install import acquire as acquire
     from litertlm.services.acquire.installed import checkpoint_of as checkpoint_of
     from litertlm.services.acquire.installed import find_installed as find_installed
@@ -23,6 +24,7 @@ EXPORTS = {
         "catalog_fields",
         "lookup",
     ),
+    "download": ("forget_download",),
     "install": ("acquire",),
     "installed": (
         "checkpoint_of",

@@ -267,6 +267,14 @@ def _fetch_checkpoint(
     )
 
 
+def forget_download(folder: Path) -> None:
+    """Make the next `fetch_from_hub` ask the Hub for the newest commit.
+
+    Files of the checkpoint in `folder` that did not change are used again.
+    """
+    (folder / _KEPT_FILE).unlink(missing_ok=True)
+
+
 def _kept_checkpoint(folder: Path, revision: str | None) -> FetchedCheckpoint | None:
     """The checkpoint that an earlier run downloaded, if it is complete and of this revision."""
     try:

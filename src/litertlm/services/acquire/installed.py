@@ -135,6 +135,8 @@ def _checkpoint_on_disk(origin: str, name: str, store: Store) -> Path | None:
         return Path(origin) if Path(origin).exists() else None
     package = next((e for e in CATALOG if e.package and origin.startswith(e.package.project)), None)
     folder = store.checkpoint_dir(parse_name(package.model if package else name))
+    if not folder.is_dir() and origin.count("/") == 1:  # `name` is a copy
+        folder = store.checkpoint_dir(parse_name(origin))
     if (folder / CONFIG_FILE).is_file() or is_adapter(folder):
         return folder
     return next(iter(sorted(folder.glob(f"*{GGUF_SUFFIX}"))), None)

@@ -24,6 +24,7 @@ from litertlm.services.chat.render import (
     template_source,
 )
 from litertlm.services.chat.stream import THINKING_MARKERS
+from litertlm.store.retention import mark_used
 
 if TYPE_CHECKING:
     from litertlm.services.worker import TemplateProcess
@@ -126,6 +127,8 @@ def load_model(
         load_engine = load_litert
     info = read_bundle_info(bundle)
     check_kinds(name, info, kinds, raw=raw)
+    if cache_dir is not None:
+        mark_used(cache_dir)
     if is_base_model(info) and not raw:
         progress.status(base_model_notice(name, instruct))
     engine_options = EngineOptions(

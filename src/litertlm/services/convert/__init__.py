@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from litertlm.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from litertlm.services.convert.changes import missing_changes as missing_changes
     from litertlm.services.convert.conversion import Conversion as Conversion
     from litertlm.services.convert.conversion import convert as convert
     from litertlm.services.convert.conversion import convert_source as convert_source
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from litertlm.services.convert.plan import signatures as signatures
 
 EXPORTS = {
+    "changes": ("missing_changes",),
     "conversion": (
         "Conversion",
         "convert",

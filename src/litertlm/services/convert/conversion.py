@@ -26,6 +26,7 @@ from litertlm.errors import (
 from litertlm.progress import Progress
 from litertlm.services import bundle_file
 from litertlm.services.checkpoint_source import CheckpointSource
+from litertlm.services.convert.changes import CONVERSION_CHANGES, CONVERSION_KEY
 from litertlm.services.convert.options import ConvertOptions
 from litertlm.services.convert.plan import ConversionPlan, count_parameters, plan_source
 from litertlm.services.verify import RuntimeComparison, Verdict, compare_in_runtime
@@ -241,7 +242,11 @@ def _checked(
 def _versions() -> dict[str, str]:
     from importlib.metadata import version  # while the file is hashed
 
-    return {"litert-lm-cli": __version__, "litert-lm-builder": version("litert-lm-builder")}
+    return {
+        "litert-lm-cli": __version__,
+        "litert-lm-builder": version("litert-lm-builder"),
+        CONVERSION_KEY: str(CONVERSION_CHANGES[-1].version),
+    }
 
 
 def write_plan(

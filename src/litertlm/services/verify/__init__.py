@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from litertlm.services.verify.report import check_fields as check_fields
     from litertlm.services.verify.runtime_comparison import RuntimeComparison as RuntimeComparison
     from litertlm.services.verify.runtime_comparison import compare_in_runtime as compare_in_runtime
+    from litertlm.services.verify.structure import check_structure as check_structure
     from litertlm.services.verify.verification import PARTS as PARTS
     from litertlm.services.verify.verification import verify as verify
     from litertlm.services.verify.verification import verify_converted as verify_converted
@@ -42,6 +43,7 @@ EXPORTS = {
         "RuntimeComparison",
         "compare_in_runtime",
     ),
+    "structure": ("check_structure",),
     "verification": (
         "PARTS",
         "verify",
