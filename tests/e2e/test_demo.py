@@ -85,3 +85,11 @@ def test_a_cut_off_bundle_is_named_and_made_again_on_demand(demo_home: Path) -> 
     again = run_program("run", "demo", "--reconvert", "--prompt", QUESTION, home=demo_home)
     assert again.code == 0, again.err
     assert "Paris" in again.out
+
+
+def test_the_runtime_loads_an_exported_file(demo_home: Path) -> None:
+    file = demo_home / "phone.litertlm"
+    assert run_program("export", "demo", file, home=demo_home).code == 0
+    ended = run_program("run", file, "--prompt", QUESTION, home=demo_home)
+    assert ended.code == 0, ended.err
+    assert "Paris" in ended.out
