@@ -138,7 +138,7 @@ def test_version(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["lst"], "✗ No such command 'lst'. Did you mean 'list'?"),
-        (["list", "--jso"], "✗ No such option '--jso'. Did you mean '--json'?"),
+        (["models", "--jso"], "✗ No such option '--jso'. Did you mean '--json'?"),
         (["show"], "✗ Missing argument 'MODEL'."),
         (["convert", "demo", "--kv-cache-max-len", "0"], "'--kv-cache-max-len'"),
         (["convert", "demo", "--quantize", "int3"], "'int3' is not"),
