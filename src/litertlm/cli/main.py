@@ -7,7 +7,7 @@ import importlib
 import os
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,8 +17,11 @@ from litertlm.cli.errors import run_guarded
 from litertlm.cli.output import ENVIRONMENT, make_output
 from litertlm.settings import take_tokens
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 PROGRAM = "litert-lm-cli"
-_COMPLETION_VARIABLE = "_LITERT_LM_CLI_COMPLETE"
+_COMPLETION_VARIABLE = "_LITERT_LM_CLI_COMPLETE"  # as in shells.py
 
 # Command -> its line in --help. Each is in commands/<name>.py, imported when it runs.
 COMMANDS = {
@@ -37,6 +40,7 @@ COMMANDS = {
     "import": "Add a .litertlm file to the models on disk.",
     "prune": "Remove unfinished files; optionally caches and checkpoints.",
     "models": "List available models (short names).",
+    "completion": "Print the completion script of a shell.",
     "config": "Manage per-model default options of run.",
 }
 
@@ -60,6 +64,17 @@ class _LazyGroup(click.Group):
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             raise click.exceptions.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        found = [
+            CompletionItem(name, help=line)
+            for name, line in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        # Not Group's, which imports every command.
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -93,12 +108,11 @@ def main(argv: Sequence[str]) -> int:
     """Run the program; returns its exit code."""
     environment = take_tokens(os.environ)
     if instruction := os.environ.get(_COMPLETION_VARIABLE):
-        from click.shell_completion import shell_complete
+        from litertlm.cli.shells import answer
 
         def complete() -> None:
-            raise click.exceptions.Exit(
-                shell_complete(cli, {}, PROGRAM, _COMPLETION_VARIABLE, instruction)
-            )
+            found = answer(cli, PROGRAM, instruction, {ENVIRONMENT: environment})
+            make_output({}).write_stdout(found, end="\n")
 
         return run_guarded(complete, lambda: make_output({}))
     # An error may occur before the options are parsed, and must be printed as they ask.

@@ -9,6 +9,7 @@ import click
 
 from litertlm.cli.app import App, progress_option
 from litertlm.cli.app import command as make_command
+from litertlm.cli.completion import model_argument
 from litertlm.cli.conversion_options import conversion_options, convert_options
 from litertlm.cli.describe import model_fields
 from litertlm.cli.hub_options import hub_options
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 @make_command("convert")
 @progress_option
-@click.argument("model")
+@model_argument()
 @conversion_options
 @hub_options
 @click.option(

@@ -6,11 +6,12 @@ import click
 
 from litertlm.cli.app import App
 from litertlm.cli.app import command as make_command
+from litertlm.cli.completion import model_argument
 from litertlm.cli.describe import model_fields
 
 
 @make_command("cp")
-@click.argument("model")
+@model_argument(on_disk=True)
 @click.argument("name")
 @click.option("--force", is_flag=True, help="Replace a model of that name.")
 def command(app: App, model: str, name: str, force: bool) -> None:

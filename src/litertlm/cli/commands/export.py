@@ -8,12 +8,13 @@ import click
 
 from litertlm.cli.app import App, progress_option
 from litertlm.cli.app import command as make_command
+from litertlm.cli.completion import model_argument
 from litertlm.units import format_bytes
 
 
 @make_command("export")
 @progress_option
-@click.argument("model")
+@model_argument(on_disk=True)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--force", is_flag=True, help="Replace an existing FILE.")
 def command(app: App, model: str, file: Path, force: bool) -> None:

@@ -9,6 +9,7 @@ import click
 
 from litertlm.cli.app import App, progress_option
 from litertlm.cli.app import command as make_command
+from litertlm.cli.completion import model_argument
 from litertlm.errors import UsageError
 from litertlm.units import format_bytes
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @make_command("publish")
 @progress_option
-@click.argument("model")
+@model_argument(on_disk=True)
 @click.option("--to", required=True, metavar="ORG/NAME", help="The repository on the Hub.")
 @click.option("--public", is_flag=True, help="Let everybody see it.  [default: private]")
 @click.option("--dry-run", is_flag=True, help="Print the model card; use no network.")

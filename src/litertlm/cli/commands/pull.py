@@ -8,6 +8,7 @@ import click
 
 from litertlm.cli.app import App, progress_option
 from litertlm.cli.app import command as make_command
+from litertlm.cli.completion import model_argument
 from litertlm.cli.conversion_options import conversion_options, convert_options
 from litertlm.cli.describe import model_fields
 from litertlm.cli.errors import format_error
@@ -17,7 +18,7 @@ from litertlm.errors import LiteRtLmError
 
 @make_command("pull")
 @progress_option
-@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@model_argument(many=True)
 @click.option("--reconvert", is_flag=True, help="Convert again if the bundle exists.")
 @conversion_options
 @hub_options

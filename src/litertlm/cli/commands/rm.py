@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import click
-
 from litertlm.cli.app import App
 from litertlm.cli.app import command as make_command
+from litertlm.cli.completion import model_argument
 from litertlm.units import format_bytes
 
 
 @make_command("rm")
-@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@model_argument(on_disk=True, many=True)
 def command(app: App, models: tuple[str, ...]) -> None:
     """Remove models from disk, with their checkpoints and caches."""
     from litertlm.services.acquire import remove_installed

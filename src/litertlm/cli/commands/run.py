@@ -14,6 +14,7 @@ import click
 
 from litertlm.cli.app import App, progress_option
 from litertlm.cli.app import command as make_command
+from litertlm.cli.completion import model_argument
 from litertlm.cli.conversion_options import conversion_options, convert_options
 from litertlm.cli.hub_options import hub_options
 from litertlm.errors import UsageError
@@ -119,7 +120,7 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @make_command("run")
 @progress_option
-@click.argument("model")
+@model_argument()
 @run_options
 @click.option("--reconvert", is_flag=True, help="Convert again if the bundle exists.")
 @conversion_options

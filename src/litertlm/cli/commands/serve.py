@@ -9,6 +9,7 @@ import click
 
 from litertlm.cli.app import App
 from litertlm.cli.app import command as make_command
+from litertlm.cli.completion import model_argument
 from litertlm.errors import UsageError
 
 _DEFAULT_PORT = 11435
@@ -112,7 +113,7 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @make_command("serve")
-@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@model_argument(many=True, required=False)
 @_options
 def command(app: App, models: tuple[str, ...], **values: Any) -> None:
     """Answer requests of OpenAI, Ollama and Anthropic clients over HTTP.

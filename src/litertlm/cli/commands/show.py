@@ -11,6 +11,7 @@ import click
 from litertlm.cli.app import App
 from litertlm.cli.app import command as make_command
 from litertlm.cli.bundle_facts import bundle_fields, bundle_lines
+from litertlm.cli.completion import model_argument
 from litertlm.cli.describe import model_fields
 from litertlm.cli.output import table
 from litertlm.cli.printable import printable_line
@@ -31,7 +32,7 @@ _LONGEST_VALUE = 60
 
 
 @make_command("show")
-@click.argument("model")
+@model_argument(on_disk=True)
 @click.option("--template", is_flag=True, help="Print the chat template.")
 @click.option("--diff", metavar="OTHER", help="Print what differs: show --diff OTHER MODEL.")
 def command(app: App, model: str, template: bool, diff: str | None) -> None:

@@ -8,6 +8,7 @@ import click
 
 from litertlm.cli.app import App, progress_option
 from litertlm.cli.app import command as make_command
+from litertlm.cli.completion import model_argument
 from litertlm.cli.errors import format_error
 from litertlm.errors import LiteRtLmError
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @make_command("update")
 @progress_option
-@click.argument("models", nargs=-1, metavar="[MODEL...]")
+@model_argument(on_disk=True, many=True, required=False)
 @click.option("--dry-run", is_flag=True, help="Show what is outdated, without changing anything.")
 def command(app: App, models: tuple[str, ...], dry_run: bool) -> None:
     """Update models on disk; without MODEL, all of them.

@@ -8,6 +8,7 @@ import click
 
 from litertlm.cli.app import App
 from litertlm.cli.app import command as make_command
+from litertlm.cli.completion import model_argument
 from litertlm.cli.verification import failed_checks, report_fields, report_lines
 from litertlm.errors import QualityCheckFailed
 
@@ -15,7 +16,7 @@ _PARTS = ("structure", "prompts", "quality", "behaviour")
 
 
 @make_command("verify")
-@click.argument("model")
+@model_argument(on_disk=True)
 @click.option(
     "--only",
     type=click.Choice(_PARTS),
