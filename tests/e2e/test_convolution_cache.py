@@ -16,14 +16,18 @@ from parity.golden import GREEDY_PROMPT, load_golden
 from parity.test_greedy import expected_pieces
 from tiny import MODELS, write_checkpoint
 
-NAME = "lfm2-bias-four-taps-untied"
+NAMES = ("lfm2-bias-four-taps-untied", "lfm3-gates-window-untied")
 OTHER_PROMPT = GREEDY_PROMPT[: len(GREEDY_PROMPT) // 2] + " and something else, which is longer"
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("convolution") / "checkpoint"
-    return write_checkpoint(MODELS[NAME], folder, chat_template=None)
+@pytest.fixture(params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def checkpoint(name: str, tmp_path: Path) -> Path:
+    return write_checkpoint(MODELS[name], tmp_path / "checkpoint", chat_template=None)
 
 
 @pytest.fixture(params=["dynamic", "static"])
@@ -41,15 +45,15 @@ def engine(
 
 
 @pytest.fixture
-def expected(checkpoint: Path) -> list[str]:
-    return expected_pieces(load_golden(NAME), checkpoint / "tokenizer.json")
+def expected(name: str, checkpoint: Path) -> list[str]:
+    return expected_pieces(load_golden(name), checkpoint / "tokenizer.json")
 
 
 def open_session(engine: litert_lm.Engine) -> litert_lm.Session:
     return engine.create_session(
         apply_prompt_template=False,
         sampler_config=litert_lm.SamplerConfig(top_k=1),
-        max_output_tokens=len(load_golden(NAME).greedy),
+        max_output_tokens=len(load_golden(NAMES[0]).greedy),
     )
 
 
