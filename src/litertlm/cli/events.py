@@ -76,7 +76,8 @@ class Events:
 
     def tick(self) -> None:
         for bar in self._work.bars:
-            self.changed(bar)
+            if bar.done < bar.total:
+                self.changed(bar)
 
 
 def _fields(bar: Bar) -> dict[str, Any]:

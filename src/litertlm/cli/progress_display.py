@@ -84,8 +84,10 @@ class Bar:
 
     def speed(self, now: float) -> tuple[float, float] | None:
         """Bytes per second of the last seconds, and seconds left; None if it is too early to tell,
-        or nothing arrives."""
+        nothing arrives, or all is there (the task may have to wait for others)."""
         with self._lock:
+            if self.done >= self.total:
+                return None
             while len(self._samples) > 1 and now - self._samples[1][0] > _RATE_SECONDS:
                 self._samples.popleft()
             start, before = self._samples[0]
@@ -338,7 +340,8 @@ class Lines:
         # The reason for the silence was printed.
         if not any(wait.requested for wait in self._work.waits):
             for bar in self._work.bars:
-                self.changed(bar)
+                if bar.done < bar.total:
+                    self.changed(bar)
 
 
 class Nothing:

@@ -163,6 +163,20 @@ def test_bytes_that_come_again_are_shown() -> None:
     assert [share and share[0] for share in shares] == ["60%", "0%", "50%", "80%"]
 
 
+def test_a_task_that_waits_for_others_has_no_rate() -> None:
+    stderr = Terminal()
+    now = 0.0
+    out = Output(io.StringIO(), stderr, environment={"TERM": "xterm"}, clock=lambda: now)
+    with out.task("Downloading a", 1000) as task:
+        for _ in range(2):
+            now += 1
+            task.advance(500)
+            assert ("/s" in stderr.getvalue().rpartition("\r")[2]) == (now == 1)
+        now += 10
+        task.advance(0)
+        assert stderr.getvalue().endswith("100%  1.0 kB of 1.0 kB")
+
+
 def test_without_utf8_the_bar_is_ascii() -> None:
     class Latin(Terminal):
         encoding = "latin-1"
