@@ -140,12 +140,14 @@ function statsOf(part) {
 
 /** The request for an answer `message`, which is the last of its path. */
 function requestBody(conversation, message) {
-  const messages = pathTo(conversation, message).slice(0, -1).map((each) => ({
-    role: each.role,
-    content: each.text,
-    ...(each.thinking ? { thinking: each.thinking } : {}),
-    ...(each.images.length ? { images: each.images.map((image) => image.data) } : {}),
-  }));
+  const messages = pathTo(conversation, message)
+    .slice(0, -1)
+    .map((each) => ({
+      role: each.role,
+      content: each.text,
+      ...(each.thinking ? { thinking: each.thinking } : {}),
+      ...(each.images.length ? { images: each.images.map((image) => image.data) } : {}),
+    }));
   if (conversation.system.trim()) {
     messages.unshift({ role: "system", content: conversation.system });
   }
@@ -163,9 +165,13 @@ function requestBody(conversation, message) {
 function sleep(milliseconds, signal) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, milliseconds);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    }, { once: true });
+    signal.addEventListener(
+      "abort",
+      () => {
+        clearTimeout(timer);
+        reject(signal.reason);
+      },
+      { once: true },
+    );
   });
 }

@@ -172,7 +172,8 @@ function ended(conversation, message) {
   } else {
     sidebar.show(current.id, new Set(answers.running.keys()));
   }
-  if (message.status !== "error") announce(message.status === "stopped" ? "Stopped" : "Answer complete");
+  if (message.status !== "error")
+    announce(message.status === "stopped" ? "Stopped" : "Answer complete");
 }
 
 // --- Problems ---
@@ -249,7 +250,7 @@ async function showModel() {
 
 async function rename(id, title) {
   const conversation = id === current.id ? current : await storage.loadConversation(id);
-  Object.assign(conversation, { title, renamed: true });
+  conversation.title = title;
   await save(conversation);
   if (id === current.id) show();
 }
@@ -276,7 +277,9 @@ async function importFile(file) {
     for (const conversation of read) await storage.saveConversation(conversation);
     await sidebar.refresh();
     preferences.dialog.close();
-    toast(read.length === 1 ? "1 conversation imported." : `${read.length} conversations imported.`);
+    toast(
+      read.length === 1 ? "1 conversation imported." : `${read.length} conversations imported.`,
+    );
     if (read.length === 1) go(read[0].id);
   } catch (error) {
     toast(error.message);

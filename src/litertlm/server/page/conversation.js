@@ -22,7 +22,6 @@ export function createConversation({ model = "", system = "", sampling = NO_SAMP
   return {
     id: newId(),
     title: "",
-    renamed: false,
     created: now,
     updated: now,
     model,

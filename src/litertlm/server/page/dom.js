@@ -35,7 +35,14 @@ export function icon(name) {
 export function iconButton(name, label, onclick, attributes = {}) {
   return el(
     "button",
-    { type: "button", class: "icon-button", "aria-label": label, title: label, onclick, ...attributes },
+    {
+      type: "button",
+      class: "icon-button",
+      "aria-label": label,
+      title: label,
+      onclick,
+      ...attributes,
+    },
     icon(name),
   );
 }
@@ -111,7 +118,11 @@ export function confirmAction(question, action) {
         "div",
         { class: "row end" },
         el("button", { type: "button", class: "button", onclick: () => close(false) }, "Cancel"),
-        el("button", { type: "button", class: "button danger", onclick: () => close(true) }, action),
+        el(
+          "button",
+          { type: "button", class: "button danger", onclick: () => close(true) },
+          action,
+        ),
       ),
     );
     document.body.append(dialog);

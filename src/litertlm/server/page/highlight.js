@@ -38,8 +38,14 @@ const WORD = String.raw`([A-Za-z_$][\w$]*)`;
 // something else (a lifetime in Rust), so it needs its end, which is near.
 const STRINGS = String.raw`"(?:[^"\\\n]|\\[^])*"?|'(?:[^'\\\n]|\\[^]){0,200}'`;
 const FAMILIES = {
-  c: pattern(String.raw`(\/\/[^\n]*|\/\*[^]*?(?:\*\/|(?![^]))|^#\w+)`, `(${STRINGS}|${"`(?:[^`\\\\]|\\\\[^])*`?"})`),
-  hash: pattern(String.raw`(#[^\n]*)`, String.raw`("""[^]*?(?:"""|(?![^]))|'''[^]*?(?:'''|(?![^]))|${STRINGS})`),
+  c: pattern(
+    String.raw`(\/\/[^\n]*|\/\*[^]*?(?:\*\/|(?![^]))|^#\w+)`,
+    `(${STRINGS}|${"`(?:[^`\\\\]|\\\\[^])*`?"})`,
+  ),
+  hash: pattern(
+    String.raw`(#[^\n]*)`,
+    String.raw`("""[^]*?(?:"""|(?![^]))|'''[^]*?(?:'''|(?![^]))|${STRINGS})`,
+  ),
   sql: pattern(String.raw`(--[^\n]*|\/\*[^]*?(?:\*\/|(?![^])))`, `(${STRINGS})`),
   markup: /(<!--[^]*?(?:-->|$))|("[^"<>]*"|'[^'<>]*')|()(<\/?[A-Za-z][\w:-]*|\/?>)/g,
   diff: /(^@@[^\n]*)|(^\+[^\n]*)|()(^-[^\n]*)/gm,
@@ -51,9 +57,11 @@ function pattern(comment, string) {
 
 const LANGUAGES = Object.fromEntries(
   Object.entries({
-    c: "c cpp c++ h hpp cs csharp css dart go golang java javascript js json jsonc jsx kotlin kt less mjs " +
+    c:
+      "c cpp c++ h hpp cs csharp css dart go golang java javascript js json jsonc jsx kotlin kt less mjs " +
       "php rs rust scala scss swift ts tsx typescript zig objc groovy glsl cuda",
-    hash: "bash console dockerfile elixir julia make makefile nix perl powershell ps1 py python python3 r rb " +
+    hash:
+      "bash console dockerfile elixir julia make makefile nix perl powershell ps1 py python python3 r rb " +
       "ruby sh shell toml yaml yml zsh ini conf",
     sql: "sql sqlite postgres postgresql mysql lua haskell hs ada vhdl",
     markup: "html xml svg vue svelte markup xhtml",
@@ -65,7 +73,8 @@ const LANGUAGES = Object.fromEntries(
 export function highlight(code, lang) {
   const name = lang.toLowerCase();
   const family = Object.hasOwn(LANGUAGES, name) ? LANGUAGES[name] : null;
-  if (family && code.textContent.length <= LONGEST) code.replaceChildren(...nodes(code.textContent, family));
+  if (family && code.textContent.length <= LONGEST)
+    code.replaceChildren(...nodes(code.textContent, family));
 }
 
 function nodes(text, family) {

@@ -12,11 +12,46 @@ const OPTIONS = { gfm: true, breaks: true };
 const PROTOCOLS = new Set(["http:", "https:", "mailto:"]);
 const DEFINITION = /^ {0,3}\[[^\]\n]+\]:/m;
 const ENTITIES = {
-  amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0", copy: "©", reg: "®",
-  trade: "™", hellip: "…", mdash: "—", ndash: "–", lsquo: "‘", rsquo: "’", ldquo: "“", rdquo: "”",
-  laquo: "«", raquo: "»", bull: "•", middot: "·", times: "×", divide: "÷", minus: "−",
-  plusmn: "±", deg: "°", micro: "µ", le: "≤", ge: "≥", ne: "≠", rarr: "→", larr: "←", harr: "↔",
-  infin: "∞", euro: "€", pound: "£", yen: "¥", sect: "§", para: "¶", frac12: "½", pi: "π",
+  amp: "&",
+  lt: "<",
+  gt: ">",
+  quot: '"',
+  apos: "'",
+  nbsp: "\u00a0",
+  copy: "©",
+  reg: "®",
+  trade: "™",
+  hellip: "…",
+  mdash: "—",
+  ndash: "–",
+  lsquo: "‘",
+  rsquo: "’",
+  ldquo: "“",
+  rdquo: "”",
+  laquo: "«",
+  raquo: "»",
+  bull: "•",
+  middot: "·",
+  times: "×",
+  divide: "÷",
+  minus: "−",
+  plusmn: "±",
+  deg: "°",
+  micro: "µ",
+  le: "≤",
+  ge: "≥",
+  ne: "≠",
+  rarr: "→",
+  larr: "←",
+  harr: "↔",
+  infin: "∞",
+  euro: "€",
+  pound: "£",
+  yen: "¥",
+  sect: "§",
+  para: "¶",
+  frac12: "½",
+  pi: "π",
 };
 
 /** Elements for a complete text. */
@@ -30,7 +65,8 @@ export function renderMarkdown(text) {
 function colour(nodes) {
   for (const node of nodes) {
     const all = node.matches(".code") ? [node] : node.querySelectorAll(".code");
-    for (const block of all) highlight(block.querySelector("code"), block.querySelector("span").textContent);
+    for (const block of all)
+      highlight(block.querySelector("code"), block.querySelector("span").textContent);
   }
 }
 
@@ -131,7 +167,12 @@ function codeBlock(token) {
   return el(
     "div",
     { class: "code" },
-    el("div", { class: "code-head" }, el("span", {}, lang), copyButton("Copy code", () => code.textContent)),
+    el(
+      "div",
+      { class: "code-head" },
+      el("span", {}, lang),
+      copyButton("Copy code", () => code.textContent),
+    ),
     el("pre", { tabindex: "0" }, code),
   );
 }
@@ -194,7 +235,12 @@ function link(token, children) {
     // Relative: it would lead to this server.
   }
   if (!address || !PROTOCOLS.has(address.protocol)) return el("span", {}, ...children);
-  const attributes = { href: address.href, title: address.href, target: "_blank", rel: "noopener noreferrer" };
+  const attributes = {
+    href: address.href,
+    title: address.href,
+    target: "_blank",
+    rel: "noopener noreferrer",
+  };
   // An image in a link would be a link in a link.
   const flat = children.map((child) => (child.nodeName === "A" ? child.textContent : child));
   return el("a", attributes, ...flat);
@@ -202,11 +248,14 @@ function link(token, children) {
 
 /** Text with character references such as `&lt;` replaced. */
 function entities(text) {
-  return text.replace(/&(?:#(\d{1,7})|#[xX]([\da-fA-F]{1,6})|([a-zA-Z]\w{1,9}));/g, (all, decimal, hex, name) => {
-    if (name) return Object.hasOwn(ENTITIES, name) ? ENTITIES[name] : all;
-    const code = decimal ? Number(decimal) : Number.parseInt(hex, 16);
-    return code > 0 && code <= 0x10ffff && !(code >= 0xd800 && code < 0xe000)
-      ? String.fromCodePoint(code)
-      : "\ufffd";
-  });
+  return text.replace(
+    /&(?:#(\d{1,7})|#[xX]([\da-fA-F]{1,6})|([a-zA-Z]\w{1,9}));/g,
+    (all, decimal, hex, name) => {
+      if (name) return Object.hasOwn(ENTITIES, name) ? ENTITIES[name] : all;
+      const code = decimal ? Number(decimal) : Number.parseInt(hex, 16);
+      return code > 0 && code <= 0x10ffff && !(code >= 0xd800 && code < 0xe000)
+        ? String.fromCodePoint(code)
+        : "\ufffd";
+    },
+  );
 }

@@ -118,7 +118,8 @@ class MessageView {
       this.took = performance.now() - before;
     };
     // Without frames (in a tab that is not visible) a timer does.
-    if (document.hidden || this.took > 20) this.frame = setTimeout(draw, Math.max(100, 4 * this.took || 0));
+    if (document.hidden || this.took > 20)
+      this.frame = setTimeout(draw, Math.max(100, 4 * this.took || 0));
     else this.frame = requestAnimationFrame(draw);
   }
 
@@ -292,11 +293,14 @@ function versionSwitch(message, all, actions) {
 function doneNotes({ role, text, stats }) {
   const notes = [];
   if (role === "assistant" && !text) notes.push("The answer is empty.");
-  if (stats?.cut) notes.push("The answer ends here because the maximum number of tokens was reached.");
+  if (stats?.cut)
+    notes.push("The answer ends here because the maximum number of tokens was reached.");
   if (stats?.dropped) {
     notes.push(
       "The conversation is longer than the context of the model. " +
-        (stats.dropped === 1 ? "The oldest message was" : `The ${stats.dropped} oldest messages were`) +
+        (stats.dropped === 1
+          ? "The oldest message was"
+          : `The ${stats.dropped} oldest messages were`) +
         " left out.",
     );
   }

@@ -68,7 +68,10 @@ export class Models {
     if (!name || !this.has(name)) return [];
     if (!this.capabilities.has(name)) {
       try {
-        this.capabilities.set(name, (await postJson("api/show", { model: name })).capabilities ?? []);
+        this.capabilities.set(
+          name,
+          (await postJson("api/show", { model: name })).capabilities ?? [],
+        );
       } catch {
         return [];
       }
@@ -115,7 +118,8 @@ export class Models {
       this.hooks.chosen(added?.name ?? this.#nameOf(name));
     } catch (error) {
       if (controller.signal.aborted) view.element.remove();
-      else view.fail(error instanceof ServerError ? error : new ServerError("failed", String(error)));
+      else
+        view.fail(error instanceof ServerError ? error : new ServerError("failed", String(error)));
     } finally {
       this.pulls.delete(name);
       if (this.dialog.open) this.#showDialog();
@@ -147,7 +151,10 @@ export class Models {
   #showCatalog() {
     const wanted = byId("pull-name").value.trim().toLowerCase();
     const rows = this.catalog
-      .filter(({ alias, model, on_disk }) => !on_disk && !this.has(model) && `${alias} ${model}`.toLowerCase().includes(wanted))
+      .filter(
+        ({ alias, model, on_disk }) =>
+          !on_disk && !this.has(model) && `${alias} ${model}`.toLowerCase().includes(wanted),
+      )
       .map((entry) =>
         el(
           "li",
@@ -156,7 +163,11 @@ export class Models {
             "span",
             { class: "grow" },
             entry.alias,
-            el("small", { class: "muted" }, `${entry.parameters} · ${entry.licence}${entry.gated ? ", to be accepted on the Hub" : ""}`),
+            el(
+              "small",
+              { class: "muted" },
+              `${entry.parameters} · ${entry.licence}${entry.gated ? ", to be accepted on the Hub" : ""}`,
+            ),
           ),
           el("span", { class: "muted" }, formatBytes(entry.download_bytes)),
           iconButton("download", `Download ${entry.alias}`, () => this.pull(entry.alias), {

@@ -88,10 +88,17 @@ export class Sidebar {
       { class: current ? "current" : null },
       el(
         "a",
-        { href: `#${entry.id}`, "aria-current": current ? "page" : null, title, onclick: () => this.leave() },
+        {
+          href: `#${entry.id}`,
+          "aria-current": current ? "page" : null,
+          title,
+          onclick: () => this.leave(),
+        },
         title,
       ),
-      this.running.has(entry.id) ? el("span", { class: "dot", role: "img", "aria-label": "is answering" }) : null,
+      this.running.has(entry.id)
+        ? el("span", { class: "dot", role: "img", "aria-label": "is answering" })
+        : null,
       el(
         "span",
         { class: "tools" },

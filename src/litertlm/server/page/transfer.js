@@ -19,7 +19,9 @@ export function exportConversations(conversations) {
     exported: new Date().toISOString(),
     conversations: conversations.map((conversation) => ({
       ...conversation,
-      messages: [...conversation.messages.values()].map(({ errorKind, notice, waiting, ...kept }) => kept),
+      messages: [...conversation.messages.values()].map(
+        ({ errorKind, notice, waiting, ...kept }) => kept,
+      ),
     })),
   };
   const blob = new Blob([JSON.stringify(data, null, 1)], { type: "application/json" });
@@ -31,7 +33,12 @@ export function exportConversations(conversations) {
 }
 
 function fileName(title) {
-  return title.replace(/[^\p{L}\p{N} _-]/gu, "").trim().slice(0, 50) || "conversation";
+  return (
+    title
+      .replace(/[^\p{L}\p{N} _-]/gu, "")
+      .trim()
+      .slice(0, 50) || "conversation"
+  );
 }
 
 /**
@@ -86,7 +93,6 @@ function readConversation(given) {
   }
   conversation.chosen = child(null, given.chosen);
   conversation.title = text(given.title, 300);
-  conversation.renamed = given.renamed === true;
   conversation.created = time(given.created);
   conversation.updated = time(given.updated);
   return conversation;
@@ -116,7 +122,10 @@ function readMessage(given, parent) {
 
 function readImage(given) {
   const valid =
-    isObject(given) && IMAGE_TYPES.includes(given.type) && typeof given.data === "string" && BASE64.test(given.data);
+    isObject(given) &&
+    IMAGE_TYPES.includes(given.type) &&
+    typeof given.data === "string" &&
+    BASE64.test(given.data);
   if (!valid) throw new Error("The file has an image that is not a picture in base64.");
   return { type: given.type, data: given.data };
 }
@@ -124,7 +133,9 @@ function readImage(given) {
 function readStats(given) {
   if (!isObject(given)) return null;
   const { prompt, tokens, firstToken, speed } = given;
-  const valid = [prompt, tokens, firstToken].every(Number.isFinite) && (speed === null || Number.isFinite(speed));
+  const valid =
+    [prompt, tokens, firstToken].every(Number.isFinite) &&
+    (speed === null || Number.isFinite(speed));
   const dropped = Number.isInteger(given.dropped) && given.dropped > 0 ? given.dropped : 0;
   return valid ? { prompt, tokens, firstToken, speed, cut: given.cut === true, dropped } : null;
 }
