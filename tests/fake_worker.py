@@ -20,11 +20,13 @@ class FakeWorkers:
     Attributes:
         events: of every answer; an exception is raised.
         gate: answers wait for it after their first event; None to run through.
+        loading: `start` waits for it, and raises its exception if it has one.
         closed: workers that ended, by number.
     """
 
     events: list[Event | Exception] = field(default_factory=list)
     gate: asyncio.Event | None = None
+    loading: asyncio.Future[None] | None = None
     orders: list[Mapping[str, Any]] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     cancelled: int = 0
@@ -50,6 +52,8 @@ class FakeWorker:
         return bool(self.facts)
 
     async def start(self) -> None:
+        if self.workers.loading is not None:
+            await asyncio.shield(self.workers.loading)
         self.facts = {"context": 1280, "images": False, "memory_bytes": 1}
 
     async def answer(self, request: Request) -> AsyncIterator[Event]:

@@ -28,7 +28,7 @@ def create_app(state: State) -> Starlette:
         loading = asyncio.ensure_future(state.load_first())
         yield
         loading.cancel()
-        await state.manager.close()
+        await state.close()
 
     routes: list[BaseRoute] = [
         Route("/health", health),

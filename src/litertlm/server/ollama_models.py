@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from starlette.requests import Request as HttpRequest
@@ -25,7 +24,6 @@ from litertlm.services.chat import is_base_model, template_source
 from litertlm.store import InstalledModel
 
 _TAG = ":latest"
-_REPORT_EVERY_S = 0.2
 
 
 async def version(http: HttpRequest) -> Response:
@@ -150,10 +148,7 @@ async def pull(http: HttpRequest) -> Response:
     if body.get("stream", bool, True):
         parts = _pull_parts(state, name)
         return await stream(http, parts, NDJSON, lambda error: line({"error": error.message}))
-    try:
-        await asyncio.to_thread(state.catalog.pull, name, SilentProgress())
-    except LiteRtLmError as error:
-        raise api_error(error) from error
+    await state.pull(name, http)
     return JSONResponse({"status": "success"})
 
 
@@ -164,68 +159,20 @@ def _check_may_change(state: State, http: HttpRequest) -> None:
 
 
 async def _pull_parts(state: State, name: str) -> AsyncIterator[str]:
-    progress = PullProgress()
-    work = asyncio.create_task(asyncio.to_thread(state.catalog.pull, name, progress))
     yield line({"status": "pulling manifest"})
-    shown: object = None
-    while not work.done():
-        await asyncio.wait({work}, timeout=_REPORT_EVERY_S)
-        current = progress.fields()
-        if current != shown:
-            shown = current
-            yield line(current)
+    states = state.pulls.states(name)
     try:
-        await work
+        async for current in states:
+            fields: dict[str, Any] = {"status": current.label}
+            if current.total:
+                sizes = {"total": current.total, "completed": min(current.done, current.total)}
+                fields |= {"digest": current.label, **sizes}
+            yield line(fields)
     except LiteRtLmError as error:
         raise api_error(error) from error
+    finally:
+        await states.aclose()  # type: ignore[attr-defined]
     yield line({"status": "success"})
-
-
-class PullProgress:
-    """The latest of what a download reports; other threads write to it."""
-
-    def __init__(self) -> None:
-        self._label = "preparing"
-        self._total = 0
-        self._completed = 0
-
-    def fields(self) -> dict[str, Any]:
-        """In Ollama's form."""
-        if not self._total:
-            return {"status": self._label}
-        sizes = {"total": self._total, "completed": min(self._completed, self._total)}
-        return {"status": self._label, "digest": self._label, **sizes}
-
-    def status(self, text: str) -> None:
-        """A line for the user."""
-        self._label, self._total = text, 0
-
-    def detail(self, text: str) -> None:
-        """Ignored."""
-
-    def warn(self, text: str) -> None:
-        """Ignored."""
-
-    def task(self, label: str, total_bytes: int) -> PullProgress:
-        """The sizes that follow are of this task."""
-        self._label, self._total, self._completed = label, total_bytes, 0
-        return self
-
-    def waiting(
-        self, reason: str, seconds: float, *, requested: bool
-    ) -> AbstractContextManager[None]:
-        """Not shown: the sizes do not change meanwhile."""
-        return nullcontext()
-
-    def __enter__(self) -> PullProgress:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._total = 0
-
-    def advance(self, nbytes: int) -> None:
-        """More bytes are done."""
-        self._completed += nbytes
 
 
 ROUTES = [

@@ -13,11 +13,18 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import StreamingResponse
 
 from litertlm.errors import LiteRtLmError, ModelNotFound
-from litertlm.progress import SilentProgress
 from litertlm.server.errors import ApiError, api_error
 from litertlm.server.guard import Guard
 from litertlm.server.metrics import Metrics
-from litertlm.services.serve import Catalog, Event, Finished, Manager, Request, TextPiece
+from litertlm.services.serve import (
+    Catalog,
+    Event,
+    Finished,
+    Manager,
+    Pulls,
+    Request,
+    TextPiece,
+)
 from litertlm.store import InstalledModel
 
 Result = TypeVar("Result")
@@ -42,6 +49,15 @@ class State:
     report: Callable[[str], None] = lambda text: None
     clock: Callable[[], float] = time.time
     metrics: Metrics = field(default_factory=Metrics)
+    pulls: Pulls = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pulls = Pulls(self.catalog)
+
+    async def close(self) -> None:
+        """End all processes."""
+        await self.pulls.close()
+        await self.manager.close()
 
     async def model(self, name: str, http: HttpRequest) -> InstalledModel:
         """The model that a request names.
@@ -57,8 +73,16 @@ class State:
                 raise api_error(error) from error
         except LiteRtLmError as error:
             raise api_error(error) from error
+        return await self.pull(name, http)
+
+    async def pull(self, name: str, http: HttpRequest) -> InstalledModel:
+        """Pull a model; stopped when the client goes away and nobody else waits for it.
+
+        Raises:
+            ApiError: it failed.
+        """
         try:
-            return await asyncio.to_thread(self.catalog.pull, name, SilentProgress())
+            return await while_connected(http, self.pulls.finish(name))
         except LiteRtLmError as error:
             raise api_error(error) from error
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -148,6 +150,48 @@ def test_a_request_that_is_cancelled_in_the_queue_leaves_it(one: InstalledModel)
         assert workers.gate is not None
         workers.gate.set()
         await first
+
+    run(work)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_client_that_goes_away_leaves_the_loading_model_to_others(
+    one: InstalledModel, fails: bool
+) -> None:
+    async def work() -> None:
+        loading = asyncio.get_running_loop().create_future()
+        workers = FakeWorkers(HELLO, loading=loading)
+        manager = Manager(ServeOptions(), start=workers)
+        tasks = [asyncio.ensure_future(everything(manager.generate(one, ASK))) for _ in range(2)]
+        await settle()
+        tasks[0].cancel()
+        await settle()
+        assert (len(workers.orders), workers.closed) == (1, [])
+        if fails:
+            workers.loading = None
+            loading.set_exception(Failed("EngineFailed", "No."))
+        else:
+            loading.set_result(None)
+        assert (await tasks[1])[-1] == replace(END, load_s=ANY)
+        assert len(workers.orders) == 1 + fails
+        await manager.close()
+        assert workers.closed == list(range(1 + fails))
+
+    run(work)
+
+
+def test_a_loading_model_does_not_outlive_the_manager(one: InstalledModel) -> None:
+    async def work() -> None:
+        workers = FakeWorkers(HELLO, loading=asyncio.get_running_loop().create_future())
+        manager = Manager(ServeOptions(), start=workers)
+        task = asyncio.ensure_future(everything(manager.generate(one, ASK)))
+        await settle()
+        task.cancel()
+        await settle()
+        await manager.close()
+        await settle()
+        assert workers.closed[0] == 0
+        assert manager.loaded() == []
 
     run(work)
 

@@ -1,4 +1,4 @@
-"""Answer requests of several clients: models in worker processes, a queue, and their lifetimes."""
+"""Answer requests of several clients: models and pulls in processes, and a queue."""
 
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from litertlm.services.serve.events import TextPiece as TextPiece
     from litertlm.services.serve.manager import Manager as Manager
     from litertlm.services.serve.manager import ServeOptions as ServeOptions
+    from litertlm.services.serve.pulls import Pulls as Pulls
+    from litertlm.services.serve.pulls import PullState as PullState
 
 EXPORTS = {
     "catalog": ("Catalog",),
@@ -27,6 +29,7 @@ EXPORTS = {
         "Manager",
         "ServeOptions",
     ),
+    "pulls": ("PullState", "Pulls"),
 }
 if not TYPE_CHECKING:
     __getattr__ = lazy_names(__name__, EXPORTS)

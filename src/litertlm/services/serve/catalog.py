@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from litertlm.errors import DamagedBundle, ModelNotFound, UsageError
 from litertlm.progress import Progress
-from litertlm.services.acquire import AcquireRequest, acquire, lookup, remove_installed
+from litertlm.services.acquire import lookup, remove_installed
 from litertlm.settings import Settings
 from litertlm.store import InstalledModel, Store
 
@@ -63,12 +63,11 @@ class Catalog:
             raise ModelNotFound(f"Model not found: {name[:_LONGEST_NAME]!r}.")
         return installed
 
-    def pull(self, name: str, progress: Progress) -> InstalledModel:
-        """Download a model by its name on the Hub or its alias, and convert it if needed.
+    def source(self, name: str) -> str:
+        """What `acquire` calls a model that a client names by its name on the Hub or its alias.
 
         Raises:
             UsageError: it is not such a name.
-            LiteRtLmError: as `acquire`.
         """
         wanted = _without_tag(name)
         entry = lookup(wanted)
@@ -78,9 +77,7 @@ class Catalog:
                 hint="A model name is org/name, such as google/gemma-3-270m.",
             )
         # As an address, which no local file is mistaken for.
-        model = entry.alias if entry else f"https://huggingface.co/{wanted}"
-        request = AcquireRequest(model)
-        return acquire(request, store=self.store, settings=self.settings, progress=progress)
+        return entry.alias if entry else f"https://huggingface.co/{wanted}"
 
     def remove(self, name: str, progress: Progress) -> None:
         """Remove a model of the models folder from disk.

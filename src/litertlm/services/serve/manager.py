@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -208,12 +208,22 @@ class Manager:
                 self._release(model, waiting.worker.result(), None)
             raise
         if not worker.started:
-            try:
-                await worker.start()
-            except BaseException:
-                self._release(model, worker, None, failed=True)
-                raise
+            await self._start_worker(model, worker)
         return worker
+
+    async def _start_worker(self, model: InstalledModel, worker: WorkerProcess) -> None:
+        """Load a model. If the caller is cancelled, the worker is for those that wait."""
+        loading = self._in_background(worker.start())
+        try:
+            await asyncio.shield(loading)
+        except asyncio.CancelledError:
+            loading.add_done_callback(
+                lambda done: self._release(model, worker, None, failed=_failed(done))
+            )
+            raise
+        except BaseException:
+            self._release(model, worker, None, failed=True)
+            raise
 
     def _dispatch(self) -> None:
         """Give free workers to what waits, in its order."""
@@ -344,10 +354,15 @@ class Manager:
         entry.idle.clear()
         self._dispatch()
 
-    def _in_background(self, work: Any) -> None:
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _failed(done: asyncio.Task[None]) -> bool:
+    return done.cancelled() or done.exception() is not None
 
 
 def _common(first: tuple[Mapping[str, Any], ...], second: tuple[Mapping[str, Any], ...]) -> int:

@@ -72,6 +72,9 @@ class WorkerProcess:
             limit=_LONGEST_LINE,
             start_new_session=True,  # signals of the terminal are for the server
         )
+        if self._errors.closed:  # meanwhile
+            await self.close()
+            raise Failed(CRASHED, "The model was unloaded.")
         await self._send(self._order)
         answer = await self._receive()
         self.facts = answer["loaded"]
@@ -136,9 +139,11 @@ class WorkerProcess:
     async def _crash(self) -> Failed:
         assert self._process is not None
         how = how_it_ended(await self._process.wait())
-        self._errors.seek(0)
-        printed = self._errors.read().decode("utf-8", "replace")
-        lines = informative_lines(printed)[-_REASON_LINES:]
+        lines: list[str] = []
+        if not self._errors.closed:
+            self._errors.seek(0)
+            printed = self._errors.read().decode("utf-8", "replace")
+            lines = informative_lines(printed)[-_REASON_LINES:]
         return Failed(
             CRASHED,
             "The process of the model ended unexpectedly.",
