@@ -152,7 +152,7 @@ def _kills(stock: Stock, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _faults(stock: Stock, arguments: argparse.Namespace) -> dict[str, Any]:
-    from chaos.faults import FaultCounts, fail_reads, fill_disk
+    from chaos.faults import FaultCounts, fail_bundle_reads, fail_reads, fill_disk
 
     counts, began = FaultCounts(), time.monotonic()
 
@@ -161,6 +161,7 @@ def _faults(stock: Stock, arguments: argparse.Namespace) -> dict[str, Any]:
 
     fill_disk(stock, counts, chosen)
     fail_reads(stock, counts, chosen)
+    fail_bundle_reads(stock, counts, chosen)
     print(f"{'':28}{'operation':12}{'exit code':>10}{'runs':>6}")
     for (name, kind, code), number in sorted(counts.outcomes.items()):
         print(f"{name:28}{kind:12}{code:10}{number:6}")

@@ -9,6 +9,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ from chaos.stages import sha256, tree
 
 NO_RESOURCES = 6
 CONVERSION_FAILED = 8
+DAMAGED_BUNDLE = 10
+# Commands that read a bundle. What the runtime reads is not seen here.
+READERS = (("show", LOCAL), ("verify", LOCAL), ("run", LOCAL, "--prompt", "a"))
 _NO_SPACE = ("No space left on device", "The disk became full")
 
 
@@ -107,6 +111,34 @@ def fail_reads(stock: Stock, counts: FaultCounts, chosen: Callable[[str], Iterab
                 fault.problems.append(f"the file is not named: {fault.ended.err[-300:]}")
             fault.check_disk()
             fault.count(counts, "read error")
+
+
+def fail_bundle_reads(
+    stock: Stock, counts: FaultCounts, chosen: Callable[[str], Iterable[int]]
+) -> None:
+    """Let the k-th read of a bundle fail: the error names it, and the bundle stays."""
+    right = stock.right[LOCAL, RECIPES[-1]]  # which was made last
+    for command in READERS:
+        for k in chosen(command[0]):
+            stock.put("converted")
+            bundle = stock.bundle(LOCAL)
+            assert bundle is not None
+            note, path = stock.world.home / "fault", str(bundle)
+            fault = NotedFault(note, READS, k, EIO, lasts=False, below=path)
+            ended = run(stock.world, *command, prepare=partial(install, stock.world.models, fault))
+            if not note.read_text():
+                break
+            problems = ended_well(ended, DAMAGED_BUNDLE)
+            if f"✗ Cannot read or write {path}" not in ended.err:
+                problems.append(f"the file is not named: {ended.err[-300:]}")
+            if not bundle.exists() or sha256(bundle) != right:
+                problems.append("the bundle is not the same any more")
+            name = f"read error: {command[0]}"
+            counts.outcomes[name, "read", ended.code] += 1
+            counts.problems += [
+                {"case": name, "k": k, "operation": "read", "path": path, "problem": problem}
+                for problem in problems
+            ]
 
 
 class _Fault:

@@ -35,8 +35,10 @@ def test_kills_and_faults(tmp_path: Path) -> None:
     assert kills["kills"] >= KILLS
     hit = {row["scenario"] for row in kills["stages"] if row["kills"]}
     assert hit == {"pull checkpoint", "pull bundle", "convert", "prune", "rm"}
-    codes = {row["case"].partition(":")[0]: row["exit_code"] for row in faults["outcomes"]}
-    assert codes == {"disk full": 6, "read error": 8}
+    codes = {row["case"]: row["exit_code"] for row in faults["outcomes"]}
+    assert codes["disk full: convert"] == codes["disk full: pull bundle"] == 6
+    assert codes["read error: convert"] == 8
+    assert codes["read error: show"] == codes["read error: run"] == 10
     assert kills["problems"] == faults["problems"] == []
 
 

@@ -8,7 +8,7 @@
 | 3 | model not found |
 | 4 | not authorised, or licence not accepted |
 | 5 | network, or offline and not on disk |
-| 6 | not enough disk or memory |
+| 6 | not enough disk or memory, or a disk that fails |
 | 7 | model not supported |
 | 8 | conversion failed |
 | 9 | quality check failed |
@@ -70,6 +70,8 @@ _OS_ERRORS = {
     errno.ENAMETOOLONG: USAGE,
 }
 
+# The disk has an error, or has been removed; Windows has no ESTALE.
+_DISK_FAILS = frozenset({errno.EIO, errno.ENXIO, errno.ENODEV, getattr(errno, "ESTALE", errno.EIO)})
 
 # What the loader of shared libraries, and Python, say when the system refuses memory or a thread.
 _NO_MEMORY = (
@@ -130,6 +132,8 @@ def _usage(error: click.UsageError, output: Output) -> int:
 
 
 def _os_error(error: OSError, output: Output) -> int:
+    if error.errno in _DISK_FAILS:
+        return _failing_disk(error, output)
     code = _OS_ERRORS.get(error.errno or 0)
     if code is None:
         return _internal(error, output)
@@ -137,6 +141,19 @@ def _os_error(error: OSError, output: Output) -> int:
     reason = os.strerror(error.errno or 0)
     where = f": {error.filename}" if error.filename else ""
     _report(output, type(error).__name__, f"{reason}{where}.", code)
+    return code
+
+
+def _failing_disk(error: OSError, output: Output) -> int:
+    """A bundle that cannot be read counts as damaged."""
+    from litertlm.store.names import BUNDLE_SUFFIX
+
+    name = str(error.filename or "")
+    code = EXIT_CODES[errors.DamagedBundle] if name.endswith(BUNDLE_SUFFIX) else NO_RESOURCES
+    _print_traceback(output, error)
+    what = f"Cannot read or write {name or 'a file'}."
+    hint = "The disk fails or was removed. Check it, then download or convert the model again."
+    _report(output, type(error).__name__, what, code, os.strerror(error.errno or 0), hint)
     return code
 
 

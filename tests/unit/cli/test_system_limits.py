@@ -114,6 +114,17 @@ def test_memory_that_ends_within_a_command(
     assert not any("Internal error" in line for line in printed)
 
 
+@pytest.mark.parametrize(("name", "code"), [("a/b.litertlm", 10), ("a/b.json", 6)])
+def test_a_disk_that_fails(name: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        raise OSError(errno.EIO, "Input/output error", name)
+
+    assert run_guarded(fail, lambda: make_output({})) == code
+    printed = capsys.readouterr().err.splitlines()
+    assert printed[:3] == [f"✗ Cannot read or write {name}.", "", "Input/output error"]
+    assert printed[3].startswith("The disk fails or was removed.")
+
+
 @pytest.mark.parametrize(
     ("number", "hint"),
     [
