@@ -35,7 +35,7 @@ _MODEL = "llama-llama3-f16-sharded"
 
 
 @contextmanager
-def _hub(folder: Path) -> Iterator[str]:
+def hub(folder: Path) -> Iterator[str]:
     """The tests' Hub server, in a process of its own."""
     server = Path(__file__).parents[1] / "hub" / "server.py"
     with subprocess.Popen(
@@ -54,17 +54,17 @@ def _hub(folder: Path) -> Iterator[str]:
 @contextmanager
 def prepared(folder: Path) -> Iterator[Stock]:
     """The Hub, the checkpoints and what undisturbed runs make of them, below `folder`."""
-    hub = folder / "hub"
-    write_checkpoint(MODELS[_MODEL], hub / CHECKPOINT_REPO)
-    with _hub(hub) as address:
+    served = folder / "hub"
+    write_checkpoint(MODELS[_MODEL], served / CHECKPOINT_REPO)
+    with hub(served) as address:
         world = set_up(folder / "home", HF_ENDPOINT=address)
         checkpoint = write_checkpoint(MODELS[_MODEL], world.home / "checkpoint")
         stock = Stock(world, checkpoint, folder / "folders")
-        _undisturbed(stock, world, hub)
+        _undisturbed(stock, world, served)
         yield stock
 
 
-def _undisturbed(stock: Stock, world: World, hub: Path) -> None:
+def _undisturbed(stock: Stock, world: World, served: Path) -> None:
     def made(model: str, recipe: str) -> None:
         bundle = stock.bundle(model)
         assert bundle is not None
@@ -75,7 +75,7 @@ def _undisturbed(stock: Stock, world: World, hub: Path) -> None:
     made(CHECKPOINT_REPO, RECIPES[0])
     bundle = stock.bundle(CHECKPOINT_REPO)
     assert bundle is not None
-    ready = hub / BUNDLE_REPO / "ready.litertlm"
+    ready = served / BUNDLE_REPO / "ready.litertlm"
     ready.parent.mkdir(parents=True)
     ready.write_bytes(bundle.read_bytes())
     litter(stock)

@@ -79,8 +79,8 @@ def restated(case: ConfigCase, keys_of: Mapping[str, Mapping[str, Any]]) -> Conf
     """The same configuration in the types that transformers' config classes insist on, or None.
 
     They refuse an integer where a number is meant, which JSON does not distinguish; many of them a
-    null, which stands for an absent key in files of earlier versions; and a vocabulary without the
-    padding token that they assume where none is given, which no text has. None of these changes
+    null, which stands for an absent key in files of earlier versions; and a padding token,
+    theirs or the config's, that a table has no row for, and that no text has. None of these changes
     what a checkpoint means, so it is compared with what transformers computes without it.
     """
     config = json.loads(json.dumps(case.config))
@@ -91,7 +91,7 @@ def restated(case: ConfigCase, keys_of: Mapping[str, Mapping[str, Any]]) -> Conf
             del text[key]
         elif type(text.get(key)) is int and type(known.get(key)) is float:
             text[key] = float(text[key])
-    text.setdefault("pad_token_id", 0)
+    text["pad_token_id"] = 0
     # Compared as texts, since 1 == 1.0.
     same = json.dumps(config) == json.dumps(case.config)
     return None if same else replace(case, config=config)

@@ -27,6 +27,7 @@ class Config(DecoderConfig):
 def read_config(c: ConfigReader) -> Config:
     """Raises UnsupportedModel with the key, for a value that is not supported."""
     c = c.with_defaults(rms_norm_eps=1e-5)
+    c.size("head_dim")  # not computed from others
     common = read_decoder(c)
     return Config(
         **common,

@@ -29,6 +29,7 @@ UNSUPPORTED: list[tuple[str, str, dict[str, Any]]] = [
     ("llama-gqa-tied", "num_key_value_heads", {"num_key_value_heads": 3}),
     ("llama-gqa-tied", "num_attention_heads", {"num_attention_heads": 5, "num_key_value_heads": 5}),
     ("helium-linear-tied", "head_dim", {"head_dim": None}),
+    ("hunyuan_v1_dense-bias-linear-untied", "head_dim", {"head_dim": None}),
     ("mistral-head-dim-tied", "num_key_value_heads", {"num_key_value_heads": None}),
     ("llama-gqa-tied", "attention_bias", {"attention_bias": "yes"}),
     ("llama-gqa-tied", "rms_norm_eps", {"rms_norm_eps": 10**400}),

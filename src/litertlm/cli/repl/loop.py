@@ -77,7 +77,8 @@ def chat_on_terminal(
     repl.check_control_tokens(options.system or "", "system message")
     history = app.settings.history_file if request.history else None
     with restore_terminal(), _terminating_signals():
-        line = PromptLine(history, to_stderr=not os.isatty(sys.stdout.fileno()))
+        to_stderr = not os.isatty(sys.stdout.fileno())
+        line = PromptLine(history, to_stderr=to_stderr, warn=output.warn)
         output.note("Enter your prompt:  (/help lists the commands)")
         while True:
             try:

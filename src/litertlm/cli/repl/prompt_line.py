@@ -32,13 +32,22 @@ class PromptLine:
     Args:
         history: file of previous messages, or None for no history file.
         to_stderr: draw on stderr, if stdout is not a terminal.
+        warn: receives a warning when a message cannot be saved in the history.
     """
 
-    def __init__(self, history: Path | None, *, to_stderr: bool) -> None:
+    def __init__(
+        self,
+        history: Path | None,
+        *,
+        to_stderr: bool,
+        warn: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._warn = warn
+        self._unsaved = ""
         self._pastes: dict[str, str] = {}
         self._stopped = False
         self._session: PromptSession[str] = PromptSession(
-            history=_history(history, self._expanded),
+            history=_history(history, self._expanded, self._remember_unsaved),
             key_bindings=self._keys(),
             completer=_CommandCompleter(),
             complete_while_typing=False,
@@ -62,12 +71,19 @@ class PromptLine:
             line = self._session.prompt(
                 ANSI(prompt), default=default, pre_run=self._exit_if_stopped
             )
+        if self._unsaved:
+            self._warn(f"The message is not in the history: {self._unsaved}.")
+            self._unsaved = ""
         text = self._expanded(line).strip()
         # Bytes that are not UTF-8 arrive as lone surrogates, which cannot be encoded later.
         text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         if text.startswith(BLOCK):
             return text.removeprefix(BLOCK).removesuffix(BLOCK).strip("\n")
         return text
+
+    def _remember_unsaved(self, error: OSError) -> None:
+        # A warning in the middle of the prompt would disturb its lines.
+        self._unsaved = error.strerror or str(error)
 
     def _stop(self) -> None:
         """End the prompt soon; called by a signal handler."""
@@ -157,7 +173,9 @@ def takes_argument(name: str) -> bool:
     return bool(COMMANDS[name].arguments)
 
 
-def _history(path: Path | None, expanded: Callable[[str], str]) -> History:
+def _history(
+    path: Path | None, expanded: Callable[[str], str], failed: Callable[[OSError], None]
+) -> History:
     """The history: in the file if it is writable, else in memory."""
 
     class LimitedHistory(FileHistory):
@@ -165,6 +183,12 @@ def _history(path: Path | None, expanded: Callable[[str], str]) -> History:
             text = expanded(string)
             if len(text) <= _MAX_HISTORY_CHARS:
                 super().append_string(text)
+
+        def store_string(self, string: str) -> None:
+            try:
+                super().store_string(string)
+            except OSError as error:  # the disk is full; the chat goes on
+                failed(error)
 
     if path is None:
         return InMemoryHistory()
