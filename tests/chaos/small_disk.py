@@ -1,4 +1,4 @@
-"""A really full disk: a tmpfs of a few megabytes, filled so that less and less is free.
+"""A really full disk: a tmpfs of a few megabytes, filled so that little is free.
 
     sudo PYTHONPATH=src:tests python -m chaos.small_disk
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,9 +28,9 @@ from chaos.stages import sha256, tree
 from program import Ended, run_program
 from tiny import MODELS, write_checkpoint
 
-_MEGABYTES = 8
+_MEGABYTES = 100  # downloads want 64 MB free
 # Bytes that are free when a command begins; the tiny models' files have 2 kB to 300 kB.
-_FREE = (0, 4096, 8192, 16384, 32768, 65536, 131_072, 262_144, 524_288)
+_FREE = (0, 4096, 16384, 65536, 131_072, 262_144, 4_500_000)
 NO_RESOURCES = 6
 
 
@@ -89,7 +90,7 @@ class SmallDisk:
         self.problems.append(f"{' '.join(command)} with {nbytes} bytes free: {problem}")
 
     def check(self, *command: str, kept: Path | None = None) -> None:
-        """Run a command with less and less space.
+        """Run a command with more and more space.
 
         Args:
             kept: a file that must stay, or become what the command makes of it.
@@ -97,6 +98,7 @@ class SmallDisk:
         for nbytes in _FREE:
             before = kept.read_bytes() if kept else b""
             names = tree(self.models)
+            shutil.rmtree(self.models / LOCAL / "cache", ignore_errors=True)
             with self.free(nbytes):
                 ended = self.run(*command)
             self.outcomes[command[0], ended.code] += 1

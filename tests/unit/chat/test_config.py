@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from litertlm.errors import UsageError
+from litertlm.errors import NotEnoughResources, UsageError
 from litertlm.services.chat.config import read_config, set_default, unset_default
+from litertlm.services.chat.load import room_for_cache
 from litertlm.services.chat.options import (
     OPTIONS,
     RunOptions,
@@ -29,6 +33,34 @@ def test_what_is_set_is_read(tmp_path: Path) -> None:
         "org/name": RunOptions(temperature=0.5, top_k=40, think=False),
         "other/one": RunOptions(stop=("\n\n", 'say "x"')),
     }
+
+
+def test_a_full_disk_leaves_the_file_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config.toml"
+    set_default(path, "a/b", "seed", ("1",))
+    before = path.read_bytes()
+
+    def full(path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("litertlm.store.files.sync_to_disk", full)
+    with pytest.raises(NotEnoughResources, match="cannot be written"):
+        set_default(path, "a/b", "seed", ("2",))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_disk_without_room_for_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle, cache = tmp_path / "a.litertlm", tmp_path / "cache"
+    bundle.write_bytes(bytes(1000))
+    assert room_for_cache(cache, bundle)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=4_000_999))
+    assert not room_for_cache(cache, bundle)
+    cache.mkdir()
+    (cache / "a.litertlm_1_2.xnnpack_cache").touch()
+    assert room_for_cache(cache, bundle)
 
 
 def test_what_is_unset_is_gone(tmp_path: Path) -> None:

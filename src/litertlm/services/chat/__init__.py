@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from litertlm.services.chat.load import LoadedModel as LoadedModel
     from litertlm.services.chat.load import chat_options as chat_options
     from litertlm.services.chat.load import load_model as load_model
+    from litertlm.services.chat.load import room_for_cache as room_for_cache
     from litertlm.services.chat.options import OPTIONS as OPTIONS
     from litertlm.services.chat.options import Option as Option
     from litertlm.services.chat.options import RunOptions as RunOptions
@@ -64,6 +65,7 @@ EXPORTS = {
         "LoadedModel",
         "chat_options",
         "load_model",
+        "room_for_cache",
     ),
     "options": (
         "OPTIONS",

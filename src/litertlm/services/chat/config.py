@@ -10,12 +10,11 @@ the file: comments, order and layout stay.
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from litertlm.errors import UsageError
+from litertlm.errors import UsageError, resource_error
 from litertlm.services.chat.options import (
     RunOptions,
     Value,
@@ -23,7 +22,7 @@ from litertlm.services.chat.options import (
     parse_value,
     run_options,
 )
-from litertlm.store.files import read_regular
+from litertlm.store.files import atomic_write_bytes, read_regular
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
@@ -55,6 +54,7 @@ def set_default(path: Path, model: str, key: str, texts: tuple[str, ...]) -> Val
 
     Raises:
         UsageError: no such option, not allowed, or the file is broken or cannot be written.
+        NotEnoughResources: the disk is full; the file is unchanged.
     """
     import tomlkit
 
@@ -139,10 +139,10 @@ def _bad(path: Path, why: str) -> UsageError:
 
 
 def _write(path: Path, document: TOMLDocument) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    what = f"{path} cannot be written."
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(document.as_string(), encoding="utf-8", newline="")
-        temporary.replace(path)
+        atomic_write_bytes(path, document.as_string().encode())
     except OSError as error:
-        raise UsageError(f"{path} cannot be written.", why=str(error)) from error
+        if (no_room := resource_error(error, what)) is not None:
+            raise no_room from error
+        raise UsageError(what, why=str(error)) from error

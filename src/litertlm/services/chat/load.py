@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +35,7 @@ LoadEngine = Callable[..., Engine]
 
 # As large as the runtime's sampler takes without slowing down; more tokens never matter.
 _TOP_K = 1000
+_CACHE_MARGIN = 4_000_000  # bytes; of a small bundle, the cache may be larger
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,9 @@ def load_model(
         mark_used(cache_dir)
     if is_base_model(info) and not raw:
         progress.status(base_model_notice(name, instruct))
+    if cache_dir is not None and not room_for_cache(cache_dir, bundle):
+        progress.warn("The disk has no room for the runtime's cache: loading takes longer.")
+        cache_dir = None
     engine_options = EngineOptions(
         backend=options.backend or "cpu",
         threads=options.threads,
@@ -150,6 +156,17 @@ def load_model(
 
     engine = load_engine(bundle, info, engine_options, while_loading=prepare)
     return LoadedModel(name=name, bundle=bundle, info=info, engine=engine, render=made[0])
+
+
+def room_for_cache(cache_dir: Path, bundle: Path) -> bool:
+    """Whether the disk holds the runtime's cache of a bundle, which is about as large.
+
+    Without room the runtime aborts the process. A cache that is there needs none.
+    """
+    if next(cache_dir.glob(f"{glob.escape(bundle.name)}_*"), None):
+        return True
+    place = next(folder for folder in (cache_dir, *cache_dir.parents) if folder.exists())
+    return shutil.disk_usage(place).free >= bundle.stat().st_size + _CACHE_MARGIN
 
 
 def chat_options(

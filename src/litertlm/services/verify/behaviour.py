@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 from litertlm.bundle_format.info import read_bundle_info
 from litertlm.errors import EngineFailed, NotEnoughResources, TemplateError
 from litertlm.memory import free_memory, memory_to_run
-from litertlm.services.chat import is_base_model, template_render
+from litertlm.services.chat import is_base_model, room_for_cache, template_render
 from litertlm.services.verify.report import Check, Verdict, judged, not_checked
 from litertlm.services.worker import Worker, WorkerFailed, absolute
 from litertlm.units import format_bytes
@@ -93,7 +92,7 @@ def check_behaviour_briefly(bundle: Path, cache: Path | None) -> Check:
     if free is not None and needed > free:
         why = f"It needs about {format_bytes(needed)} of memory, and {format_bytes(free)} are free."
         return not_checked("behaviour", why)
-    if cache is not None and shutil.disk_usage(bundle.parent).free < size:
+    if cache is not None and not room_for_cache(cache, bundle):
         cache = None
     base = is_base_model(read_bundle_info(bundle))
     questions = (BEGINNINGS if base else QUESTIONS)[:_SHORT_QUESTIONS]
