@@ -98,8 +98,8 @@ def read_ropes(c: ConfigReader, head_dim: int) -> tuple[Rope, Rope]:
     full = full.with_defaults(rope_theta=c.positive("rope_theta", 1000000.0))
     local = local.with_defaults(rope_theta=c.positive("rope_local_base_freq", 10000.0))
     return (
-        read_rope(c, head_dim, scaling=full, theta=1000000.0),
-        read_rope(c, head_dim, scaling=local, theta=10000.0),
+        read_rope(c, head_dim, scaling=full, theta=1000000.0, by_layer=True),
+        read_rope(c, head_dim, scaling=local, theta=10000.0, by_layer=True),
     )
 
 

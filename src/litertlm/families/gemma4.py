@@ -126,8 +126,8 @@ def read_config(c: ConfigReader) -> Config:
     return Config(
         **common,
         windows=tuple(window if kind == SLIDING else None for kind in types),
-        rope=read_rope(c, full[1], scaling=ropes.section(FULL)),
-        local_rope=read_rope(c, local[1], scaling=ropes.section(SLIDING)),
+        rope=read_rope(c, full[1], scaling=ropes.section(FULL), by_layer=True),
+        local_rope=read_rope(c, local[1], scaling=ropes.section(SLIDING), by_layer=True),
         local_key_value_heads=local[0],
         local_head_dim=local[1],
         caches=caches,

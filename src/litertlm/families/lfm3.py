@@ -111,7 +111,7 @@ def _ropes(c: ConfigReader, head_dim: int, types: tuple[str, ...]) -> dict[str, 
             if not parameters.mapping(kind):
                 raise parameters.unsupported(kind, "is missing, and layers have this type")
             scaling = parameters.section(kind)
-            ropes[kind] = read_rope(c, head_dim, scaling=scaling, theta=1000000.0)
+            ropes[kind] = read_rope(c, head_dim, scaling=scaling, theta=1000000.0, by_layer=True)
     return ropes
 
 

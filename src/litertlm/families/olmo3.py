@@ -70,7 +70,10 @@ def _ropes(c: ConfigReader, head_dim: int) -> tuple[Rope, Rope]:
     full = full.with_values(**scaling.values)
     full = full.with_defaults(rope_theta=c.positive("rope_theta", _THETA))
     local = local.with_defaults(rope_theta=_THETA)
-    return read_rope(c, head_dim, scaling=full), read_rope(c, head_dim, scaling=local)
+    return (
+        read_rope(c, head_dim, scaling=full, by_layer=True),
+        read_rope(c, head_dim, scaling=local, by_layer=True),
+    )
 
 
 def decoder(step: Step, w: Weights, c: Config) -> None:

@@ -54,6 +54,7 @@ def read_rope(
     theta: float = 10000.0,
     partial: bool = False,
     proportional: bool = True,
+    by_layer: bool = False,
 ) -> Rope:
     """The frequencies that a config asks for.
 
@@ -64,6 +65,8 @@ def read_rope(
         theta: the family's default of `rope_theta`.
         partial: whether the family reads `partial_rotary_factor`.
         proportional: whether the family accepts this type beside a partial rotation.
+        by_layer: whether types of layers have rope parameters of their own; as in transformers,
+            `original_max_position_embeddings` beside them is not read then.
 
     Raises:
         UnsupportedModel: an unknown rope type or a missing parameter, named.
@@ -97,10 +100,9 @@ def read_rope(
         raise config.unsupported("rope_theta", f"is {base}, but must be above 1")
     inv_freq = 1.0 / base ** (np.arange(0, dim, 2, dtype=np.float64) / dim)
     max_positions = config.size("max_position_embeddings", 2048)
-    trained = config.size(
-        "original_max_position_embeddings",
-        scaling.size("original_max_position_embeddings", max_positions),
-    )
+    trained = scaling.size("original_max_position_embeddings", max_positions)
+    if not by_layer:
+        trained = config.size("original_max_position_embeddings", trained)
     factor, limit = 1.0, None
     if kind == "linear":
         inv_freq = inv_freq / _need(scaling, "factor")

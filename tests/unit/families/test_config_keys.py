@@ -163,3 +163,11 @@ def test_bases_of_gemma3_ropes_without_their_own() -> None:
         for name in ("rope", "local_rope"):
             ours, theirs = (getattr(f.config, name).inv_freq for f in (family, without))
             assert np.array_equal(ours, theirs), name
+
+
+def test_a_trained_length_beside_ropes_by_type_of_layer_is_not_read() -> None:
+    """As in transformers: those have their own."""
+    config = dict(MODELS["olmo3-yarn-pattern"].config)
+    rope = identify(config).config.rope  # type: ignore[attr-defined]
+    changed = identify({**config, "original_max_position_embeddings": 8}).config.rope  # type: ignore[attr-defined]
+    assert (rope.inv_freq == changed.inv_freq).all()
