@@ -40,6 +40,7 @@ COMMANDS = {
     "import": "Add a .litertlm file to the models on disk.",
     "prune": "Remove unfinished files; optionally caches and checkpoints.",
     "models": "List available models (short names).",
+    "doctor": "Check this machine, and show how to fix what is wrong.",
     "completion": "Print the completion script of a shell.",
     "config": "Manage per-model default options of run.",
 }

@@ -246,14 +246,24 @@ class HubClient:
 
     def _token_is_good(self, refusal: Refusal) -> bool:
         """Whether the Hub accepts the token; requested only after status 401."""
-        if refusal.status != 401:
-            return True
+        return refusal.status != 401 or self._whoami() != 401
+
+    def whoami_status(self) -> int:
+        """The status of the answer to the question whose token this is: 200, or 401 without an
+        accepted token.
+
+        Raises:
+            NetworkError: there is no answer.
+        """
+        return self._retrying(lambda: self._bounded(self._whoami))
+
+    def _whoami(self) -> int:
         url = f"{self.endpoint}/api/whoami-v2"
         with (
             network_errors(self.endpoint),
             get_session().stream("GET", url, headers=self._headers(), timeout=_timeout()) as answer,
         ):
-            return answer.status_code != 401
+            return int(answer.status_code)
 
 
 def open_client(

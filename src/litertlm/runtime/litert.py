@@ -36,6 +36,15 @@ def preload() -> None:
     threading.Thread(target=load, name="preload", daemon=True).start()
 
 
+def load_library() -> None:
+    """Load the runtime's library, without a model.
+
+    Raises:
+        ImportError, OSError, RuntimeError: it cannot be loaded.
+    """
+    _runtime()
+
+
 def _check_address_space(bundle: Path) -> None:
     """Check the limit of address space (`ulimit -v`): native code aborts if it is too low."""
     if sys.platform == "win32":
