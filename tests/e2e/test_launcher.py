@@ -131,7 +131,7 @@ def test_no_suitable_python(clone: Path, tmp_path: Path) -> None:
     path = only_with(tmp_path / "tools", old)
     code, out, err = run(clone / "litert-lm-cli", "list", cwd=tmp_path, PATH=path)
     assert (code, out) == (1, "")
-    assert "✗ Python 3.10 to 3.13 is required.\n\nFound: Python 3.9.1." in err
+    assert "✗ Python 3.10 to 3.15 is required.\n\nFound: Python 3.9.1." in err
     assert not os.path.lexists(clone / ".venv.lock")
 
 

@@ -12,7 +12,10 @@ from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
-_TERMINATING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Windows has no SIGHUP.
+TERMINATING: tuple[int, ...] = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 _REPEAT_S = 0.01
 
 
@@ -31,14 +34,14 @@ class Interrupted(KeyboardInterrupt):
 def install() -> None:
     """Make the signals raise `Interrupted`, except those that are ignored (nohup)."""
     sys.unraisablehook = _repeat_lost
-    for number in _TERMINATING:
+    for number in TERMINATING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _raise)
 
 
 def ignore() -> None:
     """Ignore further signals while the program exits."""
-    for number in _TERMINATING:
+    for number in TERMINATING:
         signal.signal(number, signal.SIG_IGN)
 
 
@@ -66,7 +69,7 @@ def deferred(received: Callable[[], None]) -> Iterator[None]:
         received()
 
     before: dict[int, Callable[[int, FrameType | None], Any]] = {}
-    for terminating in _TERMINATING:
+    for terminating in TERMINATING:
         handler = signal.getsignal(terminating)
         if callable(handler):
             before[terminating] = handler

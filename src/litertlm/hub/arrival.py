@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from litertlm.disk import BINARY, pread
 from litertlm.hub.part import Part
 
 if TYPE_CHECKING:
@@ -117,10 +118,10 @@ class ArrivingFile:
 
     def _open(self, path: Path) -> None:
         # Open until the end: the file is renamed meanwhile.
-        self._descriptor = os.open(path, os.O_RDONLY)
+        self._descriptor = os.open(path, os.O_RDONLY | BINARY)
 
     def _read(self, view: memoryview, offset: int) -> int:
         assert self._descriptor is not None
-        data = os.pread(self._descriptor, len(view), offset)
+        data = pread(self._descriptor, len(view), offset)
         view[: len(data)] = data
         return len(data)

@@ -6,7 +6,6 @@ thread, straight to its final offset, so memory stays the same for any model.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from litertlm.disk import pwrite
 from litertlm.errors import ConversionFailed
 from litertlm.tflite.plan import Layout, Placed
 
@@ -196,7 +196,7 @@ def _scale_shape(weight: Placed) -> tuple[int, ...]:
 
 
 def pwrite_all(fd: int, data: bytes | NDArray[Any], offset: int) -> None:
-    """Write all of `data` at `offset`: os.pwrite may write less than it is asked to.
+    """Write all of `data` at `offset`: pwrite may write less than it is asked to.
 
     Raises:
         OSError: the disk is full, or accepts nothing more.
@@ -204,7 +204,7 @@ def pwrite_all(fd: int, data: bytes | NDArray[Any], offset: int) -> None:
     view = memoryview(data if isinstance(data, bytes) else np.ascontiguousarray(data).data)
     view = view.cast("B")
     while view:
-        done = os.pwrite(fd, view, offset)
+        done = pwrite(fd, view, offset)
         if not done:
             raise OSError(f"nothing could be written at offset {offset:,}")
         view, offset = view[done:], offset + done

@@ -21,7 +21,7 @@ from litertlm.cli.run_session import (
     make_loader,
     stream_pieces,
 )
-from litertlm.cli.signals import Interrupted, on_ctrl_c
+from litertlm.cli.signals import TERMINATING, Interrupted, on_ctrl_c
 from litertlm.errors import LiteRtLmError
 from litertlm.services.chat import kinds_of
 from litertlm.store import InstalledModel
@@ -173,7 +173,9 @@ def _terminating_signals() -> Iterator[None]:
     def close(number: int, frame: FrameType | None) -> NoReturn:
         raise _Terminated(number)
 
-    before = {number: signal.signal(number, close) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {
+        number: signal.signal(number, close) for number in TERMINATING if number != signal.SIGINT
+    }
     try:
         yield
     finally:

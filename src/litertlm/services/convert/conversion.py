@@ -16,6 +16,7 @@ from litertlm.bundle.prompt_config import (
     PromptConfig,
 )
 from litertlm.checkpoint.files import DOWNLOAD_AGAIN
+from litertlm.disk import BINARY
 from litertlm.errors import (
     ConversionFailed,
     DamagedCheckpoint,
@@ -261,7 +262,7 @@ def write_plan(
         ConversionFailed: a weight cannot be encoded.
         OSError: the disk is full, or the checkpoint cannot be read.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | BINARY, 0o644)
     try:
         with progress.task("Converting", plan.bundle.weights_nbytes) as task:
 

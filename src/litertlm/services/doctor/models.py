@@ -100,7 +100,9 @@ def _locks(store: Store, settings: Settings) -> Iterator[Finding]:
     yield Finding("locks", Level.OK, text)
     clone = settings.environment.get(CLONE_VARIABLE)
     lock = Path(clone) / ".venv.lock" if clone else None
-    if lock is not None and lock.is_symlink() and not _runs(os.readlink(lock)):
+    # On Windows os.kill would end the process; its launcher has no such lock.
+    posix = os.name == "posix"
+    if posix and lock is not None and lock.is_symlink() and not _runs(os.readlink(lock)):
         yield Finding(
             "locks",
             Level.WARNING,

@@ -24,6 +24,7 @@ from litertlm.bundle_format.constants import (
 )
 from litertlm.bundle_format.header import read_header, read_section
 from litertlm.checkpoint import Checkpoint, Tokenizer
+from litertlm.disk import BINARY
 from litertlm.families import Signature, identify
 from litertlm.graph import Dim
 from litertlm.quantize import RECIPES, apply
@@ -124,7 +125,7 @@ def write_bundle(target: Path, contents: Mapping[str, bytes], models: Mapping[st
     """
     sections = [Section(kind, data) for kind, data in contents.items()]
     sections += [tflite_section(model_type, layout) for model_type, layout in models.items()]
-    fd = os.open(target, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    fd = os.open(target, os.O_RDWR | os.O_CREAT | os.O_TRUNC | BINARY, 0o600)
     try:
         bundle_file.write(fd, bundle_file.place(sections, {}), threads=1)
     finally:
