@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +14,11 @@ from huggingface_hub import constants
 
 from converted import write_bundle
 from hub.conftest import World
+from litertlm.checkpoint import gguf_file
 from litertlm.checkpoint.gguf_header import HEAD_BYTES
 from litertlm.errors import DamagedCheckpoint, NetworkError
 from litertlm.hub import part as part_module
+from litertlm.hub import window as window_module
 from litertlm.services.acquire import AcquireRequest, acquire
 from litertlm.services.acquire import heads as heads_module
 from litertlm.services.convert import ConvertOptions
@@ -44,13 +47,16 @@ def small_blocks(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     return world
 
 
-def pull(world: World, options: ConvertOptions | None = None) -> tuple[bytes, Recorder]:
+def pull(
+    world: World, options: ConvertOptions | None = None, *, keep: bool = True
+) -> tuple[bytes, Recorder]:
     """The bundle that this process makes, and what it reported."""
     progress = Recorder()
     settings = Settings(world.models, world.cwd, {"HF_ENDPOINT": world.hub.url})
-    request = AcquireRequest(MODEL, options=options or ConvertOptions())
+    request = AcquireRequest(MODEL, options=options or ConvertOptions(), keep_checkpoint=keep)
     made = acquire(request, store=Store(world.models), settings=settings, progress=progress)
     assert not (world.folder(MODEL) / "checkpoint" / ".download").exists()
+    assert (world.folder(MODEL) / "checkpoint").exists() == keep
     assert made.provenance
     data = made.bundle.read_bytes()
     assert made.provenance.sha256 == hashlib.sha256(data).hexdigest()
@@ -187,3 +193,68 @@ def test_rows_are_converted_before_the_download_is_complete(world: World) -> Non
     assert process.returncode == 0, err
     (bundle,) = world.bundles(MODEL)
     assert bundle.read_bytes() == plain(source, world.home)
+
+
+@pytest.fixture
+def small_window(small_blocks: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A window of twelve blocks; nothing with weights may be written beside the bundle."""
+    monkeypatch.setattr(window_module, "CAPACITY", 12 * BLOCK)
+    monkeypatch.setattr(gguf_file, "_HEADER_BUFFER", 4096)
+    monkeypatch.setattr(part_module.PartWriter, "write", _only_small(part_module.PartWriter.write))
+    return small_blocks
+
+
+def _only_small(write: Callable[..., None]) -> Callable[..., None]:
+    def checked(self: Any, offset: int, data: bytes) -> None:
+        assert not self.part.path.name.endswith((".safetensors.part", ".gguf.part"))
+        write(self, offset, data)
+
+    return checked
+
+
+@pytest.mark.parametrize("write", [sharded, fused_projections, equal_head, gguf])
+def test_weights_that_are_not_kept_are_never_on_the_disk(
+    write: Callable[[Path], Path], small_window: World, tmp_path: Path
+) -> None:
+    (small_window.hub.folder / "org").mkdir()
+    source = write(small_window.hub.folder / MODEL)
+    data, progress = pull(small_window, keep=False)
+    assert data == plain(source, tmp_path)
+    assert not any("again" in line for line in progress.lines)
+
+
+def test_a_head_that_differs_after_all_is_converted_from_the_disk(
+    small_blocks: World, tmp_path: Path
+) -> None:
+    (small_blocks.hub.folder / "org").mkdir()
+    source = write_with_head("qwen3-gqa-tied", small_blocks.hub.folder / MODEL, equal=False)
+    data, progress = pull(small_blocks, keep=False)
+    assert data == plain(source, tmp_path)
+    assert any("Converting again" in line for line in progress.lines)
+
+
+def test_damaged_bytes_in_the_window_are_fetched_again(small_blocks: World, tmp_path: Path) -> None:
+    source = write_checkpoint(MODELS["llama-bias-untied-linear"], small_blocks.hub.folder / MODEL)
+    small_blocks.hub.configure(MODEL, damaged={"file": "model.safetensors", "times": 1})
+    assert pull(small_blocks, keep=False)[0] == plain(source, tmp_path)
+
+
+def test_a_disk_without_room_for_the_checkpoint(
+    small_window: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = sharded(small_window.hub.folder / MODEL)
+    weights = sum(p.stat().st_size for p in source.glob("*.safetensors"))
+    free = 64_000_000 + 2 * weights  # what is spared, bundle and cache
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=free))
+    settings = Settings(small_window.models, small_window.cwd, {})
+    progress = Recorder()
+    made = acquire(
+        AcquireRequest(MODEL),
+        store=Store(small_window.models),
+        settings=settings,
+        progress=progress,
+    )
+    assert made.bundle.read_bytes() == plain(source, tmp_path)
+    assert "There is no room on the disk for the checkpoint: it is not kept." in progress.lines
+    assert not (small_window.folder(MODEL) / "checkpoint").exists()

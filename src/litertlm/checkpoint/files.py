@@ -44,6 +44,10 @@ class WeightFile(Protocol):
     @property
     def size(self) -> int: ...
 
+    def will_compare(self, one: tuple[int, int], other: tuple[int, int]) -> bool:
+        """Whether the file is read only once. Then it must be assumed that the bytes of two ranges
+        are equal, and the file compares them when it has them."""
+
     def reading(self, start: int, stop: int) -> AbstractContextManager[ReadAt]:
         """Waits until bytes `[start, stop)` can be read; reads anywhere between them.
 
@@ -61,6 +65,10 @@ class LocalFile:
 
     path: Path
     size: int
+
+    def will_compare(self, one: tuple[int, int], other: tuple[int, int]) -> bool:
+        """See `WeightFile.will_compare`."""
+        return False
 
     @contextmanager
     def reading(self, start: int, stop: int) -> Iterator[ReadAt]:
@@ -117,6 +125,11 @@ class FileTensor:
     nbytes: int
     file: WeightFile
     offset: int
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """The bytes of the file that it takes, end exclusive."""
+        return self.offset, self.offset + self.nbytes
 
     def check_rows(self, start: int, stop: int) -> None:
         """Raises ValueError unless `[start, stop)` are rows of the first axis; a scalar is one."""

@@ -33,6 +33,14 @@ class _Translated:
     def nbytes(self) -> int:
         return self.stored.nbytes
 
+    @property
+    def place(self) -> tuple[str, int]:
+        return self.stored.file.path.name, self.stored.offset
+
+    @property
+    def in_order(self) -> bool:
+        return True
+
 
 @dataclass(frozen=True)
 class RopeRows(_Translated):
@@ -100,6 +108,10 @@ class RowRange(_Translated):
     def nbytes(self) -> int:
         return self.count * self.stored.row_bytes
 
+    @property
+    def place(self) -> tuple[str, int]:
+        return self.stored.file.path.name, self.stored.offset + self.start * self.stored.row_bytes
+
     def rows(self, start: int, stop: int) -> NDArray[np.float32]:
         """Rows `[start, stop)` as float32; see `GgufTensor.rows`."""
         return self.stored.rows(self.start + start, self.start + stop)
@@ -120,6 +132,14 @@ class OneValue:
     @property
     def nbytes(self) -> int:
         return 4
+
+    @property
+    def place(self) -> tuple[str, int]:
+        return "", 0
+
+    @property
+    def in_order(self) -> bool:
+        return True
 
     def rows(self, start: int, stop: int) -> NDArray[np.float32]:
         """The value, as the only row."""

@@ -22,6 +22,21 @@ class _Mergeable(Protocol):
     def merged(self) -> StoredTensor: ...
 
 
+@runtime_checkable
+class Located(Protocol):
+    """A tensor that is made from one or several tensors in files.
+
+    Attributes:
+        place: see `place_of`.
+        in_order: see `is_in_order`.
+    """
+
+    @property
+    def place(self) -> tuple[str, int]: ...
+    @property
+    def in_order(self) -> bool: ...
+
+
 @dataclass(frozen=True)
 class _Merged:
     """A tensor with its leading axes merged; every block reads the entries that it touches."""
@@ -40,6 +55,14 @@ class _Merged:
     @property
     def nbytes(self) -> int:
         return self.stored.nbytes
+
+    @property
+    def place(self) -> tuple[str, int]:
+        return place_of(self.stored)
+
+    @property
+    def in_order(self) -> bool:
+        return is_in_order(self.stored)
 
     def rows(self, start: int, stop: int) -> NDArray[np.float32]:
         """Rows `[start, stop)` as float32; see `StoredTensor.rows`."""
@@ -62,6 +85,24 @@ def as_matrix(stored: StoredTensor) -> StoredTensor:
     return _Merged(stored, (prod(stored.shape[:-1]), stored.shape[-1]))
 
 
+def place_of(stored: StoredTensor) -> tuple[str, int]:
+    """The name of the file with the values of a tensor, and the offset of the first one.
+
+    ("", 0) for a tensor that is in no file.
+    """
+    match stored:
+        case FileTensor():
+            return stored.file.path.name, stored.offset
+        case Located():
+            return stored.place
+    return "", 0
+
+
+def is_in_order(stored: StoredTensor) -> bool:
+    """Whether blocks of rows read the file in its order, up to a few rows."""
+    return isinstance(stored, FileTensor) or (isinstance(stored, Located) and stored.in_order)
+
+
 def equal_values(one: StoredTensor, other: StoredTensor) -> bool:
     """Whether two tensors have the same shape and, as float32, the same values.
 
@@ -69,6 +110,14 @@ def equal_values(one: StoredTensor, other: StoredTensor) -> bool:
     """
     if tuple(one.shape) != tuple(other.shape) or not one.shape:
         return False
+    if (
+        isinstance(one, FileTensor)
+        and isinstance(other, FileTensor)
+        and one.file is other.file
+        and one.dtype == other.dtype
+        and one.file.will_compare(one.range, other.range)
+    ):
+        return True
     step = max(1, _BLOCK // max(1, prod(one.shape[1:])))
     for start in range(0, one.shape[0], step):
         stop = min(start + step, one.shape[0])

@@ -31,7 +31,8 @@ def hub_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 "--keep-checkpoint/--no-keep-checkpoint",
                 default=True,
                 show_default=True,
-                help="Keep the downloaded checkpoint after the conversion.",
+                help="Keep the downloaded checkpoint, so that another conversion needs no network. "
+                "Without it, weights go from the network to the bundle.",
             ),
         ]
     ):

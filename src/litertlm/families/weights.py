@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from litertlm.checkpoint import Checkpoint, StoredTensor
-from litertlm.checkpoint.views import as_matrix, equal_values
+from litertlm.checkpoint.views import as_matrix, equal_values, place_of
 from litertlm.errors import DamagedCheckpoint, UnsupportedModel
 from litertlm.graph import Constant, DType, GraphError
 
@@ -44,10 +45,6 @@ class Weights:
     _reused: set[str] = field(default_factory=set)
     # Whether the head is the embedding table, once it is known.
     _shared_head: bool | None = None
-    _numbers: dict[str, int] = field(init=False)  # of the tensors, in the order of their bytes
-
-    def __post_init__(self) -> None:
-        self._numbers = {name: number for number, name in enumerate(self.checkpoint.tensors)}
 
     def get(self, name: str, *shape: int, weight_offset: float = 0.0) -> Constant:
         """The tensor `name` of exactly `shape`; `weight_offset` is added to every value.
@@ -69,7 +66,7 @@ class Weights:
             DType.FLOAT32,
             rows,
             reused=name in self._reused,
-            place=(self._numbers[name], 0),
+            **_located(stored),
         )
         self._requests[name] = _Request(constant, weight_offset)
         self._complete.add(name)
@@ -102,8 +99,8 @@ class Weights:
         self._take(name, matrix.shape[0], rows)
         read = _with_offset(_reader(matrix, rows), weight_offset)
         shape = (len(rows), *matrix.shape[1:])
-        place = (self._numbers[name], int(min(rows, default=0)))
-        constant = Constant(f"{name}{_label(rows)}", shape, DType.FLOAT32, read, place=place)
+        located = _located(matrix, int(min(rows, default=0)))
+        constant = Constant(f"{name}{_label(rows)}", shape, DType.FLOAT32, read, **located)
         self._requests[name, order] = _Request(constant, weight_offset)
         return constant
 
@@ -138,7 +135,7 @@ class Weights:
             complete = stored.rows(0, stored_shape[0] if stored_shape else 1)
             return transform(complete).reshape(shape)[start:stop]
 
-        constant = Constant(name, shape, DType.FLOAT32, rows, place=(self._numbers[name], 0))
+        constant = Constant(name, shape, DType.FLOAT32, rows, **_located(stored))
         self._requests[name, transform] = _Request(constant, 0.0)
         self._complete.add(name)
         return constant
@@ -238,6 +235,17 @@ def pairs_to_halves(heads: int, head_dim: int, rotary_dim: int | None = None) ->
 def expert_rows(expert: int, out: int) -> range:
     """The rows of one expert in a fused tensor [experts, out, in]."""
     return range(expert * out, (expert + 1) * out)
+
+
+class _Located(TypedDict):
+    place: tuple[str, int]
+    row_bytes: int
+
+
+def _located(stored: StoredTensor, row: int = 0) -> _Located:
+    file, start = place_of(stored)
+    row_bytes = stored.nbytes // max(1, stored.shape[0] if stored.shape else 1)
+    return {"place": (file, start + row * row_bytes), "row_bytes": row_bytes}
 
 
 _Reader = Callable[[int, int], NDArray[np.float32]]

@@ -103,8 +103,9 @@ class Constant:
         weight: True for data that comes from the checkpoint.
         reused: whether several operations of a graph may read it, as those of a module that the
             model applies more than once.
-        place: of a weight in the bytes of the checkpoint: the number of its tensor, and its first
-            row in it. Weights of a checkpoint that is still downloaded arrive in this order.
+        place: of a weight in the checkpoint: the name of its file, and where its first row is in
+            it. Weights of a checkpoint that is still downloaded arrive in this order.
+        row_bytes: that a row takes there.
     """
 
     name: str
@@ -113,7 +114,8 @@ class Constant:
     rows: Rows
     weight: bool = True
     reused: bool = False
-    place: tuple[int, int] = (0, 0)
+    place: tuple[str, int] = ("", 0)
+    row_bytes: int = 0
 
     def read(self) -> NDArray[Any]:
         """All values."""

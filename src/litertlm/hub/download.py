@@ -26,8 +26,9 @@ from litertlm.hub.client import HubClient
 from litertlm.hub.connections import Jobs
 from litertlm.hub.failures import offline_error
 from litertlm.hub.info import RepoFile, RepoInfo, check_case_conflicts
-from litertlm.hub.part import BLOCKS_SUFFIX, Part, received_bytes
-from litertlm.hub.transfer import HASH_BLOCK, Transfer, matches_hash, new_digest
+from litertlm.hub.part import BLOCKS_SUFFIX, HASH_BLOCK, Part, received_bytes
+from litertlm.hub.transfer import Transfer, matches_hash, new_digest
+from litertlm.hub.window import WindowPart
 from litertlm.progress import Progress, Task
 
 PARTS_FOLDER = ".download"
@@ -66,6 +67,7 @@ class Download:
     Attributes:
         heads: bytes from the beginning of files, by path, that were received before.
         arriving: the files that can be read while they are downloaded, by name.
+        streamed: these files are not written to the disk; they can be read once, in their order.
     """
 
     client: HubClient | None
@@ -76,6 +78,7 @@ class Download:
     before_rename: Callable[[Path], None] = lambda part: None
     heads: Mapping[str, bytes] = field(default_factory=dict)
     arriving: Mapping[str, ArrivingFile] = field(default_factory=dict)
+    streamed: bool = False
     jobs: Jobs = field(init=False, default_factory=Jobs)
     _active: set[Path] = field(init=False, default_factory=set)  # parts
     _left: set[str] = field(init=False)  # names of files that are not complete
@@ -134,6 +137,16 @@ class Download:
         """
         for file in self.arriving.values():
             file.check()
+
+    def passed(self, place: tuple[str, int]) -> None:
+        """Nothing before a place in the arriving files will be read any more.
+
+        Args:
+            place: the name of a file, and an offset in it; the files before it count too.
+        """
+        for name, file in self.arriving.items():
+            if name <= place[0]:
+                file.passed(file.size if name < place[0] else place[1])
 
     def cancel(self) -> None:
         """End every wait for bytes of an arriving file."""
@@ -206,13 +219,18 @@ class Download:
             raise offline_error()
         else:
             waiting = replace(self.client, sleep=self.jobs.stop.wait)
-            part = Part(path, file.size)
+            part: Part
+            if self.streamed and arriving:
+                part = WindowPart(path, file.size, self.jobs.stop)
+                done = complete
+            else:
+                part, done = Part(path, file.size), finish
+                self._active.add(path)
             if (head := self.heads.get(file.path)) and not part.received:
                 with part.writer() as writer:
                     writer.write(0, head)
                 task.advance(len(head))
-            self._active.add(path)
-            Transfer(waiting, info, file, part, task, self.jobs, finish, arriving).start()
+            Transfer(waiting, info, file, part, task, self.jobs, done, arriving).start()
 
     def _sync(self, ended: threading.Event) -> None:
         """Send the parts to the disk while they are received: at the end, little is left to do."""
@@ -220,6 +238,11 @@ class Download:
             for path in tuple(self._active):
                 with contextlib.suppress(OSError):  # it was renamed, or is synced at the end
                     sync_to_disk(path)
+
+
+def has_parts(info: RepoInfo, files: Iterable[RepoFile], folder: Path) -> bool:
+    """Whether an earlier run has received something of these files, or the cache has one."""
+    return any(_to_fetch(info, file, folder) < file.size for file in files)
 
 
 def missing_bytes(info: RepoInfo, files: Iterable[RepoFile], folder: Path) -> int:

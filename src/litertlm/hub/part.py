@@ -14,7 +14,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
+from typing import ClassVar, Protocol
 
+from litertlm.disk import Digest, hash_buffer, update_hash
+
+HASH_BLOCK = 1 << 20
 BLOCK_BYTES = 16 << 20
 _MAX_BLOCKS = 256  # each costs a request to the Hub, which limits their rate
 _COUNT_BYTES = 8
@@ -35,6 +39,10 @@ def received_bytes(path: Path, size: int) -> int:
     return sum(_read_counts(path, size))
 
 
+class Restarted(Exception):
+    """The file must be downloaded a second time: what was read before may be wrong."""
+
+
 @dataclass
 class Part:
     """A file that is being downloaded; threads may write to different blocks at once.
@@ -43,11 +51,13 @@ class Part:
         path: of the unfinished file.
         size: of the complete file, in bytes.
         counts: bytes that are there, by block.
+        resumable: whether it can be received a second time, in this run or another one.
     """
 
     path: Path
     size: int
     counts: list[int] = field(init=False)
+    resumable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.path.is_symlink():
@@ -102,7 +112,7 @@ class Part:
         ]
 
     @contextmanager
-    def writer(self) -> Iterator[PartWriter]:
+    def writer(self) -> Iterator[Writer]:
         """A writer for one thread, with files of its own that are open until the block ends."""
         with ExitStack() as files:
             data = files.enter_context(self.path.open("r+b", buffering=0))
@@ -113,14 +123,25 @@ class Part:
 
     def reset(self) -> None:
         """Forget all that is there."""
-        with self.writer() as writer:
-            for index in range(len(self.counts)):
-                writer.set_count(index, 0)
+        self.counts = [0] * len(self.counts)
+        if len(self.counts) > 1:
+            _blocks_path(self.path).write_bytes(bytes(_COUNT_BYTES * len(self.counts)))
         os.truncate(self.path, 0)
+
+    def hash_into(self, digest: Digest, start: int, stop: int) -> None:
+        """Hash bytes `[start, stop)`, which are there."""
+        update_hash(digest, self.path, start, stop, hash_buffer(HASH_BLOCK))
 
     def close(self) -> None:
         """Remove the record of the blocks; the file is complete."""
         _blocks_path(self.path).unlink(missing_ok=True)
+
+
+class Writer(Protocol):
+    """What a thread writes a block with."""
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write `data`, which continues its block at `offset`; it may reach into the next ones."""
 
 
 @dataclass(frozen=True)

@@ -8,18 +8,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from litertlm.disk import Digest, hash_buffer, update_hash
+from litertlm.disk import Digest
 from litertlm.errors import NetworkError
-from litertlm.hub.arrival import ArrivingFile, Restarted
+from litertlm.hub.arrival import ArrivingFile
 from litertlm.hub.client import HubClient
 from litertlm.hub.connections import Jobs
 from litertlm.hub.failures import TooSlow, Transient
 from litertlm.hub.info import RepoFile, RepoInfo
 from litertlm.hub.pace import Pace
-from litertlm.hub.part import Part, block_size
+from litertlm.hub.part import Part, Restarted, block_size
 from litertlm.progress import Task
-
-HASH_BLOCK = 1 << 20
 
 
 def new_digest(file: RepoFile) -> Digest:
@@ -197,9 +195,7 @@ class Transfer:
             frontier = self.part.frontier
             if self._complete or (frontier == self._hashed and frontier < self.file.size):
                 return
-            update_hash(
-                self._digest, self.part.path, self._hashed, frontier, hash_buffer(HASH_BLOCK)
-            )
+            self.part.hash_into(self._digest, self._hashed, frontier)
             self._hashed = frontier
             if frontier < self.file.size:
                 return
@@ -218,6 +214,8 @@ class Transfer:
         """
         if self.arriving:
             self.arriving.fail(Restarted())
+        if not self.part.resumable:
+            raise Restarted
         size, resumed = self.part.received, self._resumed
         self.part.reset()
         self._tries, self._resumed = self._tries + 1, 0

@@ -10,7 +10,7 @@ import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
@@ -88,6 +88,13 @@ class BundleLayout:
         return {section.kind: data for section, data in parts if isinstance(data, bytes)}
 
 
+class ArrivingWeights(Protocol):
+    """The files that weights are read from while they are downloaded; see `tflite.Arrival`."""
+
+    def passed(self, place: tuple[str, int]) -> None: ...
+    def cancel(self) -> None: ...
+
+
 def place(sections: Sequence[Section], system: Mapping[str, str]) -> BundleLayout:
     """Give every section its offset; values of `system` must have their final lengths."""
     sized = [container.Section(s.kind, s.nbytes, s.items) for s in sections]
@@ -102,15 +109,15 @@ def write(
     threads: int,
     advance: Callable[[int], None] = lambda nbytes: None,
     final: Callable[[int], None] = lambda end: None,
-    cancel: Callable[[], None] | None = None,
+    arriving: ArrivingWeights | None = None,
 ) -> None:
     """Write a bundle to the open and empty file `fd`. Its `uuid`, if it has one, is replaced by
     the name of its contents.
 
     Args:
         threads, advance, final: see `tflite.write`.
-        cancel: given for weights that are still downloaded; see `tflite.Arrival`. The header is
-            written last then, since the rows that the uuid needs are not there before.
+        arriving: for weights that are still downloaded. The header is written last then, since
+            the rows that the uuid needs are not there before.
 
     Raises:
         ConversionFailed: a weight cannot be encoded.
@@ -124,14 +131,14 @@ def write(
             pwrite_all(fd, payload, section.begin)
     rows: dict[tuple[Constant, int], bytes] = {}
     arrival = None
-    if cancel is None:
+    if arriving is None:
         _write_header(fd, bundle, _read_row)
     else:
 
         def seen(weight: Placed, row: int, values: NDArray[Any]) -> None:
             rows[weight.constant, row] = values.tobytes()
 
-        arrival, final = Arrival(seen, cancel), lambda end: None
+        arrival = Arrival(seen, arriving.passed, arriving.cancel)
     for section, payload in parts:
         if isinstance(payload, Layout):
             write_tflite(
@@ -140,11 +147,15 @@ def write(
                 payload,
                 threads=threads,
                 advance=advance,
-                final=final,
+                final=final if arriving is None else _ignore,
                 arrival=arrival,
             )
-    if cancel is not None:
+    if arriving is not None:
         _write_header(fd, bundle, lambda constant, row: rows[constant, row])
+
+
+def _ignore(end: int) -> None:
+    """Nothing is final before the header is written."""
 
 
 def _write_header(fd: int, bundle: BundleLayout, row_of: Callable[[Constant, int], bytes]) -> None:

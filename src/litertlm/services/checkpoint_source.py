@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from litertlm.constants import CONFIG_FILE
 from litertlm.errors import LiteRtLmError
@@ -15,6 +15,20 @@ from litertlm.errors import LiteRtLmError
 if TYPE_CHECKING:  # most commands open none
     from litertlm.checkpoint import Checkpoint, WeightFile
     from litertlm.families import Family
+
+
+class Arriving(Protocol):
+    """Files with weights that are read while they are downloaded."""
+
+    @property
+    def arriving(self) -> Mapping[str, WeightFile]:
+        """By name."""
+
+    def passed(self, place: tuple[str, int]) -> None:
+        """Nothing before a place (name of a file, offset) will be read any more."""
+
+    def cancel(self) -> None:
+        """End every wait for their bytes."""
 
 
 @dataclass(frozen=True)
@@ -25,15 +39,13 @@ class CheckpointSource:
         path: the folder or `.gguf` file.
         base: what it is merged into, when it is a LoRA adapter.
         known_family: the family, where the config was read before there were files.
-        arriving: files with weights that are still downloaded, by name.
-        cancel: ends every wait for them.
+        arriving: the files with weights that are still downloaded.
     """
 
     path: Path
     base: Path | None = None
     known_family: Family | None = None
-    arriving: Mapping[str, WeightFile] | None = None
-    cancel: Callable[[], None] | None = None
+    arriving: Arriving | None = None
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
@@ -46,7 +58,7 @@ class CheckpointSource:
 
         if self.base is None:
             self._check_model_type()
-        return open_checkpoint(self.path, base=self.base, arriving=self.arriving)
+        return open_checkpoint(self.path, base=self.base, arriving=self._arriving)
 
     @cached_property
     def family(self) -> Family:
@@ -58,6 +70,10 @@ class CheckpointSource:
         from litertlm.families import identify
 
         return self.known_family or identify(self.checkpoint.config)
+
+    @property
+    def _arriving(self) -> Mapping[str, WeightFile] | None:
+        return self.arriving.arriving if self.arriving else None
 
     def _check_model_type(self) -> None:
         """Report an unknown model_type before weights that are missing or cannot be read."""
@@ -74,5 +90,5 @@ class CheckpointSource:
         from litertlm.checkpoint.safetensors import read_folder
 
         with suppress(OSError, LiteRtLmError):
-            return list(read_folder(self.path, self.arriving))
+            return list(read_folder(self.path, self._arriving))
         return None

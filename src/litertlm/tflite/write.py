@@ -25,6 +25,8 @@ from litertlm.tflite.plan import Layout, Placed
 # wait for Python; larger ones no longer fit the caches.
 BLOCK_VALUES = 1 << 19
 
+_END = (chr(0x10FFFF), 0)  # after all files
+
 
 def write(
     fd: int,
@@ -63,7 +65,11 @@ def write(
             weight, found = layout.weights[block.weight], scales.get(block.weight)
             advance(_write_block(fd, base, weight, block, found, arrival))
             final(base + blocks.written(block))
+            if arrival:
+                arrival.passed(blocks.next_place())
 
+    if arrival:
+        arrival.passed(blocks.next_place())
     with ThreadPoolExecutor(threads) as pool:
         try:
             for worker in as_completed([pool.submit(work) for _ in range(threads)]):
@@ -90,10 +96,13 @@ class Arrival:
     Attributes:
         seen: called with the first and the last row of every weight, `[1, *shape[1:]]`, as soon
             as they are read; from several threads.
+        passed: called with a place in the checkpoint before which nothing is left to read; from
+            several threads, and not always in order.
         cancel: called if the writing ends early, so that no thread waits for rows any longer.
     """
 
     seen: Callable[[Placed, int, NDArray[Any]], None]
+    passed: Callable[[tuple[str, int]], None]
     cancel: Callable[[], None]
 
 
@@ -112,10 +121,11 @@ class _Blocks:
 
     def __init__(self, layout: Layout, *, arriving: bool) -> None:
         blocks = list(_blocks(layout))
+        self._places = {block: _place(layout, block) for block in blocks} if arriving else {}
         if arriving:
-            blocks.sort(key=lambda block: _place(layout, block))
+            blocks.sort(key=self._places.__getitem__)
         self._waiting = deque(blocks)
-        self._taken: set[int] = set()  # their offsets
+        self._taken: set[_Block] = set()
         # In the order of the checkpoint, nothing is known to be final before the end.
         self._end = 0 if arriving else layout.first_scales
         self._lock = threading.Lock()
@@ -126,15 +136,23 @@ class _Blocks:
             if not self._waiting:
                 return None
             block = self._waiting.popleft()
-            self._taken.add(block.offset)
+            self._taken.add(block)
             return block
 
     def written(self, block: _Block) -> int:
         """Note that a block was written; the offset before which nothing is left to write."""
         with self._lock:
-            self._taken.remove(block.offset)
+            self._taken.remove(block)
             following = [self._waiting[0].offset] if self._waiting else []
-            return min([self._end, *self._taken, *following])
+            return min([self._end, *(taken.offset for taken in self._taken), *following])
+
+    def next_place(self) -> tuple[str, int]:
+        """The first place in the checkpoint that is still to be read, of those that arrive."""
+        with self._lock:
+            return min(
+                (self._places[block] for block in (*self._taken, *list(self._waiting)[:1])),
+                default=_END,
+            )
 
     def drop(self) -> None:
         """Discard the blocks that no thread has taken."""
@@ -142,9 +160,10 @@ class _Blocks:
             self._waiting.clear()
 
 
-def _place(layout: Layout, block: _Block) -> tuple[int, int]:
-    tensor, first = layout.weights[block.weight].constant.place
-    return tensor, first + block.start
+def _place(layout: Layout, block: _Block) -> tuple[str, int]:
+    constant = layout.weights[block.weight].constant
+    file, offset = constant.place
+    return file, offset + block.start * constant.row_bytes
 
 
 def _blocks(layout: Layout) -> Iterator[_Block]:

@@ -38,6 +38,7 @@ class DequantizedTensor:
         dtype: of the quantized values as stored.
         nbytes: of all parts in the files.
         read: `read(start, stop)` returns rows as float32, one or more, in a fresh array.
+        place: of the values; the scales may be anywhere.
     """
 
     name: str
@@ -45,6 +46,8 @@ class DequantizedTensor:
     shape: tuple[int, ...]
     nbytes: int
     read: Rows
+    place: tuple[str, int] = ("", 0)
+    in_order: bool = False
 
     def rows(self, start: int, stop: int) -> NDArray[np.float32]:
         """Rows `[start, stop)`; see `StoredTensor.rows`."""
@@ -60,7 +63,9 @@ def dequantized_tensor(
 ) -> DequantizedTensor:
     """The weight `name`; the first of `parts` has its values."""
     parts = list(parts)
-    return DequantizedTensor(name, parts[0].dtype, shape, sum(p.nbytes for p in parts), read)
+    place = parts[0].file.path.name, parts[0].offset
+    nbytes = sum(part.nbytes for part in parts)
+    return DequantizedTensor(name, parts[0].dtype, shape, nbytes, read, place)
 
 
 def values(part: SafetensorsTensor, start: int = 0, stop: int | None = None) -> NDArray[Any]:

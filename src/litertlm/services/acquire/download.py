@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from litertlm import __version__
 from litertlm.checkpoint.files import read_json_object
 from litertlm.checkpoint.lora_config import LoraConfig, is_adapter, read_lora_config
 from litertlm.constants import ADAPTER_CONFIG_FILE, GGUF_SUFFIX, SAFETENSORS_SUFFIX
-from litertlm.errors import LiteRtLmError, ModelNotFound, NetworkError
+from litertlm.errors import LiteRtLmError, ModelNotFound, NetworkError, NotEnoughResources
 from litertlm.progress import Progress
 from litertlm.services.acquire.catalog import suggestions
 from litertlm.services.acquire.fetched import (
@@ -32,7 +32,7 @@ from litertlm.store.files import atomic_write_bytes, file_sha256, read_regular
 
 if TYPE_CHECKING:  # 200 ms that a model on disk need not pay
     from litertlm.hub.client import HubClient
-    from litertlm.hub.info import RepoInfo
+    from litertlm.hub.info import RepoFile, RepoInfo
     from litertlm.services.acquire.heads import Hub
 
 _KEPT_FILE = ".hub.json"  # in a checkpoint folder: the download is complete, and this is its origin
@@ -51,6 +51,7 @@ def fetch_from_hub(
     checkpoint_wanted: bool = False,
     locked: Callable[[], AbstractContextManager[None]] = nullcontext,
     convert_on_arrival: bool = False,
+    keep_checkpoint: bool = True,
 ) -> FetchedBundle | FetchedCheckpoint:
     """Download what the repository has into `folder`, the model's: a ready bundle beside the
     provenance file, or a checkpoint into `folder/checkpoint`.
@@ -64,6 +65,7 @@ def fetch_from_hub(
         locked: takes the model's lock, if the caller does not have it. Only after the kind of
             the repository is known: else two adapters that name each other would deadlock.
         convert_on_arrival: a checkpoint may be returned before it is downloaded.
+        keep_checkpoint: its weights should be on disk then, if there is room for them.
 
     Raises:
         UsageError: there is nothing but ready bundles, and a checkpoint is wanted.
@@ -94,11 +96,13 @@ def fetch_from_hub(
         kept = None if model.file else _kept_checkpoint(folder / "checkpoint", model.revision)
         if kept is not None and plan.kind != "bundle":  # done while this one waited
             return replace(kept, base=base)
-        _check_room(plan, place)
         if plan.kind == "bundle":
+            _check_room(plan, place)
             return _download_bundle(client, model, plan, place, progress)
-        on_arrival = convert_on_arrival and client is not None and base is None
-        fetched = _fetch_checkpoint(client, plan, place, progress, on_arrival=on_arrival)
+        on_arrival = convert_on_arrival and client is not None and plan.adapter is None
+        fetched = _fetch_checkpoint(
+            client, plan, place, progress, on_arrival=on_arrival, keep=keep_checkpoint
+        )
     return replace(fetched, base=base)
 
 
@@ -178,12 +182,39 @@ def _look_up(client: HubClient, model: HubModel, progress: Progress) -> RepoInfo
     return info
 
 
-def _check_room(plan: DownloadPlan, place: Path) -> None:
+def _check_room(plan: DownloadPlan, place: Path, *, streamed: Sequence[RepoFile] = ()) -> None:
     from litertlm.hub.download import missing_bytes
 
     title = plan.info.repo
-    check_disk(title, place, missing_bytes(plan.info, plan.files, place), plan.sizes)
+    written = [file for file in plan.files if file not in streamed]
+    check_disk(title, place, missing_bytes(plan.info, written, place), plan.sizes)
     check_memory(title, plan.sizes)
+
+
+def _may_stream(
+    plan: DownloadPlan, place: Path, weights: Sequence[RepoFile], *, keep: bool
+) -> NotEnoughResources | bool:
+    """Whether the weights need not be written to the disk: wanted so, or there is no room for them.
+
+    Returns:
+        the error about the disk, if that is the reason.
+    """
+    from litertlm.hub.download import has_parts
+
+    possible = bool(weights) and not has_parts(plan.info, weights, place)
+    if possible and not keep:
+        _check_room(plan, place, streamed=weights)
+        return True
+    try:
+        _check_room(plan, place)
+    except NotEnoughResources as error:
+        if not possible:
+            raise
+        with suppress(NotEnoughResources):
+            _check_room(plan, place, streamed=weights)
+            return error
+        raise
+    return False
 
 
 def _download_bundle(
@@ -228,17 +259,33 @@ def _fetch_checkpoint(
     progress: Progress,
     *,
     on_arrival: bool,
+    keep: bool,
 ) -> FetchedCheckpoint:
-    """The checkpoint in `place`: downloaded, or (`on_arrival`) with its download prepared."""
+    """The checkpoint in `place`: downloaded, or (`on_arrival`) with its download prepared.
+
+    Args:
+        keep: write the weights to the disk, if there is room for them.
+    """
     from litertlm.hub.arrival import ArrivingFile
     from litertlm.hub.download import Download
     from litertlm.services.acquire.heads import check_heads, read_heads
 
     info = plan.info
+    weights = [
+        file
+        for file in plan.files
+        if on_arrival and file.name.endswith((SAFETENSORS_SUFFIX, GGUF_SUFFIX))
+    ]
+    stream = _may_stream(plan, place, weights, keep=keep)
     heads: dict[str, bytes] = {}
     if client and plan.family and plan.config:
         heads = read_heads(client, info, plan.files)
-        check_heads(info, plan.config, plan.family, heads)
+        in_order = check_heads(info, plan.config, plan.family, heads)
+        if isinstance(stream, NotEnoughResources) and not in_order:
+            raise stream
+        stream = stream if in_order else False
+    if isinstance(stream, NotEnoughResources):
+        progress.status("There is no room on the disk for the checkpoint: it is not kept.")
     (place / _KEPT_FILE).unlink(missing_ok=True)
 
     def record() -> None:
@@ -247,15 +294,27 @@ def _fetch_checkpoint(
         contents = {**kept, "licence": info.licence, "gated": info.gated, "files": sizes}
         atomic_write_bytes(place / _KEPT_FILE, json.dumps(contents, indent=2).encode())
 
-    weights = {
-        file.name: ArrivingFile(place / file.name, file.size)
-        for file in plan.files
-        if on_arrival and file.name.endswith((SAFETENSORS_SUFFIX, GGUF_SUFFIX))
-    }
-    download = Download(client, info, plan.files, place, progress, heads=heads, arriving=weights)
-    if not on_arrival:
-        download.run()
+    kept = Download(client, info, plan.files, place, progress, heads=heads)
+
+    def again() -> None:
+        kept.run()
         record()
+
+    if not on_arrival:
+        again()
+    arriving = Download(
+        client,
+        info,
+        plan.files,
+        place,
+        progress,
+        heads=heads,
+        arriving={
+            file.name: ArrivingFile(place / file.name, file.size, heads.get(file.path, b""))
+            for file in weights
+        },
+        streamed=bool(stream),
+    )
     return FetchedCheckpoint(
         place / plan.files[0].name if plan.kind == "gguf" else place,
         info.repo,
@@ -263,7 +322,7 @@ def _fetch_checkpoint(
         family=plan.family,
         licence=info.licence,
         gated=info.gated,
-        arriving=ArrivingCheckpoint(download, record) if on_arrival else None,
+        arriving=ArrivingCheckpoint(arriving, again, record) if on_arrival else None,
     )
 
 

@@ -20,20 +20,29 @@ class ArrivingCheckpoint:
 
     Attributes:
         download: weights can be read while they arrive, the other files when they are complete.
-        record: records, when all files are verified, that the checkpoint is complete.
+        again: downloads all files to the disk, for when their bytes were not what was expected.
+        record: records, when all files are verified and on disk, that the checkpoint is complete.
     """
 
     download: Download
+    again: Callable[[], None]
     record: Callable[[], None]
 
+    @property
+    def streamed(self) -> bool:
+        """Whether the weights are not written to the disk."""
+        return self.download.streamed
+
     def finish(self) -> None:
-        """Wait until all files are complete and verified.
+        """Wait until all files are complete and verified, and what was read of them is right.
 
         Raises:
-            NetworkError and others: as the download.
+            Restarted: what was read is not. NetworkError and others: as the download.
         """
         self.download.wait()
-        self.record()
+        self.download.check_read()
+        if not self.streamed:
+            self.record()
 
 
 @dataclass(frozen=True)

@@ -46,8 +46,11 @@ def read_heads(hub: Hub, info: RepoInfo, files: Sequence[RepoFile]) -> dict[str,
 
 def check_heads(
     info: RepoInfo, config: Mapping[str, Any], family: Family, heads: Mapping[str, bytes]
-) -> None:
+) -> bool:
     """Check names and shapes of all tensors against the family.
+
+    Returns:
+        whether the files can be read once, from the beginning to the end.
 
     Raises:
         DamagedCheckpoint, UnsupportedModel: as a conversion, but before a weight is downloaded.
@@ -55,6 +58,7 @@ def check_heads(
     from litertlm.checkpoint import Checkpoint, Tokenizer
     from litertlm.checkpoint.quantized import dequantized
     from litertlm.checkpoint.safetensors import SafetensorsTensor, parse_header
+    from litertlm.checkpoint.views import is_in_order
     from litertlm.families import Signature
 
     tensors: dict[str, SafetensorsTensor] = {}
@@ -62,6 +66,7 @@ def check_heads(
         file = info.file(path)
         assert file is not None
         tensors |= parse_header(_Head(Path(info.repo) / file.name, file.size, data))
+    in_order = False
     with suppress(_NotHere):  # what depends on values is checked by the conversion
         checkpoint = Checkpoint(
             path=Path(info.repo),
@@ -71,7 +76,9 @@ def check_heads(
             tensors=dequantized(f"config.json of {info.repo}", config, tensors),
             tokenizer=Tokenizer(None, None, {}, None, False, None, None),
         )
+        in_order = all(map(is_in_order, checkpoint.tensors.values()))
         family.build(checkpoint, [Signature("decode", 1, 1, logits=True)])
+    return in_order
 
 
 class _NotHere(Exception):
@@ -85,6 +92,9 @@ class _Head:
     path: Path
     size: int
     data: bytes
+
+    def will_compare(self, one: tuple[int, int], other: tuple[int, int]) -> bool:
+        return True  # the conversion compares them
 
     @contextmanager
     def reading(self, start: int, stop: int) -> Iterator[ReadAt]:

@@ -160,7 +160,10 @@ def _install(
         provenance, made = _convert(source, fetched, bundle, options, settings, progress)
         converted(made)
     write_provenance(bundle, provenance)
-    if not request.keep_checkpoint and source.kind != "local":
+    streamed = (
+        isinstance(fetched, FetchedCheckpoint) and fetched.arriving and fetched.arriving.streamed
+    )
+    if (not request.keep_checkpoint and source.kind != "local") or streamed:
         remove(store.checkpoint_dir(source.name))
     if not request.keep_checkpoint and fetched_base and fetched_base.transient:
         remove(fetched_base.path if fetched_base.path.is_dir() else fetched_base.path.parent)
@@ -180,15 +183,17 @@ def _convert(
     check_address_space()
     if fetched.arriving is None:
         return _convert_files(source, fetched, bundle, options, settings, progress)
-    from litertlm.hub.arrival import Restarted
+    from litertlm.hub.part import Restarted
 
     with fetched.arriving.download.running():
         try:
             return _convert_files(source, fetched, bundle, options, settings, progress)
         except (Restarted, ConversionFailed, DamagedCheckpoint, QualityCheckFailed) as error:
-            # A file had a wrong hash and is downloaded once more, or will prove to have one.
-            fetched.arriving.finish()
-            progress.detail(f"Converting again, from verified files: {error}")
+            # A file had a wrong hash, or will prove to have one; or it is not to be read in order.
+            progress.detail(f"Converting again, from verified files: {error!r}")
+            if not fetched.arriving.streamed:
+                fetched.arriving.download.wait()
+    fetched.arriving.again()
     complete = replace(fetched, arriving=None)
     return _convert_files(source, complete, bundle, options, settings, progress)
 
@@ -212,8 +217,7 @@ def _convert_files(
         fetched.path,
         base.path if base else None,
         known,
-        arriving.download.arriving if arriving else None,
-        arriving.download.cancel if arriving else None,
+        arriving.download if arriving else None,
     )
     if source.kind == "local":
         progress.status(f"Model not found locally. Converting from {source.title}...")
@@ -231,7 +235,6 @@ def _convert_files(
         nonlocal record
         if arriving:
             arriving.finish()
-            arriving.download.check_read()
         record = Provenance(
             model=str(source.name),
             source=source.kind,

@@ -109,6 +109,7 @@ def source_of(
                     checkpoint_wanted=request.checkpoint_wanted,
                     # The plan of this recipe needs rows of every weight.
                     convert_on_arrival=request.options.recipe != "dynamic_int4",
+                    keep_checkpoint=request.keep_checkpoint,
                 )
 
             return Source(

@@ -276,7 +276,7 @@ def write_plan(
                 threads=os.cpu_count() or 1,
                 advance=advance,
                 final=file.mark_final,
-                cancel=plan.source.cancel,
+                arriving=plan.source.arriving,
             )
     finally:
         os.close(fd)
