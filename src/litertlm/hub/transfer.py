@@ -98,9 +98,10 @@ class Transfer:
     def _receive_block(self, index: int) -> None:
         """Receive what is missing of a block, if no other thread does."""
         with self._lock:
-            if index in self._claimed:
+            claimed = self._claimed
+            if index in claimed:
                 return
-            self._claimed.add(index)
+            claimed.add(index)
         try:
             self._receive(lambda: self.part.missing(index), alone=len(self.part.counts) == 1)
         except _RangesIgnored:
@@ -110,7 +111,7 @@ class Transfer:
                 self.jobs.add(self._receive_rest, first=True)
         finally:
             with self._lock:
-                self._claimed.remove(index)
+                claimed.remove(index)
 
     def _receive_rest(self) -> None:
         """Receive the file from its first missing byte on, from a server that ignores ranges."""
@@ -128,11 +129,10 @@ class Transfer:
         tried = 0
         while alone or not self._sequential:
             start, end = missing()
-            if start >= end:
-                self._verify()
-                return
             try:
-                self._receive_range(start, end, alone=alone)
+                if start < end:
+                    self._receive_range(start, end, alone=alone)
+                break  # `missing` may be of the file's second try by now
             except TooSlow as failure:
                 self._wait(failure, self._pace.slow_windows)
             except Transient as failure:
@@ -140,6 +140,7 @@ class Transfer:
                     self.jobs.connections.refused()
                 tried = 1 if missing()[0] > start else tried + 1
                 self._wait(failure, tried)
+        self._verify()
 
     def _receive_range(self, start: int, end: int, *, alone: bool) -> None:
         """Receive bytes `[start, end)`, or a part of them if another connection receives all."""
@@ -231,6 +232,8 @@ class Transfer:
         )
         self.task.advance(resumed - size)
         self._digest, self._hashed, self._sequential = new_digest(self.file), 0, False
+        with self._lock:
+            self._claimed = set()  # a thread that has received its block may still claim it
         self.jobs.add(*self._block_jobs(), first=True)
 
     def _wrong_size(self, sent: str) -> NetworkError:
