@@ -247,7 +247,7 @@ def test_damaged_file_in_the_cache_is_not_used(bundle):
 
 def test_one_bar_for_all_files(world):
     publish_tiny(world, "org/tiny")
-    world.hub.configure("org/tiny", slow=120_000)
+    world.hub.configure("org/tiny", slow=40_000)
     environment = isolated_environment(
         world.home, HF_ENDPOINT=world.hub.url, TERM="xterm", **NO_PROXIES
     )
