@@ -40,10 +40,10 @@ _UNUSED: Mapping[str, frozenset[str]] = {
 # Sizes that transformers computes from others where they are null, but not for these models.
 _GEMMA = ("gemma", "gemma2", "gemma3_text", "gemma3n_text", "gemma4_text", "gemma4_unified_text")
 _NOT_NULL: Mapping[str, frozenset[str]] = {
-    "head_dim": frozenset({*_GEMMA, "glm4", "helium", "lfm3", "ministral3", "qwen3"}),
+    "head_dim": frozenset({*_GEMMA, "glm", "glm4", "helium", "lfm3", "ministral3", "qwen3"}),
     "num_key_value_heads": frozenset(
         {
-            *(*_GEMMA, "exaone4", "glm4", "helium", "lfm2", "lfm3", "ministral3", "mistral"),
+            *(*_GEMMA, "exaone4", "glm", "glm4", "helium", "lfm2", "lfm3", "ministral3", "mistral"),
             *("stablelm", "starcoder2"),
         }
     ),
