@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from litertlm.cli.completion import model_argument
 from litertlm.cli.describe import model_fields
 from litertlm.cli.output import table
 from litertlm.cli.printable import printable_line
+from litertlm.errors import DamagedBundle
 from litertlm.store import read_record
 from litertlm.units import format_bytes
 
@@ -55,7 +57,8 @@ def _fields(app: App, model: str) -> tuple[dict[str, Any], Path]:
 
     installed = find_installed(model, store=app.store, settings=app.settings)
     if installed.provenance is None:  # an exported file has it inside
-        installed = replace(installed, provenance=read_record(installed.bundle))
+        with suppress(DamagedBundle):  # what follows the sections does not matter to `run`, either
+            installed = replace(installed, provenance=read_record(installed.bundle))
     known = lookup(installed.name)
     licence = known.licence if known else None
     return {**model_fields(installed, app.store), "licence": licence}, installed.bundle
