@@ -1,8 +1,7 @@
 """Through the LiteRT-LM runtime, float bundles say token for token what transformers says.
 
-With static shapes, a second session on the same engine says it again: nothing of the first one,
-such as the state of a convolution, may be left. With dynamic ones, sessions of litert-lm-api 0.18.1
-can be wrong after a cache has grown, whatever the model (docs/fidelity.md).
+A second session on the same engine says it again: nothing of the first one, such as the state of a
+convolution, may be left (see also test_partitions.py).
 """
 
 from __future__ import annotations
@@ -33,9 +32,8 @@ def test_greedy_continuation_equals_transformers(
     bundle = tiny_bundles.bundle(name, "none", shapes)
     tokenizer = tiny_bundles.checkpoint(name) / "tokenizer.json"
     expected = expected_pieces(load_golden(name), tokenizer)
-    sessions = 2 if shapes == "static" else 1
     tokens = len(load_golden(name).greedy)
-    assert greedy_pieces(bundle, *[tokens] * sessions) == [expected] * sessions
+    assert greedy_pieces(bundle, tokens, tokens) == [expected] * 2, "in each of two sessions"
 
 
 def greedy_pieces(bundle: Path, *tokens: int) -> list[list[str]]:

@@ -3,7 +3,6 @@ tflite/delegate.py), and later sessions of an engine in the real runtime."""
 
 from pathlib import Path
 
-import litert_lm
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
@@ -15,7 +14,7 @@ from litertlm.services.convert.options import ConvertOptions
 from litertlm.services.convert.plan import plan_models, signatures
 from litertlm.tflite import write
 from parity.bundle import TinyBundles
-from parity.golden import GREEDY_PROMPT
+from parity.test_greedy import greedy_pieces
 from tiny import MODELS, write_checkpoint
 
 _COPIES = ("RESHAPE", "CONCATENATION")
@@ -77,21 +76,6 @@ def test_no_copy_crosses_the_end_of_a_partition(name: str, tmp_path: Path) -> No
 def test_later_sessions_of_an_engine_answer_as_the_first(
     name: str, tiny_bundles: TinyBundles
 ) -> None:
-    with litert_lm.Engine(
-        str(tiny_bundles.bundle(name)),
-        backend=litert_lm.Backend.CPU(thread_count=2),
-        cache_dir=":nocache",
-    ) as engine:
-
-        def answer() -> list[str]:
-            with engine.create_session(
-                apply_prompt_template=False,
-                sampler_config=litert_lm.SamplerConfig(top_k=1),
-                max_output_tokens=40,
-            ) as session:
-                session.run_prefill([GREEDY_PROMPT])
-                return [piece.texts[0] for piece in session.run_decode_async()]
-
-        first = answer()
-        assert len(first) > 1
-        assert [answer(), answer(), answer()] == [first] * 3
+    answers = greedy_pieces(tiny_bundles.bundle(name), 40, 40, 40, 40)
+    assert len(answers[0]) > 1
+    assert answers == [answers[0]] * 4
